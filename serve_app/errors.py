@@ -1,0 +1,156 @@
+"""Everything that can go wrong, in one tree.
+
+Exception
+├── StartupError              the process ends with one line and a hint
+│   ├── InvalidConfig
+│   ├── ModelUnusable
+│   ├── UnfaithfulArtefact
+│   └── PortTaken
+└── ServiceError              a request ends with an RFC 9457 problem
+    ├── NotFound              404
+    ├── MethodNotAllowed      405
+    ├── BodyTooLarge          413
+    ├── InvalidRequest        422
+    ├── Overloaded            429, Retry-After
+    ├── InferenceFailed       500
+    ├── ModelUnavailable      503, Retry-After
+    └── DeadlineExceeded      504
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, TypedDict
+
+
+class StartupError(Exception):
+    """The service or a command cannot start.
+
+    Args:
+        problem: One line that says what is wrong.
+        hint: One line that says what to do next.
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the problem and, on a second line, the hint."""
+        return f"{self.problem}\n{self.hint}" if self.hint else self.problem
+
+
+class InvalidConfig(StartupError):
+    """A configuration has an unknown key, an impossible value or contradicts itself."""
+
+
+class ModelUnusable(StartupError):
+    """A model cannot be found, read, or served by the chosen engine."""
+
+
+class UnfaithfulArtefact(StartupError):
+    """A derived model file does not agree with the torch reference within its bounds."""
+
+
+class PortTaken(StartupError):
+    """Another process listens on the port that the service is to use."""
+
+
+class FieldError(TypedDict):
+    """One place of a request body that breaks the contract."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class ServiceError(Exception):
+    """A request that cannot be answered with a prediction.
+
+    Subclasses fix `status`, `slug` (the last part of the problem's `type`) and `title`.
+
+    Args:
+        detail: One sentence for the person who sent the request.
+    """
+
+    status: ClassVar[int] = 500
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class NotFound(ServiceError):
+    """No route has this path."""
+
+    status = 404
+    slug = "not-found"
+    title = "Not found"
+
+
+class MethodNotAllowed(ServiceError):
+    """The path exists, but not for this method."""
+
+    status = 405
+    slug = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class BodyTooLarge(ServiceError):
+    """The body has more bytes than the limit; it was not read whole."""
+
+    status = 413
+    slug = "body-too-large"
+    title = "Body too large"
+
+
+class InvalidRequest(ServiceError):
+    """The body is not the JSON that the contract asks for.
+
+    Args:
+        detail: One sentence for the person who sent the request.
+        errors: The places that are wrong, with a location that starts at `body`.
+    """
+
+    status = 422
+    slug = "invalid-request"
+    title = "Invalid request"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError]) -> None:
+        super().__init__(detail)
+        self.errors = list(errors)
+
+
+class Overloaded(ServiceError):
+    """Every queue that could take the request is full."""
+
+    status = 429
+    slug = "overloaded"
+    title = "Overloaded"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
+class InferenceFailed(ServiceError):
+    """The model raised on a text of this request; other requests are unharmed."""
+
+    slug = "inference-failed"
+    title = "Inference failed"
+
+
+class ModelUnavailable(ServiceError):
+    """No model replica can answer at the moment."""
+
+    status = 503
+    slug = "model-unavailable"
+    title = "Model unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class DeadlineExceeded(ServiceError):
+    """The answer did not come within the request's deadline."""
+
+    status = 504
+    slug = "deadline-exceeded"
+    title = "Deadline exceeded"

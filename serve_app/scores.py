@@ -1,0 +1,42 @@
+"""Values that travel between the stages of a request."""
+
+from typing import NamedTuple
+
+
+class TextLogits(NamedTuple):
+    """The model's raw output for one text.
+
+    Attributes:
+        logits: One float32 value per label, in the order of the model's label ids.
+        truncated: Whether the text had more tokens than the model reads.
+    """
+
+    logits: tuple[float, ...]
+    truncated: bool
+
+
+class StageTimes(NamedTuple):
+    """How long the stages of a request took, in milliseconds.
+
+    `queue` and `inference` are zero when every text came from the cache.
+    """
+
+    cache: float
+    queue: float
+    inference: float
+
+
+class Classification(NamedTuple):
+    """What the gateway knows about one request's texts.
+
+    Attributes:
+        texts: One entry per text of the request, in its order.
+        hits: Distinct texts that came from the cache.
+        misses: Distinct texts that the model computed.
+        times: Stage times.
+    """
+
+    texts: list[TextLogits]
+    hits: int
+    misses: int
+    times: StageTimes

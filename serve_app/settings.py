@@ -1,0 +1,167 @@
+"""Typed settings with their defaults: one place for every limit and tunable.
+
+Precedence: configuration file > the defaults below. Secrets come from the environment alone.
+"""
+
+import os
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from serve_app.errors import InvalidConfig
+
+EngineChoice = Literal["auto", "onnx-int8", "onnx-fp32", "torch"]
+EngineName = Literal["onnx-int8", "onnx-fp32", "torch"]
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values never change in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GatewaySettings(Settings):
+    """Tunables of the gateway; changing them restarts nothing.
+
+    Attributes:
+        max_body_bytes: Larger request bodies are refused with 413.
+        max_texts: More texts in one request are refused with 422.
+        max_chars: A longer text is refused with 422. Characters, not tokens: far above what
+            the model reads, so that texts are truncated long before they are refused.
+        deadline_s: A request is answered within this time, if need be with 504.
+        max_pending_texts: While more texts than this wait for the model, requests are refused
+            with 429.
+        chunk_texts: One call to a classifier replica carries at most this many texts.
+        cache_ttl_s: How long a cached score lives.
+        cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
+            not expire together.
+        cache_memory_entries: Most texts held in a replica's memory tier.
+        cache_timeout_s: A cache that answers slower than this is treated as absent.
+    """
+
+    max_body_bytes: Positive = 2 * 1024 * 1024
+    max_texts: Positive = 256
+    max_chars: Positive = 32_768
+    deadline_s: PositiveSeconds = 30.0
+    max_pending_texts: Positive = 2048
+    chunk_texts: Positive = 16
+    cache_ttl_s: PositiveSeconds = 3600.0
+    cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    cache_memory_entries: Positive = 100_000
+    cache_timeout_s: PositiveSeconds = 0.05
+
+
+class ClassifierSettings(Settings):
+    """Tunables of the classifier; changing them restarts nothing.
+
+    Attributes:
+        max_batch_requests: Most calls that `@serve.batch` joins.
+        batch_wait_s: How long `@serve.batch` holds the first call back for company. Zero
+            keeps the engine busy whenever there is work: calls that arrive while it
+            computes form the next batch.
+        max_batch_tokens: Most tokens, padding included, in one pass through the model; a single
+            longer text still passes alone.
+        hang_timeout_s: A pass that takes longer marks the replica unhealthy.
+    """
+
+    max_batch_requests: Positive = 4
+    batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_batch_tokens: Positive = 1024
+    hang_timeout_s: PositiveSeconds = 60.0
+
+
+class AppArgs(Settings):
+    """Identity of the application; changing it restarts the replicas.
+
+    Attributes:
+        model: `embedded`, a directory in Hugging Face form, `hub-id@revision`, or `env:NAME`
+            to read one of these from the environment.
+        engine: `auto` takes the int8 engine where it passes its fidelity check, else fp32.
+        cache: `memory://`, `redis://…`, `rediss://…`, or `env:NAME` to read the URL from the
+            environment, which is the only way to give one with a password.
+        production: Refuses what only development may do: a hub model without a revision.
+    """
+
+    model: Annotated[str, Field(min_length=1)] = "embedded"
+    engine: EngineChoice = "auto"
+    cache: str = "memory://"
+    production: bool = False
+
+    @field_validator("model", "cache")
+    @classmethod
+    def _variable_has_a_name(cls, value: str) -> str:
+        if value.startswith("env:") and not value.removeprefix("env:").isidentifier():
+            raise ValueError("env: must be followed by the name of an environment variable")
+        return value
+
+    @field_validator("cache")
+    @classmethod
+    def _cache_is_known_and_has_no_password(cls, value: str) -> str:
+        if value.startswith("env:"):
+            return value
+        check_cache_url(value)
+        if urlsplit(value).password:
+            raise ValueError(
+                "a password does not belong in a configuration file: "
+                "put the URL into an environment variable and write env:NAME"
+            )
+        return value
+
+    def model_source(self) -> str:
+        """Return where the model comes from, read from the environment where so configured.
+
+        Raises:
+            InvalidConfig: The variable is not set, or production is to serve a hub model whose
+                revision is not pinned.
+        """
+        source = _from_environment(self.model, "embedded")
+        is_path = source == "embedded" or source.startswith((".", "/", "~"))
+        if self.production and not is_path and "@" not in source:
+            raise InvalidConfig(
+                f"production needs a pinned revision of {source}: "
+                "the weights under a hub name can change",
+                f"write {source}@<commit>",
+            )
+        return source
+
+    def cache_url(self) -> str:
+        """Return the cache URL, read from the environment where so configured.
+
+        Raises:
+            InvalidConfig: The variable is not set or holds no cache URL.
+        """
+        url = _from_environment(self.cache, "rediss://user:password@host:10000/0")
+        try:
+            check_cache_url(url)
+        except ValueError as error:
+            raise InvalidConfig(f"{self.cache}: {error}") from None
+        return url
+
+
+def _from_environment(value: str, example: str) -> str:
+    if not value.startswith("env:"):
+        return value
+    name = value.removeprefix("env:")
+    found = os.environ.get(name)
+    if not found:
+        raise InvalidConfig(
+            f"the configuration reads ${name}, which is not set", f"export {name}={example}"
+        )
+    return found
+
+
+def check_cache_url(url: str) -> None:
+    """Accept `memory://`, `redis://host…` and `rediss://host…`.
+
+    Raises:
+        ValueError: The URL is of another form. The message does not repeat it, since it may
+            hold a password.
+    """
+    parts = urlsplit(url)
+    if url == "memory://" or (parts.scheme in {"redis", "rediss"} and parts.hostname):
+        return
+    raise ValueError("a cache URL is memory://, redis://host:port/db or rediss://host:port/db")
