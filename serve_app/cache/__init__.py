@@ -1,0 +1,1 @@
+"""Scores by text: bounded memory in front of an optional Redis."""
