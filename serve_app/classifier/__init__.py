@@ -1,0 +1,1 @@
+"""A model replica: batches over calls and runs the engine."""

@@ -1,0 +1,119 @@
+"""The model as an autoscaled Ray Serve deployment."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ray import serve
+
+from serve_app.classifier.reply import ChunkReply
+from serve_app.classifier.scheduler import Scheduler, Scored
+from serve_app.engine.load import load
+from serve_app.engine.tokenizer import Tokenizer, Tokens
+from serve_app.errors import DeadlineExceeded, ModelUnusable
+from serve_app.model.store import resolve
+from serve_app.settings import ClassifierSettings, EngineName
+
+logger = logging.getLogger("serve_app.classifier")
+
+# Sealed batches wait inside the scheduler, not for a permit of `@serve.batch`; see Scheduler.
+# Four calls a batch and 64 batches fit the deployment's max_ongoing_requests of 256.
+CONCURRENT_BATCHES: Final = 64
+
+# Tokenizing more characters than this would hold up the replica's event loop for milliseconds.
+INLINE_CHARS: Final = 4096
+
+
+class Classifier:
+    """Tokenizes texts, batches them over all calls of the replica and runs the engine.
+
+    Args:
+        source: Where the model comes from; see `serve_app.model.store.resolve`.
+        digest: The digest that the gateway's cache keys are built from.
+        engine: What runs the model.
+
+    Raises:
+        ModelUnusable: The model is missing or is not the one that the gateway knows.
+    """
+
+    def __init__(self, source: str, digest: str, engine: EngineName) -> None:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        model = resolve(source)
+        if model.digest != digest:
+            raise ModelUnusable(
+                f"{source} has digest {model.digest} on this node, the gateway expects {digest}",
+                "give every node the same model",
+            )
+        # Ray sets this to the CPUs that the replica was given, at least one.
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        self._tokenizer = Tokenizer(model)
+        self._settings = ClassifierSettings()
+        self._scheduler = Scheduler(
+            load(model, engine, threads=threads), self._settings.max_batch_tokens
+        )
+        logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
+
+    def reconfigure(self, user_config: dict[str, object]) -> None:
+        """Apply new tunables without a restart."""
+        self._settings = settings = ClassifierSettings.model_validate(user_config)
+        self._scheduler.max_batch_tokens = settings.max_batch_tokens
+        self._queue.set_max_batch_size(settings.max_batch_requests)
+        self._queue.set_batch_wait_timeout_s(settings.batch_wait_s)
+
+    async def classify(self, texts: list[str], within_s: float) -> ChunkReply:
+        """Score one chunk of texts.
+
+        Args:
+            texts: At least one text.
+            within_s: Seconds after which the caller no longer waits.
+
+        Raises:
+            DeadlineExceeded: Not all texts could be scored in time.
+        """
+        deadline = time.monotonic() + within_s
+        if sum(map(len, texts)) > INLINE_CHARS:
+            tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
+        else:
+            tokens = self._tokenizer.encode(texts)
+        # Positional: a keyword call can kill the batch loop, see check_health.
+        return _reply(await self._queue(tokens, deadline))
+
+    @property
+    def _queue(self) -> Any:
+        """The batched method, which Ray types as a function without `self`."""
+        return self._batch  # type: ignore[misc]
+
+    @serve.batch(max_concurrent_batches=CONCURRENT_BATCHES)  # type: ignore[arg-type]
+    async def _batch(  # type: ignore[misc]
+        self, calls: list[list[Tokens]], deadlines: list[float]
+    ) -> list[list[Scored | Exception]]:
+        return await asyncio.gather(
+            *(self._scheduler.score(texts, deadline)
+              for texts, deadline in zip(calls, deadlines, strict=True))
+        )  # fmt: skip
+
+    async def check_health(self) -> None:
+        """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.
+
+        The loop of `@serve.batch` can die without a trace, after which every call hangs:
+        https://github.com/ray-project/ray/issues/66140.
+        """
+        if not await self._queue._is_batching_task_alive():
+            raise RuntimeError("the batch loop is dead")
+        if self._scheduler.pass_age_s > self._settings.hang_timeout_s:
+            raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
+
+
+def _reply(results: Sequence[Scored | Exception]) -> ChunkReply:
+    for result in results:
+        if isinstance(result, DeadlineExceeded):
+            raise result
+    scored = [result if isinstance(result, Scored) else None for result in results]
+    return ChunkReply(
+        texts=[result.logits if result else None for result in scored],
+        queue_ms=max((result.queue_ms for result in scored if result), default=0.0),
+        inference_ms=max((result.inference_ms for result in scored if result), default=0.0),
+    )

@@ -1,0 +1,36 @@
+"""Which waiting texts go through the model together."""
+
+from collections.abc import Sequence
+from typing import Final
+
+# A shorter text is padded by at most a quarter of the longest one's length, or by four tokens
+# where that is more: below that, one more pass through the model costs more than the padding.
+PADDING_SHARE: Final = 0.25
+PADDING_TOKENS: Final = 4
+
+
+def companions(lengths: Sequence[int], max_tokens: int) -> list[int]:
+    """Choose the next batch: the text that waits longest and others of like length.
+
+    Whoever waits longest is always served next, so that no length can starve another.
+
+    Args:
+        lengths: Tokens of each waiting text, in order of arrival; not empty.
+        max_tokens: Most tokens in the batch, padding included; the first text goes through
+            even where it alone has more.
+
+    Returns:
+        Indices of the chosen texts, in order of arrival, 0 among them.
+    """
+    chosen = [0]
+    shortest = longest = lengths[0]
+    for index in range(1, len(lengths)):
+        length = lengths[index]
+        low, high = min(shortest, length), max(longest, length)
+        if high - low > max(PADDING_TOKENS, PADDING_SHARE * high):
+            continue
+        if high * (len(chosen) + 1) > max_tokens:
+            continue
+        chosen.append(index)
+        shortest, longest = low, high
+    return chosen

@@ -1,0 +1,151 @@
+"""Keeps the engine busy with full batches, and idle callers waiting for nothing."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from serve_app.classifier.packing import companions
+from serve_app.engine.engine import Engine
+from serve_app.engine.tokenizer import Tokens
+from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.scores import TextLogits
+
+logger = logging.getLogger("serve_app.classifier")
+
+
+class Scored(NamedTuple):
+    """One text's result.
+
+    Attributes:
+        logits: The model's output.
+        queue_ms: Time between arrival and the start of its pass through the model.
+        inference_ms: Time of that pass, which it may have shared with other texts.
+    """
+
+    logits: TextLogits
+    queue_ms: float
+    inference_ms: float
+
+
+class _Waiting(NamedTuple):
+    tokens: Tokens
+    deadline: float
+    arrived: float
+    result: "asyncio.Future[Scored]"
+
+
+class Scheduler:
+    """Runs one batch at a time; the texts that arrive meanwhile form the next.
+
+    `@serve.batch` seals a batch before the engine is free, so that under load its batches
+    stay small. This queue is what lets them grow while the engine computes.
+
+    Args:
+        engine: Computes in a thread of its own.
+        max_batch_tokens: Most tokens, padding included, in one pass.
+    """
+
+    def __init__(self, engine: Engine, max_batch_tokens: int) -> None:
+        self.max_batch_tokens = max_batch_tokens
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._pass_started: float | None = None
+
+    @property
+    def pass_age_s(self) -> float:
+        """Seconds since the pass under way began; zero when the engine is idle."""
+        if self._pass_started is None:
+            return 0.0
+        return time.monotonic() - self._pass_started
+
+    async def score(self, texts: Sequence[Tokens], deadline: float) -> list[Scored | Exception]:
+        """Score tokenized texts, each on its own account.
+
+        Args:
+            texts: One text or more.
+            deadline: Monotonic time after which nobody waits for the result.
+
+        Returns:
+            One result per text: its score, `InferenceFailed` or `DeadlineExceeded`.
+        """
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        results = [loop.create_future() for _ in texts]
+        self._waiting.extend(
+            _Waiting(tokens, deadline, now, result)
+            for tokens, result in zip(texts, results, strict=True)
+        )
+        if self._worker is None or self._worker.done():
+            self._worker = loop.create_task(self._work())
+        scored: list[Scored | Exception] = []
+        for outcome in await asyncio.gather(*results, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome
+            scored.append(outcome)
+        return scored
+
+    async def _work(self) -> None:
+        while self._drop_the_abandoned():
+            batch = self._take()
+            await self._run(batch)
+
+    def _drop_the_abandoned(self) -> bool:
+        """Forget texts that nobody waits for any more; return whether others are left."""
+        now = time.monotonic()
+        kept = []
+        for text in self._waiting:
+            if text.result.done():
+                continue
+            if now >= text.deadline:
+                text.result.set_exception(DeadlineExceeded("the deadline passed in the queue"))
+            else:
+                kept.append(text)
+        self._waiting = kept
+        return bool(kept)
+
+    def _take(self) -> list[_Waiting]:
+        chosen = companions([len(text.tokens.ids) for text in self._waiting], self.max_batch_tokens)
+        taken = set(chosen)
+        batch = [self._waiting[index] for index in chosen]
+        self._waiting = [text for i, text in enumerate(self._waiting) if i not in taken]
+        return batch
+
+    async def _run(self, batch: list[_Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        self._pass_started = started = time.monotonic()
+        try:
+            logits = await loop.run_in_executor(
+                self._thread, self._engine.logits, [text.tokens.ids for text in batch]
+            )
+        except Exception as error:
+            await self._run_apart(batch, error)
+            return
+        finally:
+            self._pass_started = None
+        inference_ms = (time.monotonic() - started) * 1000
+        for text, row in zip(batch, logits, strict=True):
+            if text.result.done():
+                continue
+            if np.isfinite(row).all():
+                values = TextLogits(tuple(row.tolist()), text.tokens.truncated)
+                queue_ms = (started - text.arrived) * 1000
+                text.result.set_result(Scored(values, queue_ms, inference_ms))
+            else:
+                text.result.set_exception(InferenceFailed("the model returned no finite score"))
+
+    async def _run_apart(self, batch: list[_Waiting], error: Exception) -> None:
+        """Retry each text alone, so that only the one at fault fails."""
+        if len(batch) == 1:
+            logger.error("inference failed: %s: %s", type(error).__name__, error)
+            if not batch[0].result.done():
+                batch[0].result.set_exception(InferenceFailed("the model could not score a text"))
+            return
+        for text in batch:
+            await self._run([text])

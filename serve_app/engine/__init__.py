@@ -1,0 +1,1 @@
+"""Tokenizer and engines: from texts to logits."""

@@ -1,0 +1,58 @@
+"""From an engine's name to the engine."""
+
+from typing import Literal, assert_never
+
+from serve_app.engine.engine import Engine
+from serve_app.engine.onnx import OnnxEngine
+from serve_app.errors import ModelUnusable
+from serve_app.model.artefact import find
+from serve_app.model.identity import ModelIdentity
+from serve_app.settings import EngineName
+
+WARM_UP_TOKENS = 16
+
+
+def load(model: ModelIdentity, engine: EngineName, *, threads: int) -> Engine:
+    """Load a model and run it once, so that the first request is no slower than the next.
+
+    Args:
+        model: What to load.
+        engine: What runs it.
+        threads: Threads within one operator, on CPU.
+
+    Raises:
+        ModelUnusable: The engine's files or packages are missing.
+    """
+    match engine:
+        case "onnx-int8" | "onnx-fp32":
+            loaded: Engine = _onnx(model, engine, threads)
+        case "torch":
+            loaded = _torch(model, threads)
+        case _:
+            assert_never(engine)
+    loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
+    return loaded
+
+
+def _onnx(
+    model: ModelIdentity, engine: Literal["onnx-int8", "onnx-fp32"], threads: int
+) -> OnnxEngine:
+    artefact = find(model)
+    if artefact is None:
+        raise ModelUnusable(
+            f"{model.model_id} has not been prepared for {engine}",
+            "run `sentiment model prepare`",
+        )
+    return OnnxEngine(artefact.require(engine), engine, pad_id=model.pad_id, threads=threads)
+
+
+def _torch(model: ModelIdentity, threads: int) -> Engine:
+    try:
+        # Importing torch takes seconds and hundreds of megabytes, which an ONNX replica saves.
+        from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise ModelUnusable(
+            f"the torch engine needs a package that is not installed: {error.name}",
+            'pip install "sentiment-serve[torch]", or choose an ONNX engine',
+        ) from error
+    return TorchEngine(model, pad_id=model.pad_id, threads=threads)

@@ -1,0 +1,40 @@
+"""ONNX Runtime on CPU: the production engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from serve_app.engine.engine import padded
+
+
+class OnnxEngine:
+    """Runs an exported graph; needs neither torch nor transformers.
+
+    Args:
+        path: ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
+        name: Which of the two ONNX engines it is.
+        pad_id: Token id that fills up shorter sequences.
+        threads: Threads within one operator.
+    """
+
+    def __init__(
+        self, path: Path, name: Literal["onnx-int8", "onnx-fp32"], *, pad_id: int, threads: int
+    ) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Replicas share cores, so a thread that waits must not spin.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._pad_id = pad_id
+        self.name = name
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Run one batch; see `Engine.logits`."""
+        ids, mask = padded(token_ids, self._pad_id)
+        (logits,) = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(logits, dtype=np.float32)

@@ -1,0 +1,125 @@
+"""One computation per text, however many requests ask for it at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from typing import NamedTuple
+
+from serve_app.classifier.reply import ChunkReply
+from serve_app.fanout.chunks import chunks
+from serve_app.scores import TextLogits
+
+Compute = Callable[[Sequence[str]], Awaitable[ChunkReply]]
+OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
+
+
+class Landed(NamedTuple):
+    """What became of the texts that a request asked for.
+
+    Attributes:
+        texts: One entry per key; None where the model failed on the text.
+        queue_ms: Longest wait for an engine among them.
+        inference_ms: Longest pass through the model among them.
+    """
+
+    texts: dict[bytes, TextLogits | None]
+    queue_ms: float
+    inference_ms: float
+
+
+class _Flight:
+    """One chunk under way, and how many requests wait for it."""
+
+    def __init__(self, keys: Sequence[bytes], task: "asyncio.Task[ChunkReply]") -> None:
+        self.keys = keys
+        self.task = task
+        self.passengers = 0
+
+
+class SingleFlight:
+    """Shares computations between requests.
+
+    A flight belongs to nobody: the request that started it may leave, and it goes on as long as
+    another one waits for it. When the last one leaves, it is cancelled.
+
+    Args:
+        compute: Scores a chunk of texts.
+        on_landed: Told about every text scored.
+    """
+
+    def __init__(self, compute: Compute, on_landed: OnLanded) -> None:
+        self._compute = compute
+        self._on_landed = on_landed
+        self._flights: dict[bytes, _Flight] = {}
+
+    @property
+    def texts_in_flight(self) -> int:
+        """How many distinct texts are being computed."""
+        return len(self._flights)
+
+    async def score(self, wanted: Mapping[bytes, str], chunk_texts: int) -> Landed:
+        """Join the flights that carry these texts, and start flights for the others.
+
+        Args:
+            wanted: Texts by key; not empty.
+            chunk_texts: Most texts in one flight.
+
+        Raises:
+            ServiceError: A flight failed as a whole.
+        """
+        absent = [key for key in wanted if key not in self._flights]
+        for keys in chunks(absent, chunk_texts):
+            self._start({key: wanted[key] for key in keys})
+        flights = {id(flight): flight for flight in (self._flights[key] for key in wanted)}
+        for flight in flights.values():
+            flight.passengers += 1
+        try:
+            # wait() leaves the tasks running when the caller is cancelled; gather() would not.
+            await asyncio.wait([flight.task for flight in flights.values()])
+            return _landed(wanted, list(flights.values()))
+        finally:
+            for flight in flights.values():
+                flight.passengers -= 1
+                if not flight.passengers and not flight.task.done():
+                    flight.task.cancel()
+                    self._forget(flight)
+
+    def _start(self, chunk: Mapping[bytes, str]) -> None:
+        # An empty context unties the call from the request that starts it: Ray Serve cancels
+        # every call made in a request's context when its client disconnects.
+        task = asyncio.get_running_loop().create_task(
+            self._fly(list(chunk.values())), context=Context()
+        )
+        flight = _Flight(list(chunk), task)
+        self._flights.update(dict.fromkeys(chunk, flight))
+        task.add_done_callback(lambda _: self._land(flight))
+
+    async def _fly(self, texts: Sequence[str]) -> ChunkReply:
+        return await self._compute(texts)
+
+    def _land(self, flight: _Flight) -> None:
+        self._forget(flight)
+        if flight.task.cancelled() or flight.task.exception():
+            return
+        scored = zip(flight.keys, flight.task.result().texts, strict=True)
+        self._on_landed({key: text for key, text in scored if text is not None})
+
+    def _forget(self, flight: _Flight) -> None:
+        for key in flight.keys:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+
+
+def _landed(wanted: Mapping[bytes, str], flights: Sequence[_Flight]) -> Landed:
+    replies = [flight.task.result() for flight in flights]
+    texts = {
+        key: text
+        for flight, reply in zip(flights, replies, strict=True)
+        for key, text in zip(flight.keys, reply.texts, strict=True)
+        if key in wanted
+    }
+    return Landed(
+        texts,
+        max(reply.queue_ms for reply in replies),
+        max(reply.inference_ms for reply in replies),
+    )

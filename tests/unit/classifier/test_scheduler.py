@@ -1,0 +1,137 @@
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from serve_app.classifier.scheduler import Scheduler, Scored
+from serve_app.engine.tokenizer import Tokens
+from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.settings import EngineName
+
+POISON = 666
+NOT_FINITE = 667
+
+
+class LengthEngine:
+    """Scores a text by its first token id; holds its passes back until told to go on."""
+
+    def __init__(self) -> None:
+        self.name: EngineName = "torch"
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.passes: list[int] = []
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        self.go_on.wait()
+        self.passes.append(len(token_ids))
+        if any(ids[0] == POISON for ids in token_ids):
+            raise RuntimeError("poison")
+        rows = [[ids[0], np.nan if ids[0] == NOT_FINITE else 0.0] for ids in token_ids]
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.fixture
+def engine() -> LengthEngine:
+    return LengthEngine()
+
+
+def text(first: int, length: int = 4) -> Tokens:
+    return Tokens([first, *[0] * (length - 1)], truncated=False)
+
+
+def in_a_minute() -> float:
+    return time.monotonic() + 60
+
+
+def first_logits(results: Sequence[Scored | Exception]) -> list[float | str]:
+    return [
+        result.logits.logits[0] if isinstance(result, Scored) else type(result).__name__
+        for result in results
+    ]
+
+
+async def until_busy(scheduler: Scheduler) -> None:
+    while not scheduler.pass_age_s:
+        await asyncio.sleep(0.001)
+
+
+async def until(scheduler: Scheduler, waiting: int) -> None:
+    while len(scheduler._waiting) < waiting:
+        await asyncio.sleep(0.001)
+
+
+async def test_results_keep_the_order_of_the_texts(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    texts = [text(index, length) for index, length in enumerate((4, 300, 5, 90, 4))]
+    assert first_logits(await scheduler.score(texts, in_a_minute())) == [0, 1, 2, 3, 4]
+
+
+async def test_texts_that_arrive_during_a_pass_form_the_next_one(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    engine.go_on.clear()
+    first = asyncio.create_task(scheduler.score([text(1)], in_a_minute()))
+    await until_busy(scheduler)
+    later = [asyncio.create_task(scheduler.score([text(n)], in_a_minute())) for n in range(2, 12)]
+    await until(scheduler, 10)
+    engine.go_on.set()
+    await asyncio.gather(first, *later)
+    assert engine.passes == [1, 10]
+
+
+async def test_a_poisoned_text_fails_alone(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    results = await scheduler.score([text(1), text(POISON), text(3)], in_a_minute())
+    assert first_logits(results) == [1, "InferenceFailed", 3]
+
+
+async def test_a_score_that_is_not_finite_fails_alone(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    results = await scheduler.score([text(1), text(NOT_FINITE)], in_a_minute())
+    assert first_logits(results) == [1, "InferenceFailed"]
+    assert isinstance(results[1], InferenceFailed)
+
+
+async def test_work_past_its_deadline_is_not_computed(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    engine.go_on.clear()
+    first = asyncio.create_task(scheduler.score([text(1)], in_a_minute()))
+    await until_busy(scheduler)
+    late = asyncio.create_task(scheduler.score([text(2)], time.monotonic()))
+    await until(scheduler, 1)
+    engine.go_on.set()
+    assert first_logits(await first) == [1]
+    results = await late
+    assert isinstance(results[0], DeadlineExceeded)
+    assert sum(engine.passes) == 1
+
+
+async def test_work_whose_caller_left_is_not_computed(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    engine.go_on.clear()
+    first = asyncio.create_task(scheduler.score([text(1)], in_a_minute()))
+    await until_busy(scheduler)
+    gone = asyncio.create_task(scheduler.score([text(2), text(3)], in_a_minute()))
+    await until(scheduler, 2)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    engine.go_on.set()
+    assert first_logits(await first) == [1]
+    assert first_logits(await scheduler.score([text(4)], in_a_minute())) == [4]
+    assert sum(engine.passes) == 2
+
+
+async def test_the_age_of_a_pass_tells_a_hanging_engine(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    assert scheduler.pass_age_s == 0
+    engine.go_on.clear()
+    hanging = asyncio.create_task(scheduler.score([text(1)], in_a_minute()))
+    while scheduler.pass_age_s < 0.01:
+        await asyncio.sleep(0.001)
+    engine.go_on.set()
+    await hanging
+    assert scheduler.pass_age_s == 0

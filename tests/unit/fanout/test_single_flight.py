@@ -1,0 +1,138 @@
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from serve_app.classifier.reply import ChunkReply
+from serve_app.errors import ModelUnavailable
+from serve_app.fanout.single_flight import SingleFlight
+from serve_app.scores import TextLogits
+
+
+class Model:
+    """Computes when let go, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.asked: list[list[str]] = []
+        self.cancelled = 0
+        self.error: Exception | None = None
+
+    async def compute(self, texts: Sequence[str]) -> ChunkReply:
+        self.asked.append(list(texts))
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error:
+            raise self.error
+        scored = [None if text == "poison" else logits(text) for text in texts]
+        return ChunkReply(scored, 1.0, 2.0)
+
+
+def logits(text: str) -> TextLogits:
+    return TextLogits((float(len(text)), 0.0), truncated=False)
+
+
+def by_key(*texts: str) -> dict[bytes, str]:
+    return {text.encode(): text for text in texts}
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def remembered() -> dict[bytes, TextLogits]:
+    return {}
+
+
+@pytest.fixture
+def flights(model: Model, remembered: dict[bytes, TextLogits]) -> SingleFlight:
+    def remember(scores: Mapping[bytes, TextLogits]) -> None:
+        remembered.update(scores)
+
+    return SingleFlight(model.compute, remember)
+
+
+async def test_a_text_asked_for_twice_at_once_is_computed_once(
+    flights: SingleFlight, model: Model
+) -> None:
+    first = asyncio.create_task(flights.score(by_key("a", "bb"), 16))
+    second = asyncio.create_task(flights.score(by_key("bb", "ccc"), 16))
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert (await first).texts == {b"a": logits("a"), b"bb": logits("bb")}
+    assert (await second).texts == {b"bb": logits("bb"), b"ccc": logits("ccc")}
+    assert model.asked == [["a", "bb"], ["ccc"]]
+
+
+async def test_the_first_caller_may_leave_without_harm_to_the_second(
+    flights: SingleFlight, model: Model
+) -> None:
+    first = asyncio.create_task(flights.score(by_key("a"), 16))
+    second = asyncio.create_task(flights.score(by_key("a"), 16))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    model.go_on.set()
+    assert (await second).texts == {b"a": logits("a")}
+    assert (len(model.asked), model.cancelled) == (1, 0)
+
+
+async def test_a_flight_that_nobody_waits_for_is_cancelled(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = [asyncio.create_task(flights.score(by_key("a"), 16)) for _ in range(3)]
+    while not model.asked:
+        await asyncio.sleep(0)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.wait(callers)
+    while not model.cancelled:
+        await asyncio.sleep(0)
+    assert flights.texts_in_flight == 0
+
+
+async def test_a_text_is_computed_anew_after_its_flight_was_cancelled(
+    flights: SingleFlight, model: Model
+) -> None:
+    gone = asyncio.create_task(flights.score(by_key("a"), 16))
+    while not model.asked:
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    model.go_on.set()
+    assert (await flights.score(by_key("a"), 16)).texts == {b"a": logits("a")}
+
+
+async def test_large_requests_fly_in_chunks(flights: SingleFlight, model: Model) -> None:
+    model.go_on.set()
+    landed = await flights.score(by_key(*"abcdefg"), 3)
+    assert sorted(landed.texts) == sorted(by_key(*"abcdefg"))
+    assert [len(asked) for asked in model.asked] == [2, 2, 3]
+
+
+async def test_what_was_scored_is_remembered_and_what_failed_is_not(
+    flights: SingleFlight, model: Model, remembered: dict[bytes, TextLogits]
+) -> None:
+    model.go_on.set()
+    landed = await flights.score(by_key("a", "poison"), 16)
+    assert landed.texts == {b"a": logits("a"), b"poison": None}
+    assert remembered == {b"a": logits("a")}
+
+
+async def test_every_passenger_learns_of_a_failure_and_the_next_request_tries_again(
+    flights: SingleFlight, model: Model
+) -> None:
+    model.error = ModelUnavailable("gone")
+    callers = [asyncio.create_task(flights.score(by_key("a"), 16)) for _ in range(2)]
+    await asyncio.sleep(0)
+    model.go_on.set()
+    for caller in callers:
+        with pytest.raises(ModelUnavailable):
+            await caller
+    model.error = None
+    assert (await flights.score(by_key("a"), 16)).texts == {b"a": logits("a")}
