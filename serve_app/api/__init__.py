@@ -1,0 +1,1 @@
+"""HTTP: the contract, its validation, its answers and its problems."""

@@ -1,0 +1,69 @@
+"""The HTTP application, which knows nothing of Ray."""
+
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
+
+from serve_app import __version__
+from serve_app.api.health import health, ready
+from serve_app.api.huggingface import classify
+from serve_app.api.info import info
+from serve_app.api.openapi import document
+from serve_app.api.predict import predict
+from serve_app.api.problems import (
+    UnexpectedErrors,
+    on_client_disconnect,
+    on_method_not_allowed,
+    on_not_found,
+    on_service_error,
+)
+from serve_app.errors import ServiceError
+from serve_app.gateway.service import SentimentService
+
+ROUTES = (
+    ("POST", "/project", classify),
+    ("POST", "/project/predict", predict),
+    ("POST", "/project/bulk-predict", predict),
+    ("GET", "/project/health", health),
+    ("GET", "/project/ready", ready),
+    ("GET", "/project/info", info),
+)
+
+
+class Application(FastAPI):
+    """FastAPI with a document of its own."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document that `/project/openapi.json` serves and `/project/docs` shows."""
+        return document(self.version)
+
+
+def create_app(service: SentimentService) -> FastAPI:
+    """Build the application over a service.
+
+    The routes are Starlette's, called with the request alone: parsing, validation and the
+    document of the API are the package's own, so FastAPI's work per request is saved.
+    """
+    app = Application(
+        title="sentiment-serve",
+        version=__version__,
+        openapi_url="/project/openapi.json",
+        docs_url="/project/docs",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+        # Ray Serve counts and traces requests, and FastAPI would log what exceptions quote.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        exception_handlers={
+            404: on_not_found,
+            405: on_method_not_allowed,
+            ClientDisconnect: on_client_disconnect,
+            ServiceError: on_service_error,
+        },
+    )
+    app.add_middleware(UnexpectedErrors)
+    for method, path, endpoint in ROUTES:
+        app.add_route(path, partial(endpoint, service), methods=[method])
+    return app

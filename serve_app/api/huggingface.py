@@ -1,0 +1,61 @@
+"""`POST /project`, the form that Hugging Face's clients send and read.
+
+https://huggingface.co/docs/inference-providers/tasks/text-classification
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, RootModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serve_app.api.answer import Transform, fragment
+from serve_app.api.exchange import exchange
+from serve_app.api.schemas import Form, LabelScore, Texts, TextsRequest
+from serve_app.gateway.service import SentimentService
+from serve_app.scores import Classification
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Parameters(Form):
+    """How to turn the model's output into an answer."""
+
+    top_k: int | None = Field(default=None, ge=1, description="All labels where it is null.")
+    function_to_apply: Transform | None = Field(
+        default=None, description="`softmax` where it is null."
+    )
+
+
+class HuggingFaceRequest(TextsRequest):
+    """Texts to classify; a text alone is a list of one."""
+
+    texts: Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = (
+        Field(alias="inputs", examples=["I like you", ["example 1", "example 2"]])
+    )
+    parameters: Parameters | None = None
+
+
+class HuggingFaceAnswer(RootModel[list[list[LabelScore]]]):
+    """For each text, in order, its labels, highest score first.
+
+    A text alone is answered with a list of one too, as `InferenceClient` expects.
+    """
+
+
+async def classify(service: SentimentService, request: Request) -> Response:
+    """Answer with the labels that the parameters ask for.
+
+    Raises:
+        ServiceError: The request cannot be answered.
+    """
+    return await exchange(service, request, HuggingFaceRequest, _render)
+
+
+def _render(asked: HuggingFaceRequest, labels: tuple[str, ...], found: Classification) -> bytes:
+    parameters = asked.parameters or Parameters()
+    transform = parameters.function_to_apply or "softmax"
+    fragments = (fragment(labels, text.logits, transform, parameters.top_k) for text in found.texts)
+    return b"[" + b",".join(fragments) + b"]"

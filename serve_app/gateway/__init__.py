@@ -1,0 +1,1 @@
+"""One request: look texts up, compute the others once, remember them."""

@@ -1,0 +1,140 @@
+"""What happens to a request between its validation and its answer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from serve_app.cache.keys import KeySpace
+from serve_app.cache.score_cache import ScoreCache
+from serve_app.classifier.reply import ChunkReply
+from serve_app.errors import DeadlineExceeded, InferenceFailed, Overloaded, ServiceError
+from serve_app.fanout.single_flight import Landed, SingleFlight
+from serve_app.gateway.service import Readiness
+from serve_app.model.identity import ModelIdentity
+from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.settings import EngineName, GatewaySettings
+
+ComputeWithin = Callable[[Sequence[str], float], Awaitable[ChunkReply]]
+
+PROBE_TEXT: Final = "ready?"
+PROBE_TIMEOUT_S: Final = 2.0
+PROBE_LIFETIME_S: Final = 1.0
+
+
+class Gateway:
+    """Deduplicates texts, looks them up, computes the others once, and remembers them.
+
+    Args:
+        model: The model that answers.
+        engine: The engine that runs it.
+        cache: Remembers texts.
+        compute: Scores a chunk of texts within a number of seconds.
+        settings: Tunables.
+    """
+
+    def __init__(
+        self,
+        model: ModelIdentity,
+        engine: EngineName,
+        cache: ScoreCache,
+        compute: ComputeWithin,
+        settings: GatewaySettings,
+    ) -> None:
+        self.model = model
+        self.engine = engine
+        self.settings = settings
+        self._keys = KeySpace(model.digest, engine)
+        self._cache = cache
+        self._compute = compute
+        self._flights = SingleFlight(self._compute_chunk, self._remember)
+        self._writes: set[asyncio.Task[None]] = set()
+        self._probe: asyncio.Task[bool] | None = None
+        self._probed_at = 0.0
+
+    def reconfigure(self, settings: GatewaySettings) -> None:
+        """Apply new tunables without a restart."""
+        self.settings = settings
+        self._cache.reconfigure(settings)
+
+    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+        """Score texts.
+
+        Args:
+            texts: Any number of texts; duplicates are computed once.
+            within_s: Seconds after which the answer is of no use.
+
+        Raises:
+            Overloaded: Too many texts wait for the model.
+            DeadlineExceeded: No answer in time.
+            ModelUnavailable: No replica of the model can answer.
+            InferenceFailed: The model failed on one of the texts.
+        """
+        started = time.perf_counter()
+        keys = {text: self._keys.key(text) for text in dict.fromkeys(texts)}
+        known = await self._cache.get_many(list(keys.values())) if keys else {}
+        cache_s = time.perf_counter() - started
+        wanted = {key: text for text, key in keys.items() if key not in known}
+        landed = Landed({}, 0.0, 0.0)
+        if wanted:
+            self._admit(len(wanted))
+            landed = await self._score(wanted, within_s - cache_s)
+        hits = sum(keys[text] in known for text in texts)
+        scores = known | _complete(landed.texts)
+        return Classification(
+            texts=[scores[keys[text]] for text in texts],
+            hits=hits,
+            misses=len(texts) - hits,
+            times=StageTimes(cache_s * 1000, landed.queue_ms, landed.inference_ms),
+        )
+
+    async def readiness(self) -> Readiness:
+        """Ask the model for a prediction, and the cache for a sign of life.
+
+        Probes are shared and live for `PROBE_LIFETIME_S`, so that asking costs next to nothing.
+        """
+        now = time.monotonic()
+        if self._probe is None or now - self._probed_at > PROBE_LIFETIME_S:
+            self._probed_at = now
+            self._probe = asyncio.create_task(self._model_answers())
+        _, answers = await asyncio.gather(self._cache.probe(), asyncio.shield(self._probe))
+        return Readiness("ok" if answers else "unavailable", self._cache.state)
+
+    async def aclose(self) -> None:
+        """Finish pending writes and close the cache."""
+        await asyncio.gather(*self._writes)
+        await self._cache.aclose()
+
+    def _admit(self, texts: int) -> None:
+        in_flight = self._flights.texts_in_flight
+        if in_flight and in_flight + texts > self.settings.max_pending_texts:
+            raise Overloaded(f"{in_flight} texts wait for the model")
+
+    async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._flights.score(wanted, self.settings.chunk_texts)
+        except TimeoutError:
+            raise DeadlineExceeded("the model did not answer in time") from None
+
+    async def _compute_chunk(self, texts: Sequence[str]) -> ChunkReply:
+        # A flight outlives the request that started it, so it gets the longest deadline.
+        return await self._compute(texts, self.settings.deadline_s)
+
+    def _remember(self, scores: Mapping[bytes, TextLogits]) -> None:
+        write = asyncio.get_running_loop().create_task(self._cache.set_many(scores))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+
+    async def _model_answers(self) -> bool:
+        try:
+            return (await self._compute([PROBE_TEXT], PROBE_TIMEOUT_S)).texts[0] is not None
+        except ServiceError:
+            return False
+
+
+def _complete(texts: Mapping[bytes, TextLogits | None]) -> dict[bytes, TextLogits]:
+    complete = {key: text for key, text in texts.items() if text is not None}
+    if len(complete) < len(texts):
+        raise InferenceFailed("the model could not score a text of this request")
+    return complete

@@ -1,0 +1,138 @@
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+import uvicorn
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
+from ray.serve._private.http_util import RequestIdMiddleware
+
+from serve_app.api.app import create_app
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import Serve, ServiceFactory
+
+LIKE = "I like you"
+
+
+@pytest.fixture
+def hub_client(
+    service_with: "ServiceFactory", monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InferenceClient]:
+    """Yield Hugging Face's own client, pointed at the application on a real server."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    config = uvicorn.Config(
+        RequestIdMiddleware(create_app(service_with())), port=0, log_config=None, lifespan="off"
+    )
+    sock = config.bind_socket()
+    sock.listen()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        yield InferenceClient(
+            model=f"http://127.0.0.1:{sock.getsockname()[1]}/project", token="hf_unused", timeout=30
+        )
+    finally:
+        server.should_exit = True
+        thread.join()
+        sock.close()
+
+
+async def test_inference_client_reads_the_answer_unchanged(hub_client: InferenceClient) -> None:
+    answer = hub_client.text_classification(LIKE)
+    assert {element.label for element in answer} == {"NEGATIVE", "POSITIVE"}
+    assert sum(element.score for element in answer) == pytest.approx(1, abs=1e-6)
+    assert answer[0].score >= answer[1].score
+
+
+async def test_inference_client_may_ask_for_the_best_labels(hub_client: InferenceClient) -> None:
+    every = hub_client.text_classification(LIKE)
+    assert hub_client.text_classification(LIKE, top_k=1) == every[:1]
+    assert hub_client.text_classification(LIKE, top_k=9) == every
+
+
+@pytest.mark.parametrize("transform", ["softmax", "sigmoid", "none"])
+async def test_inference_client_may_choose_the_transform(
+    hub_client: InferenceClient,
+    serve: "Serve",
+    transform: Literal["softmax", "sigmoid", "none"],
+) -> None:
+    answer = hub_client.text_classification(LIKE, function_to_apply=transform)
+    parameters = {"function_to_apply": transform}
+    direct = await serve().post("/project", json={"inputs": LIKE, "parameters": parameters})
+    assert [[dict(element) for element in answer]] == direct.json()
+
+
+async def test_inference_client_reports_a_problem_as_an_http_error(
+    hub_client: InferenceClient,
+) -> None:
+    with pytest.raises(HfHubHTTPError) as caught:
+        hub_client.text_classification(LIKE, top_k=0)
+    assert caught.value.response.status_code == 422
+
+
+async def test_no_transform_returns_the_logits(
+    serve: "Serve", expected_logits: Callable[[str], tuple[float, ...]]
+) -> None:
+    body = {"inputs": LIKE, "parameters": {"function_to_apply": "none"}}
+    [prediction] = (await serve().post("/project", json=body)).json()
+    logits = dict(zip(("NEGATIVE", "POSITIVE"), expected_logits(LIKE), strict=True))
+    assert {item["label"]: item["score"] for item in prediction} == logits
+
+
+async def test_a_list_is_answered_with_a_list_per_text(serve: "Serve") -> None:
+    client = serve()
+    one = await client.post("/project", json={"inputs": "a"})
+    many = await client.post("/project", json={"inputs": ["a", "b"]})
+    none = await client.post("/project", json={"inputs": []})
+    assert len(one.json()) == 1
+    assert many.json()[:1] == one.json()
+    assert len(many.json()) == 2
+    assert none.json() == []
+
+
+async def test_softmax_is_what_predict_answers(serve: "Serve") -> None:
+    client = serve()
+    predicted = await client.post("/project/predict", json={"text": ["a", "b"]})
+    classified = await client.post("/project", json={"inputs": ["a", "b"]})
+    assert classified.json() == predicted.json()["predictions"]
+    assert classified.headers["x-model-id"] == predicted.headers["x-model-id"]
+    assert classified.headers["x-cache-hits"] == "2"
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"top_k": None, "function_to_apply": None}])
+async def test_parameters_may_be_left_out(serve: "Serve", parameters: Any) -> None:
+    answer = await serve().post("/project", json={"inputs": "a", "parameters": parameters})
+    assert answer.status_code == 200
+    assert len(answer.json()[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({}, ["body", "inputs"]),
+        ({"inputs": 1}, ["body", "inputs"]),
+        ({"inputs": ["a", 1]}, ["body", "inputs", 1]),
+        ({"inputs": "a" * 11}, ["body", "inputs", 0]),
+        ({"inputs": ["a"] * 4}, ["body", "inputs"]),
+        ({"inputs": "a", "extra": 1}, ["body", "extra"]),
+        ({"inputs": "a", "parameters": 1}, ["body", "parameters"]),
+        ({"inputs": "a", "parameters": {"top_k": 0}}, ["body", "parameters", "top_k"]),
+        ({"inputs": "a", "parameters": {"top_k": "1"}}, ["body", "parameters", "top_k"]),
+        ({"inputs": "a", "parameters": {"top_k": True}}, ["body", "parameters", "top_k"]),
+        (
+            {"inputs": "a", "parameters": {"function_to_apply": "tanh"}},
+            ["body", "parameters", "function_to_apply"],
+        ),
+        ({"inputs": "a", "parameters": {"x": 1}}, ["body", "parameters", "x"]),
+    ],
+)
+async def test_wrong_bodies_are_refused_with_their_place(
+    serve: "Serve", body: Any, loc: list[str | int]
+) -> None:
+    answer = await serve(max_chars=10, max_texts=3).post("/project", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["loc"] for error in answer.json()["errors"]] == [loc]
