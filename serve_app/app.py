@@ -1,0 +1,34 @@
+"""The application that Ray Serve builds: `import_path: serve_app.app:build`.
+
+Ray reads the annotation of `build` to validate the arguments, so this module must not postpone
+the evaluation of annotations.
+"""
+
+from ray import serve
+from ray.serve import Application
+
+from serve_app.api.ingress import GatewayIngress
+from serve_app.classifier.deployment import Classifier
+from serve_app.model.prepare import choose
+from serve_app.model.store import resolve
+from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
+
+
+def build(args: AppArgs) -> Application:
+    """Connect the gateway to the classifier.
+
+    Args:
+        args: The application's arguments, from the configuration file.
+
+    Raises:
+        StartupError: The model cannot be served, or the cache URL is missing.
+    """
+    args.cache_url()
+    model = resolve(args.model_source())
+    engine = choose(model, args.engine)
+    classifier = serve.deployment(
+        name="Classifier", user_config=ClassifierSettings().model_dump()
+    )(Classifier).bind(args.model_source(), model.digest, engine)  # fmt: skip
+    return serve.deployment(name="Gateway", user_config=GatewaySettings().model_dump())(
+        GatewayIngress
+    ).bind(classifier, args, model, engine)

@@ -1,0 +1,84 @@
+"""Gives the service a clean environment and takes every process it started down with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import psutil
+import yaml
+
+# Every process of a run inherits this variable, which tells them from the processes of others.
+RUN_ID: Final = "SENTIMENT_RUN_ID"
+END_TIMEOUT_S: Final = 10.0
+SHUTDOWN_TIMEOUT_S: Final = 60.0
+
+
+def launch(path: Path) -> int:
+    """Serve a configuration file until SIGINT or SIGTERM.
+
+    Args:
+        path: The configuration file.
+
+    Returns:
+        Exit status: 0 after an interrupt, else that of the service.
+    """
+    run_id = uuid.uuid4().hex
+    # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
+    service = subprocess.Popen(
+        [sys.executable, "-m", "serve_app.run", str(path)],
+        env=environment(path, run_id),
+        start_new_session=True,
+    )
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        service.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    try:
+        return service.wait()
+    finally:
+        end_processes(run_id)
+
+
+def environment(path: Path, run_id: str) -> dict[str, str]:
+    """Return the environment of a run: this one, but with the configuration's Ray settings alone.
+
+    Args:
+        path: The configuration file; what is wrong with it, the service itself reports.
+        run_id: Identifies the run.
+    """
+    try:
+        configured = dict(yaml.safe_load(path.read_text())["environment"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        configured = {}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+        # The run has no dashboard, so there is nothing that a token would protect.
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        **{str(name): str(value) for name, value in configured.items()},
+        RUN_ID: run_id,
+    }
+
+
+def end_processes(run_id: str) -> None:
+    """End what a run has left behind, HAProxy for one, which outlives its parent."""
+    left = [process for process in psutil.process_iter() if _belongs(process, run_id)]
+    for process in left:
+        process.terminate()
+    _, alive = psutil.wait_procs(left, timeout=END_TIMEOUT_S)
+    for process in alive:
+        process.kill()
+
+
+def _belongs(process: psutil.Process, run_id: str) -> bool:
+    try:
+        return process.environ().get(RUN_ID) == run_id
+    except psutil.Error:
+        return False

@@ -1,0 +1,155 @@
+"""The service's own process: `python -m serve_app.run CONFIG`, started by `sentiment serve`."""
+
+import logging
+import signal
+import socket
+import sys
+import time
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Final
+
+import ray
+from ray import serve
+from ray.serve._private.api import serve_start
+from ray.serve.schema import ApplicationStatus, HTTPOptionsSchema, ServeDeploySchema
+
+from serve_app.config import ServeConfig, load, read
+from serve_app.console import fail, say
+from serve_app.errors import PortTaken, StartupError
+from serve_app.model.artefact import find
+from serve_app.model.prepare import choose, prepare
+from serve_app.model.store import resolve
+from serve_app.settings import AppArgs
+
+POLL_S: Final = 0.25
+LOG_HINT: Final = "the whole story is in /tmp/ray/session_latest/logs/serve"
+
+
+def run(path: Path) -> None:
+    """Serve a configuration file until interrupted.
+
+    Args:
+        path: The configuration file.
+
+    Raises:
+        StartupError: The service cannot start; says why.
+        KeyboardInterrupt: SIGINT.
+    """
+    started = time.monotonic()
+    config = load(path)
+    check_port(config.http_options.host, config.http_options.port)
+    check_model(config.applications[0].args)
+    say("starting Ray Serve")
+    try:
+        deploy(path, config)
+        url = base_url(config.http_options)
+        say(f"ready after {time.monotonic() - started:.0f} s; documentation: {url}/project/docs")
+        say("try it:")
+        say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
+        say("Ctrl-C ends it")
+        while True:
+            signal.pause()
+    finally:
+        say("stopping")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ray reports actors that are ended on purpose as if they had failed.
+        with redirect_stderr(StringIO()):
+            serve.shutdown()
+            ray.shutdown()
+
+
+def check_port(host: str, port: int) -> None:
+    """Make sure that nobody listens where the service is to listen.
+
+    Raises:
+        PortTaken: Somebody does.
+    """
+    with socket.socket() as probe:
+        # Connections of an earlier run that linger must not count as somebody listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                "end the process that listens there, or change http_options.port",
+            ) from None
+
+
+def check_model(args: AppArgs) -> None:
+    """Prepare the model where that has not been done, in sight of the user.
+
+    Raises:
+        StartupError: The model or the cache URL is unusable.
+    """
+    args.cache_url()
+    model = resolve(args.model_source())
+    if args.engine != "torch" and find(model) is None:
+        say(f"preparing {model.model_id}, once:")
+        prepare(model, lambda line: say(f"  {line}"))
+    engine = choose(model, args.engine)
+    say(f"model {model.model_id} {model.revision}, engine {engine}, cache {args.cache}")
+
+
+def deploy(path: Path, config: ServeConfig) -> None:
+    """Start Ray and the applications, and wait until they run.
+
+    Raises:
+        StartupError: An application failed to start; its message says why.
+    """
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    ray.init(include_dashboard=False, namespace="serve", logging_level=logging.WARNING)
+    # What `serve run` does, but with the log level applied to Serve's own processes too.
+    client = serve_start(
+        http_options=config.http_options.model_dump(),
+        proxy_location=config.proxy_location,
+        global_logging_config=config.logging_config.model_dump(),
+    )
+    client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
+    while not running():
+        time.sleep(POLL_S)
+
+
+def running() -> bool:
+    """Tell whether every application runs.
+
+    Raises:
+        StartupError: One has failed. Serve would retry a replica for minutes; whoever has just
+            started the service wants to know at once.
+    """
+    applications = serve.status().applications
+    for application in applications.values():
+        replicas = [deployment.message for deployment in application.deployments.values()]
+        lost = [message for message in replicas if "failed to start" in message]
+        if lost or application.status == ApplicationStatus.DEPLOY_FAILED:
+            raise StartupError(_reason(lost or [application.message]), LOG_HINT)
+    states = {application.status for application in applications.values()}
+    return states == {ApplicationStatus.RUNNING}
+
+
+def base_url(http: HTTPOptionsSchema) -> str:
+    """Return where a person on this machine reaches the service."""
+    host = "127.0.0.1" if http.host == "0.0.0.0" else http.host
+    return f"http://{host}:{http.port}"
+
+
+def _reason(messages: list[str]) -> str:
+    lines = [line.strip() for message in messages for line in message.splitlines()]
+    return next((line for line in reversed(lines) if line), "an application failed to start")
+
+
+def main() -> None:
+    """Run as a program, with one line for whatever prevents it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        run(Path(sys.argv[1]))
+    except StartupError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

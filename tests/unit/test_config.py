@@ -1,0 +1,109 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from serve_app.config import load, read
+from serve_app.errors import InvalidConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_is_valid_for_us_and_for_ray(path: Path) -> None:
+    assert load(path).applications[0].name == "sentiment"
+    assert ServeDeploySchema.model_validate(read(path)).applications[0].route_prefix == "/"
+
+
+def test_development_stays_on_this_machine() -> None:
+    config = load(CONFIGS / "dev.yaml")
+    assert config.http_options.host == "127.0.0.1"
+    assert config.applications[0].args.cache == "memory://"
+    assert config.applications[0].args.model == "embedded"
+
+
+def test_production_takes_its_secret_from_the_environment_and_runs_haproxy() -> None:
+    config = load(CONFIGS / "prod.yaml")
+    args = config.applications[0].args
+    assert (args.production, args.engine) == (True, "onnx-int8")
+    assert args.cache == "env:SENTIMENT_CACHE_URL"
+    # Without HAProxy, the throughput settings would leave worker nodes without a proxy.
+    assert config.environment["RAY_SERVE_THROUGHPUT_OPTIMIZED"] == "1"
+    assert config.environment["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[..., Path]:
+    """Write the development configuration with one key changed, named by its path."""
+
+    def change(*keys: str | int, to: Any) -> Path:
+        content: Any = read(CONFIGS / "dev.yaml")
+        place = content
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to
+        path = tmp_path / "changed.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return change
+
+
+GATEWAY = ("applications", 0, "deployments", 0)
+CLASSIFIER = ("applications", 0, "deployments", 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("proxy_locations",), "HeadOnly"),
+        (("http_options", "prot"), 1),
+        (("http_options", "port"), "http"),
+        (("logging_config", "level"), "INFO"),
+        (("applications", 0, "args", "modle"), "embedded"),
+        (("applications", 0, "args", "engine"), "onnx-int4"),
+        (("applications", 0, "import_path"), "os:system"),
+        ((*GATEWAY, "user_config", "max_text"), 1),
+        ((*GATEWAY, "user_config", "max_texts"), -1),
+        ((*GATEWAY, "replicas"), 1),
+        ((*GATEWAY, "name"), "Classifier"),
+        ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
+        ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
+        ((*CLASSIFIER, "user_config", "max_batch_tokens"), 0),
+        ((*CLASSIFIER, "user_config", "max_batch_requests"), "many"),
+    ],
+    ids=lambda part: str(part),
+)
+def test_what_is_unknown_or_impossible_is_refused_with_its_path(
+    changed: Callable[..., Path], keys: tuple[str | int, ...], value: Any
+) -> None:
+    with pytest.raises(InvalidConfig, match=r"\.".join(map(str, keys))):
+        load(changed(*keys, to=value))
+
+
+def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Path]) -> None:
+    with pytest.raises(InvalidConfig, match="max_ongoing_requests must be at least 256"):
+        load(changed(*CLASSIFIER, "max_ongoing_requests", to=255))
+
+
+def test_a_deployment_that_is_missing_is_refused(changed: Callable[..., Path]) -> None:
+    with pytest.raises(InvalidConfig, match="deployments"):
+        load(changed("applications", 0, "deployments", to=[]))
+
+
+@pytest.mark.parametrize("content", [b"", b"- a", b"a: [", b"\xff\xfe\xff"])
+def test_what_is_no_configuration_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidConfig) as caught:
+        load(path)
+    assert str(path) in caught.value.problem
+    assert "\n" not in caught.value.problem
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"cannot read .*nowhere\.yaml"):
+        load(tmp_path / "nowhere.yaml")

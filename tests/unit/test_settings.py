@@ -1,0 +1,72 @@
+import pytest
+from pydantic import ValidationError
+
+from serve_app.errors import InvalidConfig
+from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
+
+
+@pytest.mark.parametrize(
+    "url", ["memory://", "redis://localhost", "redis://h:6379/0", "rediss://h:10000", "env:CACHE"]
+)
+def test_known_caches_are_accepted(url: str) -> None:
+    assert AppArgs(cache=url).cache == url
+
+
+@pytest.mark.parametrize("url", ["", "http://h", "redis://", "memory://x", "env:", "env:A-B"])
+def test_unknown_caches_are_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        AppArgs(cache=url)
+
+
+def test_a_password_in_a_file_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ValidationError) as caught:
+        AppArgs(cache="redis://:hunter2@h")
+    assert "environment variable" in str(caught.value.errors(include_input=False))
+    assert "hunter2" not in str(caught.value.errors(include_input=False))
+
+
+def test_the_cache_url_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE", "rediss://:hunter2@h:10000/0")
+    assert AppArgs(cache="env:CACHE").cache_url() == "rediss://:hunter2@h:10000/0"
+
+
+def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CACHE", raising=False)
+    with pytest.raises(InvalidConfig, match=r"\$CACHE"):
+        AppArgs(cache="env:CACHE").cache_url()
+
+
+def test_a_bad_url_in_the_environment_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE", "hunter2")
+    with pytest.raises(InvalidConfig) as caught:
+        AppArgs(cache="env:CACHE").cache_url()
+    assert "env:CACHE" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["embedded", "./m", "/m", "~/m", "a/b@0123"])
+def test_production_takes_directories_and_pinned_revisions(model: str) -> None:
+    assert AppArgs(model=model, production=True).model_source() == model
+
+
+def test_production_refuses_a_hub_model_without_a_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AppArgs(model="a/b").model_source() == "a/b"
+    monkeypatch.setenv("MODEL", "a/b")
+    for model in ("a/b", "env:MODEL"):
+        with pytest.raises(InvalidConfig, match="pinned revision of a/b"):
+            AppArgs(model=model, production=True).model_source()
+
+
+@pytest.mark.parametrize("settings", [GatewaySettings, ClassifierSettings])
+def test_unknown_tunables_are_refused(settings: type[GatewaySettings | ClassifierSettings]) -> None:
+    with pytest.raises(ValidationError):
+        settings.model_validate({"max_text": 1})
+
+
+@pytest.mark.parametrize(
+    "tunable",
+    [{"max_texts": 0}, {"deadline_s": float("inf")}, {"cache_ttl_jitter": 1}, {"cache_ttl_s": -1}],
+)
+def test_impossible_tunables_are_refused(tunable: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings.model_validate(tunable)
