@@ -15,7 +15,7 @@ import yaml
 # Every process of a run inherits this variable, which tells them from the processes of others.
 RUN_ID: Final = "SENTIMENT_RUN_ID"
 END_TIMEOUT_S: Final = 10.0
-SHUTDOWN_TIMEOUT_S: Final = 60.0
+SIGNALLED: Final = 128
 
 
 def launch(path: Path) -> int:
@@ -25,7 +25,8 @@ def launch(path: Path) -> int:
         path: The configuration file.
 
     Returns:
-        Exit status: 0 after an interrupt, else that of the service.
+        Exit status: 0 after an interrupt, else that of the service; 128 + n where signal n
+        ended it, as in a shell.
     """
     run_id = uuid.uuid4().hex
     # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
@@ -41,7 +42,8 @@ def launch(path: Path) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        return service.wait()
+        status = service.wait()
+        return status if status >= 0 else SIGNALLED - status
     finally:
         end_processes(run_id)
 

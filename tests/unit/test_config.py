@@ -75,7 +75,7 @@ CLASSIFIER = ("applications", 0, "deployments", 1)
         ((*CLASSIFIER, "user_config", "max_batch_tokens"), 0),
         ((*CLASSIFIER, "user_config", "max_batch_requests"), "many"),
     ],
-    ids=lambda part: str(part),
+    ids=str,
 )
 def test_what_is_unknown_or_impossible_is_refused_with_its_path(
     changed: Callable[..., Path], keys: tuple[str | int, ...], value: Any

@@ -1,0 +1,88 @@
+"""The `sentiment` command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serve_app.console import fail, say
+from serve_app.errors import StartupError
+from serve_app.launch import launch
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sentiment API on Ray Serve.",
+)
+model_commands = typer.Typer(no_args_is_help=True, help="Look at, prepare and evaluate models.")
+app.add_typer(model_commands, name="model")
+
+Source = Annotated[
+    str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
+]
+
+
+@app.command()
+def serve(
+    config: Annotated[Path, typer.Argument(help="Configuration file.")] = Path("configs/dev.yaml"),
+) -> None:
+    """Serve a configuration file on this machine until Ctrl-C."""
+    sys.exit(launch(config))
+
+
+@model_commands.command()
+def info(source: Source = "embedded") -> None:
+    """Print what identifies a model, and whether it is prepared."""
+    from serve_app.model.artefact import find  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.store import resolve  # noqa: PLC0415
+
+    model = resolve(source)
+    for name, value in model._asdict().items():
+        print(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
+    artefact = find(model)
+    print(f"{'prepared':10} {artefact.directory if artefact else 'no'}")
+
+
+@model_commands.command()
+def prepare(
+    source: Source = "embedded",
+    destination: Annotated[
+        Path | None, typer.Option(help="Directory for the files; by default the user's cache.")
+    ] = None,
+) -> None:
+    """Export a model to ONNX, quantize it to int8 and verify both against torch."""
+    from serve_app.model import prepare as preparation  # noqa: PLC0415
+    from serve_app.model.artefact import table  # noqa: PLC0415
+    from serve_app.model.store import resolve  # noqa: PLC0415
+
+    artefact = preparation.prepare(resolve(source), say, destination)
+    print(table(artefact))
+    print(f"{artefact.best} is the default; files in {artefact.directory}")
+
+
+@model_commands.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="TSV file with the columns text and label.")],
+    source: Annotated[
+        str, typer.Option("--model", help="See `sentiment model info`.")
+    ] = "embedded",
+) -> None:
+    """Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side."""
+    from serve_app.model import evaluation  # noqa: PLC0415
+    from serve_app.model.store import resolve  # noqa: PLC0415
+
+    print(evaluation.table(evaluation.evaluate(resolve(source), data, say)))
+
+
+def main() -> None:
+    """Run the command line, with one line for whatever prevents it."""
+    try:
+        app()
+    except StartupError as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Model store: where models come from and what is derived from them."""

@@ -1,0 +1,155 @@
+"""Where models come from: `embedded`, a directory, or `hub-id@revision`."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from serve_app.errors import ModelUnusable
+from serve_app.model.identity import ModelIdentity
+
+EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
+
+_HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+_COPY_BYTES: Final = 1024 * 1024
+
+
+def resolve(source: str) -> ModelIdentity:
+    """Find a model and read what identifies it.
+
+    Args:
+        source: `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`. What
+            starts with `.`, `/` or `~` is a directory.
+
+    Raises:
+        ModelUnusable: It is not there, not whole, or no sequence classifier.
+    """
+    if source == "embedded":
+        return read(EMBEDDED, model_id="embedded")
+    if source.startswith((".", "/", "~")):
+        path = Path(source).expanduser().resolve()
+        return read(path, model_id=path.name)
+    hub_id, _, revision = source.partition("@")
+    path = _download(hub_id, revision or None)
+    # The hub client names a snapshot's directory by its commit.
+    return read(path, model_id=hub_id, revision=path.name)
+
+
+def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
+    """Read a model directory's identity.
+
+    Args:
+        path: Directory with `config.json`, `tokenizer.json` and safetensors weights.
+        model_id: Name to know it by.
+        revision: Its revision; by default the start of its digest.
+
+    Raises:
+        ModelUnusable: It is not there, not whole, or no sequence classifier.
+    """
+    if not path.is_dir():
+        raise ModelUnusable(
+            f"no model directory at {path}",
+            "give `embedded`, a directory in Hugging Face form, or hub-id@revision",
+        )
+    config = _json(path / "config.json")
+    _json(path / "tokenizer.json")
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        raise ModelUnusable(
+            f"{path} holds no *.safetensors",
+            "save the model with save_pretrained(); pickled weights are never loaded",
+        )
+    for file in weights:
+        try:
+            safe_open(file, framework="numpy")
+        except SafetensorError as error:
+            raise ModelUnusable(
+                f"cannot read the weights {file}: {error}", "fetch the model again"
+            ) from error
+    digest = _digest([path / "config.json", path / "tokenizer.json", *weights])
+    return ModelIdentity(
+        path=path,
+        model_id=model_id,
+        revision=revision or digest[:12],
+        digest=digest,
+        labels=_labels(path, config),
+        max_tokens=_max_tokens(path, config),
+        pad_id=int(config.get("pad_token_id") or 0),
+    )
+
+
+def _download(hub_id: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelUnusable(
+            f"cannot get {hub_id}@{revision or 'main'} from the model hub: {reason}",
+            "check the name, the revision and the network, or give a local directory",
+        ) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelUnusable(
+            f"{path.parent} holds no {path.name}",
+            "a model directory has config.json, tokenizer.json and *.safetensors",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelUnusable(f"cannot read {path}: {error}", "fetch the model again") from error
+    if not isinstance(content, dict):
+        raise ModelUnusable(f"{path} is not a JSON object", "fetch the model again")
+    return content
+
+
+def _labels(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    architectures = config.get("architectures") or ["none"]
+    if not str(architectures[0]).endswith("ForSequenceClassification"):
+        raise ModelUnusable(
+            f"{path} is a {architectures[0]}, not a sequence classifier",
+            "give a model whose config.json names a …ForSequenceClassification architecture",
+        )
+    # transformers leaves id2label out of config.json where it is the default of two labels.
+    id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    names = {int(index): str(label) for index, label in id2label.items()}
+    if sorted(names) != list(range(max(2, len(names)))):
+        raise ModelUnusable(
+            f"{path}/config.json does not name two labels or more in id2label, from 0 on",
+            "set id2label and label2id in config.json",
+        )
+    return tuple(names[index] for index in range(len(names)))
+
+
+def _max_tokens(path: Path, config: dict[str, Any]) -> int:
+    """Return how many tokens the model reads.
+
+    RoBERTa-like models number positions from `pad_token_id + 1`, so that many are lost:
+    https://github.com/facebookresearch/fairseq/issues/1187.
+    """
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int):
+        raise ModelUnusable(
+            f"{path}/config.json does not state max_position_embeddings",
+            "absolute position embeddings are needed to know the longest text",
+        )
+    if "roberta" in str(config.get("model_type")):
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    tokenizer_config = path / "tokenizer_config.json"
+    stated = _json(tokenizer_config).get("model_max_length") if tokenizer_config.exists() else None
+    return min(positions, int(stated)) if isinstance(stated, int | float) else positions
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while block := content.read(_COPY_BYTES):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import yaml
+
+from serve_app.config import read
+
+DEV = Path(__file__).parents[2] / "configs" / "dev.yaml"
+MARK = "SENTIMENT_TEST_MARK"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def configured(directory: Path, args: dict[str, Any], **changes: Any) -> Path:
+    """Write the development configuration with other arguments and a free port."""
+    content = read(DEV) | changes
+    content["http_options"] = {"host": "127.0.0.1", "port": free_port()}
+    content["applications"][0]["args"] |= args
+    path = directory / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+class Service:
+    """`sentiment serve` in a process of its own, started and ended as a user does.
+
+    Args:
+        config: The configuration file.
+        environment: Variables that the user's shell has set.
+    """
+
+    def __init__(self, config: Path, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{read(config)['http_options']['port']}"
+        self.printed: list[str] = []
+        self._mark = uuid.uuid4().hex
+        self._ready = threading.Event()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "serve_app.cli", "serve", str(config)],
+            env={**os.environ, **environment, MARK: self._mark},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        self._ready.wait()
+        assert self._process.poll() is None, "".join(self.printed)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.interrupt()
+
+    def interrupt(self, number: int = signal.SIGINT) -> int:
+        """Ask the service to end, as Ctrl-C does, and return its exit status."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self._process.wait()
+        self._reader.join()
+        if self._process.stderr:
+            self._process.stderr.close()
+        return status
+
+    def processes(self, named: str = "") -> list[psutil.Process]:
+        """Return the processes of this run that are alive, by a part of their name."""
+        return [p for p in psutil.process_iter() if named in p.name() and self._is_mine(p)]
+
+    def _is_mine(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(MARK) == self._mark
+        except psutil.Error:
+            return False
+
+    def _read(self) -> None:
+        assert self._process.stderr
+        for line in self._process.stderr:
+            self.printed.append(line)
+            if "Ctrl-C ends it" in line:
+                self._ready.set()
+        self._ready.set()

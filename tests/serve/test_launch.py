@@ -1,0 +1,142 @@
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serve.service import Service, configured, free_port
+
+pytestmark = pytest.mark.serve
+
+
+@pytest.fixture
+def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
+    return configured(tmp_path, {"model": str(model_directory)})
+
+
+def refused(config: Path) -> str:
+    """Start a service that cannot start, and return what it prints."""
+    service = Service(config)
+    assert service.wait() == 1
+    assert service.processes() == []
+    printed = "".join(service.printed)
+    assert "Traceback" not in printed
+    return printed
+
+
+def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
+    foreign = {
+        "RAY_ADDRESS": "127.0.0.1:1",
+        "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
+        "RAY_AUTH_MODE": "token",
+    }
+    with Service(config, **foreign) as service:
+        answer = httpx.post(f"{service.url}/project/predict", json={"text": ["good"]}, timeout=60)
+        assert answer.status_code == 200
+        assert service.interrupt(signal.SIGTERM) == 0
+        assert service.processes() == []
+
+
+def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_works(
+    config: Path,
+) -> None:
+    with Service(config) as service:
+        printed = "".join(service.printed)
+        assert "preparing tiny, once:\n  exporting to ONNX\n" in printed
+        (command,) = (line.strip() for line in service.printed if "curl " in line)
+        curl = subprocess.run(
+            f"{command} --silent --show-error", shell=True, capture_output=True, check=True
+        )
+        assert curl.stdout.startswith(b'{"predictions":[[{"label":')
+        assert "INFO" not in printed
+
+
+def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
+    tmp_path: Path, model_directory: Path, cache_dir: Path
+) -> None:
+    config = configured(
+        tmp_path,
+        {"model": str(model_directory)},
+        environment={
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        },
+    )
+    with Service(config) as service:
+        answer = httpx.post(f"{service.url}/project/predict", json={"text": ["good"]}, timeout=60)
+        assert answer.status_code == 200
+        assert answer.headers.get_list("x-request-id")
+        assert service.processes("haproxy")
+        (child,) = (p for p in service.processes("python") if "serve_app.run" in p.cmdline())
+        child.kill()
+        assert service.wait() == 128 + signal.SIGKILL
+        assert service.processes() == []
+
+
+def test_a_plain_serve_run_works_too(config: Path) -> None:
+    port = config.read_text().split("port: ")[1].split()[0]
+    run = subprocess.Popen(
+        [Path(sys.executable).parent / "serve", "run", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        answer = eventually(f"http://127.0.0.1:{port}/project/predict")
+        assert list(answer.json()) == ["predictions"]
+    finally:
+        run.send_signal(signal.SIGINT)
+        run.wait()
+
+
+def eventually(url: str) -> httpx.Response:
+    while True:
+        try:
+            answer = httpx.post(url, json={"text": ["good"]}, timeout=60)
+        except httpx.TransportError:
+            time.sleep(0.2)
+            continue
+        if answer.status_code == 200:
+            return answer
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_a_taken_port_is_refused_at_once(config: Path, listener: int) -> None:
+    text = config.read_text()
+    port = text.split("port: ")[1].split()[0]
+    config.write_text(text.replace(port, str(listener)))
+    assert f"error: cannot listen on 127.0.0.1:{listener}" in refused(config)
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        ({"model": "/nowhere"}, "error: no model directory at /nowhere"),
+        ({"modle": "x"}, "applications.0.args.modle: Extra inputs are not permitted"),
+        ({"cache": "env:NOT_SET_ANYWHERE"}, "$NOT_SET_ANYWHERE, which is not set"),
+        ({"cache": "redis://:secret@h"}, "a password does not belong in a configuration file"),
+    ],
+)
+def test_a_start_that_cannot_work_says_why(
+    tmp_path: Path, args: dict[str, Any], problem: str
+) -> None:
+    printed = refused(configured(tmp_path, args))
+    assert problem in printed
+    assert "hint: " in printed
+    assert "secret" not in printed

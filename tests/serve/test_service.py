@@ -1,0 +1,134 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serve.redis_server import RedisServer
+from tests.serve.service import Service, configured
+
+pytestmark = pytest.mark.serve
+
+EXAMPLES = {
+    "I love this!": "POSITIVE",
+    "What a waste of time.": "NEGATIVE",
+    "The food was cold and the waiter was rude.": "NEGATIVE",
+    "An absolute delight from start to finish.": "POSITIVE",
+    "I don't like it": "NEGATIVE",
+    "It's not bad at all": "POSITIVE",
+}
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def config(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return configured(tmp_path_factory.mktemp("service"), {"cache": redis.url})
+
+
+@pytest.fixture(scope="module")
+def service(config: Path) -> Iterator[Service]:
+    with Service(config) as started:
+        yield started
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=60) as opened:
+        yield opened
+
+
+def predict(client: httpx.Client, texts: list[str]) -> httpx.Response:
+    return client.post("/project/predict", json={"text": texts})
+
+
+def test_texts_get_the_labels_that_a_person_would_give(client: httpx.Client) -> None:
+    answer = predict(client, list(EXAMPLES))
+    assert answer.status_code == 200
+    first = [scores[0]["label"] for scores in answer.json()["predictions"]]
+    assert dict(zip(EXAMPLES, first, strict=True)) == EXAMPLES
+
+
+def test_a_text_is_computed_once_and_then_remembered(client: httpx.Client) -> None:
+    first = predict(client, ["remember me", "and me"])
+    second = predict(client, ["and me", "remember me"])
+    assert first.headers["x-cache-misses"] == "2"
+    assert (second.headers["x-cache-hits"], second.headers["x-cache-misses"]) == ("2", "0")
+    assert second.json()["predictions"] == first.json()["predictions"][::-1]
+
+
+def test_a_score_does_not_depend_on_the_texts_beside_it(client: httpx.Client) -> None:
+    alone = predict(client, ["a fine and quiet film"]).json()["predictions"][0]
+    beside = [f"{word} " * 60 for word in ("terrible", "WONDERFUL", "x", "!!!")]
+    # Another spelling of the same tokens is another text, so that it is not taken from the cache.
+    crowd = predict(client, [*beside, "A fine and quiet film"]).json()["predictions"][-1]
+    assert crowd[0]["label"] == alone[0]["label"]
+    assert crowd[0]["score"] == pytest.approx(alone[0]["score"], abs=1e-3)
+
+
+def test_the_largest_request_is_spread_and_answered_in_order(client: httpx.Client) -> None:
+    texts = [f"{'wonderful' if n % 2 else 'terrible'} number {n}" for n in range(256)]
+    answer = predict(client, texts)
+    labels = [scores[0]["label"] for scores in answer.json()["predictions"]]
+    assert labels == ["NEGATIVE", "POSITIVE"] * 128
+
+
+def test_a_long_text_is_truncated_and_says_so(client: httpx.Client) -> None:
+    answer = predict(client, ["short", "wonderful " * 600])
+    assert answer.status_code == 200
+    assert answer.headers["x-truncated"] == "1"
+
+
+def test_every_answer_carries_one_request_id(client: httpx.Client) -> None:
+    for path, status in (("/project/health", 200), ("/nowhere", 404)):
+        answer = client.get(path, headers={"x-request-id": "mine"})
+        assert answer.status_code == status
+        assert answer.headers.get_list("x-request-id") == ["mine"]
+
+
+def test_errors_are_problems_through_the_proxy_too(client: httpx.Client) -> None:
+    answer = client.post("/project/predict", content=b'{"text": "no list"}')
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["loc"] == ["body", "text"]
+    too_large = client.post("/project/predict", content=b" " * 3_000_000)
+    assert (too_large.status_code, too_large.json()["status"]) == (413, 413)
+
+
+def test_the_service_is_ready_and_knows_what_it_serves(client: httpx.Client) -> None:
+    ready = client.get("/project/ready")
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "ready", "model": "ok", "cache": "ok"},
+    )
+    info = client.get("/project/info").json()
+    assert (info["model"], info["labels"]) == ("embedded", ["NEGATIVE", "POSITIVE"])
+    assert info["engine"] == "onnx-int8"
+
+
+def test_the_hugging_face_form_is_answered(client: httpx.Client) -> None:
+    answer = client.post("/project", json={"inputs": "I love this!"}).json()
+    assert answer[0][0]["label"] == "POSITIVE"
+
+
+def test_scores_survive_a_restart_and_an_outage_of_redis(
+    service: Service, config: Path, redis: RedisServer, client: httpx.Client
+) -> None:
+    before = predict(client, ["survive"]).json()
+    assert service.interrupt() == 0
+    assert service.processes() == []
+    with Service(config) as restarted, httpx.Client(base_url=restarted.url, timeout=60) as again:
+        hit = predict(again, ["survive"])
+        assert (hit.headers["x-cache-hits"], hit.json()) == ("1", before)
+        redis.kill()
+        for text in ("survive", "new without redis", "and another"):
+            assert predict(again, [text]).status_code == 200
+        assert again.get("/project/ready").json()["cache"] == "degraded"
+    with Service(config) as without, httpx.Client(base_url=without.url, timeout=60) as cold:
+        answer = predict(cold, ["survive"])
+        assert (answer.status_code, answer.headers["x-cache-hits"]) == (200, "0")
+        assert answer.json() == before

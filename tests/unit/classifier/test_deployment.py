@@ -1,0 +1,113 @@
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.serve._private.common import DeploymentID, ReplicaID
+from ray.serve._private.config import DeploymentConfig
+from ray.serve.context import _set_internal_replica_context
+
+from serve_app.classifier.deployment import INLINE_CHARS, Classifier
+from serve_app.errors import DeadlineExceeded, ModelUnusable
+from serve_app.model.identity import ModelIdentity
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture
+async def classifier(model: ModelIdentity) -> AsyncIterator[Classifier]:
+    # `@serve.batch` asks for the context that a replica has, as Ray's own unit tests do.
+    replica = ReplicaID(unique_id="test", deployment_id=DeploymentID(name="test"))
+    config = DeploymentConfig(max_ongoing_requests=1024)
+    _set_internal_replica_context(
+        replica_id=replica, servable_object=None, _deployment_config=config, rank=0, world_size=1
+    )
+    opened = Classifier(str(model.path), model.digest, "torch")
+    opened.reconfigure({"max_batch_requests": 4})
+    yield opened
+    # Ray keeps one batch queue a class, bound to the event loop that used it first.
+    await end_batch_loop(opened)
+    wrapper(opened)._queue = None
+
+
+def wrapper(classifier: Classifier) -> Any:
+    return classifier._queue._is_batching_task_alive.__self__
+
+
+async def end_batch_loop(classifier: Classifier) -> None:
+    loop = wrapper(classifier).queue._handle_batch_task
+    loop.cancel()
+    await asyncio.wait([loop])
+
+
+async def test_calls_that_come_together_are_answered_each_with_its_own(
+    classifier: Classifier,
+) -> None:
+    texts = [["the film was good"], ["i hate it", "very slow"], ["", "bad " * INLINE_CHARS]]
+    together = await asyncio.gather(*(classifier.classify(call, 60) for call in texts))
+    assert [len(reply.texts) for reply in together] == [1, 2, 2]
+    for call, reply in zip(texts, together, strict=True):
+        alone = await classifier.classify(call, 60)
+        for one, other in zip(reply.texts, alone.texts, strict=True):
+            assert one is not None
+            assert other is not None
+            assert one.logits == pytest.approx(other.logits, abs=1e-5)
+    last = together[2].texts[1]
+    assert last is not None
+    assert last.truncated
+
+
+async def test_a_call_past_its_deadline_is_refused(classifier: Classifier) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await classifier.classify(["good"], 0)
+
+
+async def test_batch_parameters_change_live(classifier: Classifier) -> None:
+    await classifier.classify(["good"], 60)
+    classifier.reconfigure({"max_batch_requests": 3, "batch_wait_s": 0.01, "max_batch_tokens": 7})
+    queue = wrapper(classifier).queue
+    assert (queue.max_batch_size, queue.batch_wait_timeout_s) == (3, 0.01)
+    assert classifier._scheduler.max_batch_tokens == 7
+    assert len((await classifier.classify(["good", "bad", "slow"], 60)).texts) == 3
+
+
+async def test_a_dead_batch_loop_is_noticed(classifier: Classifier) -> None:
+    await classifier.check_health()
+    await end_batch_loop(classifier)
+    with pytest.raises(RuntimeError, match="batch loop is dead"):
+        await classifier.check_health()
+
+
+async def test_a_hanging_engine_is_noticed(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(classifier._scheduler), "pass_age_s", 61.0)
+    with pytest.raises(RuntimeError, match="hangs for 61 s"):
+        await classifier.check_health()
+
+
+def test_a_replica_refuses_a_model_that_the_gateway_does_not_know(model: ModelIdentity) -> None:
+    with pytest.raises(ModelUnusable, match="the gateway expects 0123"):
+        Classifier(str(model.path), "0123", "torch")
+
+
+def test_an_onnx_replica_imports_neither_torch_nor_transformers(
+    model_directory: Path, cache_dir: Path
+) -> None:
+    prepare = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model_directory)]
+    subprocess.run(prepare, check=True, capture_output=True)
+    replica = (
+        "import sys\n"
+        "from serve_app.api.ingress import GatewayIngress\n"
+        "from serve_app.classifier.deployment import Classifier\n"
+        "from serve_app.model.store import resolve\n"
+        f"model = resolve({str(model_directory)!r})\n"
+        "classifier = Classifier(str(model.path), model.digest, 'onnx-fp32')\n"
+        "print(classifier._tokenizer.encode(['good'])[0].ids)\n"
+        "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", replica], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"

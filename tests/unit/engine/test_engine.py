@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from serve_app.engine.engine import padded
+from serve_app.engine.load import load
+from serve_app.engine.tokenizer import Tokenizer
+from serve_app.errors import ModelUnusable
+from serve_app.model.identity import ModelIdentity
+
+
+def test_sequences_are_padded_on_the_right() -> None:
+    ids, mask = padded([[5, 6, 7], [8]], pad_id=1)
+    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert ids.dtype == mask.dtype == np.int64
+
+
+def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIdentity) -> None:
+    transformers = pytest.importorskip("transformers")
+    texts = ["The film was GOOD", "", "  ", "unknown wörds", "it " * 200]
+    expected = transformers.AutoTokenizer.from_pretrained(model.path)(
+        texts, truncation=True, max_length=model.max_tokens
+    )["input_ids"]
+    tokens = Tokenizer(model).encode(texts)
+    assert [text.ids for text in tokens] == expected
+    assert [text.truncated for text in tokens] == [False, False, False, False, True]
+    assert len(tokens[-1].ids) == model.max_tokens
+
+
+def test_torch_scores_do_not_depend_on_padding(model: ModelIdentity) -> None:
+    pytest.importorskip("torch")
+    engine = load(model, "torch", threads=1)
+    alone = engine.logits([[2, 5, 3]])
+    assert engine.logits([[2, 5, 3], [2, *[6] * 40, 3]])[:1] == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_model_that_was_not_prepared_says_how_to_prepare_it(
+    model: ModelIdentity, cache_dir: object
+) -> None:
+    with pytest.raises(ModelUnusable, match="sentiment model prepare"):
+        load(model, "onnx-int8", threads=1)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from serve_app.model.fidelity import Fidelity, compare, probabilities
+
+
+def test_probabilities_are_the_softmax() -> None:
+    seen = probabilities(np.array([[0.0, np.log(3)], [1000.0, 0.0]]))
+    assert seen == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
+
+
+def test_measures_are_shares_of_the_texts() -> None:
+    def from_probability(*positive: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return np.log(np.array([[1 - p, p] for p in positive], dtype=np.float64))
+
+    reference = from_probability(0.9, 0.51, 0.2, 0.6)
+    candidate = from_probability(0.9, 0.49, 0.4, 0.6)
+    alone = from_probability(0.9, 0.49, 0.4, 0.65)
+    found = compare(reference, candidate, alone)
+    assert found.texts == 4
+    assert (found.flips, found.far) == (0.25, 0.25)
+    assert (found.worst, found.variance) == pytest.approx((0.2, 0.05))
+
+
+def test_a_faithful_engine_is_not_refused() -> None:
+    assert Fidelity(1000, 0.007, 0.005, 0.9, 1e-3).refusal("onnx-int8") == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "measure"),
+    [
+        (Fidelity(1000, 0.0071, 0, 0, 0), "flips"),
+        (Fidelity(1000, 0, 0.0051, 0, 0), "far"),
+        (Fidelity(1000, 0, 0, 0, 1.1e-3), "variance"),
+    ],
+)
+def test_every_bound_counts(found: Fidelity, measure: str) -> None:
+    assert found.refusal("onnx-int8").startswith(measure)
+
+
+def test_fp32_has_to_agree_exactly_in_its_labels() -> None:
+    assert Fidelity(1000, 0.001, 0, 0, 0).refusal("onnx-fp32")
