@@ -1,6 +1,7 @@
 """Gives the service a clean environment and takes every process it started down with it."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ SIGNALLED: Final = 128
 
 
 def launch(path: Path) -> int:
-    """Serve a configuration file until SIGINT or SIGTERM.
+    """Serve a configuration file until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         path: The configuration file.
@@ -39,7 +40,7 @@ def launch(path: Path) -> int:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         service.send_signal(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:
         status = service.wait()
@@ -61,8 +62,9 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         configured = {}
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-        # The run has no dashboard, so there is nothing that a token would protect.
-        "RAY_AUTH_MODE": "disabled",
+        # Whoever can talk to a Ray can run code on it, so only this run knows the token.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(),
         "RAY_USAGE_STATS_ENABLED": "0",
         **{str(name): str(value) for name, value in configured.items()},
         RUN_ID: run_id,

@@ -1,11 +1,12 @@
 """The service's own process: `python -m serve_app.run CONFIG`, started by `sentiment serve`."""
 
 import logging
+import os
 import signal
 import socket
 import sys
 import time
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ LOG_HINT: Final = "the whole story is in /tmp/ray/session_latest/logs/serve"
 
 
 def run(path: Path) -> None:
-    """Serve a configuration file until interrupted.
+    """Serve a configuration file until interrupted, or until the launcher is gone.
 
     Args:
         path: The configuration file.
@@ -38,6 +39,7 @@ def run(path: Path) -> None:
         KeyboardInterrupt: SIGINT.
     """
     started = time.monotonic()
+    launcher = os.getppid()
     config = load(path)
     check_port(config.http_options.host, config.http_options.port)
     check_model(config.applications[0].args)
@@ -49,13 +51,13 @@ def run(path: Path) -> None:
         say("try it:")
         say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
         say("Ctrl-C ends it")
-        while True:
-            signal.pause()
+        while os.getppid() == launcher:
+            time.sleep(POLL_S)
     finally:
         say("stopping")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Ray reports actors that are ended on purpose as if they had failed.
-        with redirect_stderr(StringIO()):
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             serve.shutdown()
             ray.shutdown()
 

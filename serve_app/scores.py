@@ -31,8 +31,8 @@ class Classification(NamedTuple):
 
     Attributes:
         texts: One entry per text of the request, in its order.
-        hits: Distinct texts that came from the cache.
-        misses: Distinct texts that the model computed.
+        hits: Texts that came from the cache.
+        misses: The other texts; duplicates of one are computed once.
         times: Stage times.
     """
 

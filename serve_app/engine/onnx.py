@@ -27,6 +27,9 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # The exported file is fused already. A higher level would fuse Add and LayerNormalization
+        # further, into SkipLayerNormalization, which is slower on CPU; see docs/quantization.md.
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         # Replicas share cores, so a thread that waits must not spin.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -7,7 +7,7 @@ no data set on the machine that prepares a model.
 import random
 from typing import Final
 
-SENTENCES: Final = 480
+SENTENCES: Final = 984
 LONG_TEXTS: Final = 16
 LONG_TEXT_SENTENCES: Final = 80
 
@@ -16,33 +16,49 @@ _SUBJECTS: Final = (
     "The hotel room", "That restaurant", "The plot", "His latest album", "The support team",
     "The update", "Our guide", "The dialogue", "The camera work", "Everything about it",
 )  # fmt: skip
-_VERBS: Final = (
-    "is", "was", "isn't", "was not", "felt", "turned out to be", "never seems", "is hardly",
-    "could have been", "used to be", "remains", "looks",
-)  # fmt: skip
-_DEGREES: Final = ("", "very", "a bit", "surprisingly", "not at all", "almost", "too", "rather")
+_VERBS: Final = ("is", "was", "felt", "turned out to be", "looks", "seemed")
+_NEGATED_VERBS: Final = ("isn't", "was not", "is hardly", "never felt")
+_DEGREES: Final = ("", "", "", "very", "surprisingly", "really", "so", "quite")
 _OPINIONS: Final = (
-    "wonderful", "awful", "dull", "charming", "slow", "reliable", "forgettable", "moving",
-    "broken", "fine", "overpriced", "hilarious", "clumsy", "fresh", "ordinary", "superb",
-    "a mess", "worth every minute", "beyond repair", "better than expected",
+    (
+        "awful", "dull", "painfully slow", "forgettable", "broken", "overpriced", "clumsy",
+        "boring", "a mess", "a waste of time",
+    ),
+    (
+        "wonderful", "charming", "reliable", "moving", "delightful", "hilarious", "refreshing",
+        "superb", "worth every minute", "better than expected",
+    ),
 )  # fmt: skip
 _CLAUSES: Final = (
-    "", "but I would go again", "and nobody cared", "although the ending saves it",
-    "which is a shame", "and I loved every second", "so I want my money back",
-    "if you can forgive the noise", "despite what the critics say", "for the third time",
-)  # fmt: skip
-_ENDINGS: Final = (".", "!", "...", "?", " .", "")
+    ("", "", "and nobody cared", "which is a shame", "so I want my money back"),
+    ("", "", "and I would go again", "and I loved every second", "and my family agrees"),
+)
+_TURNS: Final = ("although the ending saves it", "but not for everyone", "despite the noise")
+_ENDINGS: Final = (".", ".", "!", "...", " .", "")
+
+_NEGATED_SHARE: Final = 0.15
+_MIXED_SHARE: Final = 0.1
 
 
 def probe_texts() -> list[str]:
     """Return the same sentences and long texts every time."""
-    choice = random.Random(0).choice
-
-    def sentence() -> str:
-        words = (choice(_SUBJECTS), choice(_VERBS), choice(_DEGREES), choice(_OPINIONS))
-        clause = choice(_CLAUSES)
-        return " ".join(filter(None, (*words, clause))) + choice(_ENDINGS)
-
-    short = [sentence() for _ in range(SENTENCES)]
-    long = [" ".join(sentence() for _ in range(LONG_TEXT_SENTENCES)) for _ in range(LONG_TEXTS)]
+    source = random.Random(0)
+    short = [_sentence(source) for _ in range(SENTENCES)]
+    long = [
+        " ".join(_sentence(source) for _ in range(LONG_TEXT_SENTENCES)) for _ in range(LONG_TEXTS)
+    ]
     return [*short, *long, "", " ", "ok", "😀 👍", "Größe, naïveté & déjà vu"]
+
+
+def _sentence(source: random.Random) -> str:
+    opinion = source.randrange(2)
+    negated = source.random() < _NEGATED_SHARE
+    mixed = source.random() < _MIXED_SHARE
+    parts = (
+        source.choice(_SUBJECTS),
+        source.choice(_NEGATED_VERBS if negated else _VERBS),
+        source.choice(_DEGREES),
+        source.choice(_OPINIONS[opinion]),
+        source.choice(_TURNS if mixed else _CLAUSES[opinion != negated]),
+    )
+    return " ".join(filter(None, parts)) + source.choice(_ENDINGS)

@@ -6,7 +6,6 @@ that these tests pin HTTP behaviour alone. Everything above it is real, Ray's mi
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -132,13 +131,3 @@ def serve(
 def expected_logits() -> Callable[[str], tuple[float, ...]]:
     """Return the function that the service scores with."""
     return logits_of
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Return the shared data folder, or skip where there is none."""
-    beside = Path(__file__).parents[3] / "shared"
-    folder = Path(os.environ.get("SENTIMENT_SHARED", beside)) / "data"
-    if not folder.is_dir():
-        pytest.skip(f"needs the shared data: set SENTIMENT_SHARED ({folder} is not there)")
-    return folder

@@ -55,6 +55,7 @@ def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_w
         )
         assert curl.stdout.startswith(b'{"predictions":[[{"label":')
         assert "INFO" not in printed
+    assert service.printed[-1] == "stopping\n"
 
 
 def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
@@ -80,6 +81,13 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
         child.kill()
         assert service.wait() == 128 + signal.SIGKILL
         assert service.processes() == []
+
+
+def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
+    with Service(config) as service:
+        assert service.interrupt(signal.SIGKILL) == -signal.SIGKILL
+        while service.processes():
+            time.sleep(0.2)
 
 
 def test_a_plain_serve_run_works_too(config: Path) -> None:

@@ -109,5 +109,7 @@ def test_an_onnx_replica_imports_neither_torch_nor_transformers(
         "print(classifier._tokenizer.encode(['good'])[0].ids)\n"
         "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))\n"
     )
-    run = subprocess.run([sys.executable, "-c", replica], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", replica], capture_output=True, text=True, check=True
+    )
     assert run.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,91 @@
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import ray
+from ray import serve
+from ray.serve._private.api import serve_start
+from ray.serve.schema import ServeDeploySchema
+
+from serve_app.config import read
+from tests.serve.service import configured
+
+pytestmark = pytest.mark.serve
+
+WAIT_S = 90
+
+
+class Deployed:
+    """The application on a Ray of this process, so that it can be deployed again."""
+
+    def __init__(self, config: Path) -> None:
+        self.content = read(config)
+        ray.init(include_dashboard=False, namespace="serve", logging_level="ERROR")
+        http = self.content["http_options"]
+        self._client = serve_start(http_options=http, proxy_location="HeadOnly")
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{http['port']}", timeout=WAIT_S)
+
+    def deploy(self) -> None:
+        config = ServeDeploySchema.model_validate(self.content)
+        self._client.deploy_apps(config, _blocking=True)
+
+    def tune(self, deployment: int, **user_config: Any) -> None:
+        self.content["applications"][0]["deployments"][deployment]["user_config"] = user_config
+        self.deploy()
+
+    def replicas(self, deployment: str) -> list[int]:
+        details = self._client.get_serve_details()
+        replicas = details["applications"]["sentiment"]["deployments"][deployment]["replicas"]
+        return [replica["pid"] for replica in replicas if replica["state"] == "RUNNING"]
+
+    def predict(self, *texts: str) -> httpx.Response:
+        return self.http.post("/project/predict", json={"text": texts})
+
+    def close(self) -> None:
+        self.http.close()
+        serve.shutdown()
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    application = Deployed(configured(tmp_path_factory.mktemp("replicas"), {}))
+    try:
+        application.deploy()
+        yield application
+    finally:
+        application.close()
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_tunables_change_without_a_restart(deployed: Deployed) -> None:
+    assert deployed.predict("a", "b", "c").status_code == 200
+    before = (deployed.replicas("Gateway"), deployed.replicas("Classifier"))
+    deployed.tune(0, max_texts=2)
+    deployed.tune(1, max_batch_tokens=64, max_batch_requests=2)
+    eventually(lambda: deployed.predict("a", "b", "c").status_code == 422)
+    assert deployed.http.get("/project/info").json()["limits"]["max_texts"] == 2
+    assert deployed.predict("a", "d").status_code == 200
+    assert (deployed.replicas("Gateway"), deployed.replicas("Classifier")) == before
+    deployed.tune(0)
+    eventually(lambda: deployed.predict("a", "b", "c").status_code == 200)
+
+
+def test_a_killed_classifier_is_replaced_and_its_requests_are_answered(deployed: Deployed) -> None:
+    assert deployed.predict("before").status_code == 200
+    (pid,) = deployed.replicas("Classifier")
+    os.kill(pid, signal.SIGKILL)
+    answers = [deployed.predict(f"after {n}") for n in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    eventually(lambda: deployed.replicas("Classifier") not in ([], [pid]))

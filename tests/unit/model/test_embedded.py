@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve_app.model.artefact import Artefact
+from serve_app.model.evaluation import evaluate
+from serve_app.model.identity import ModelIdentity
+from serve_app.model.prepare import prepare
+from serve_app.model.store import EMBEDDED, resolve
+
+MOST_BYTES = 48 * 1024 * 1024
+
+
+def quiet(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="module")
+def embedded() -> ModelIdentity:
+    return resolve("embedded")
+
+
+@pytest.fixture(scope="module")
+def artefact(embedded: ModelIdentity) -> Artefact:
+    pytest.importorskip("torch")
+    return prepare(embedded, quiet)
+
+
+def test_it_is_small() -> None:
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir() if file.is_file()) <= MOST_BYTES
+
+
+def test_transformers_loads_it_unchanged() -> None:
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(EMBEDDED)
+    assert type(model).__name__ == "DistilBertForSequenceClassification"
+    assert model.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(EMBEDDED)
+    encoded = tokenizer("Wonderful!", return_tensors="pt")
+    assert model(**encoded).logits.argmax().item() == 1
+
+
+def test_int8_is_faithful_and_the_default(artefact: Artefact) -> None:
+    assert artefact.best == "onnx-int8"
+
+
+def test_it_is_as_accurate_as_its_card_says_on_every_engine(
+    embedded: ModelIdentity, artefact: Artefact, shared_data: Callable[[str], Path]
+) -> None:
+    torch, fp32, int8 = evaluate(embedded, shared_data("sst2/dev.tsv"), quiet)
+    assert torch.accuracy >= 0.90
+    assert (fp32.flips, fp32.accuracy) == (0, torch.accuracy)
+    assert int8.flips / int8.texts <= 0.007
+    assert abs(int8.accuracy - torch.accuracy) <= 0.003
+    assert int8.off_p995 <= 0.1
+
+
+def test_it_reads_long_reviews(
+    embedded: ModelIdentity, artefact: Artefact, shared_data: Callable[[str], Path]
+) -> None:
+    rows = evaluate(embedded, shared_data("long_texts/over_512_tokens.tsv"), quiet)
+    assert np.min([row.accuracy for row in rows]) >= 0.82
