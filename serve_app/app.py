@@ -4,6 +4,8 @@ Ray reads the annotation of `build` to validate the arguments, so this module mu
 the evaluation of annotations.
 """
 
+import logging
+
 from ray import serve
 from ray.serve import Application
 
@@ -12,6 +14,8 @@ from serve_app.classifier.deployment import Classifier
 from serve_app.model.prepare import choose
 from serve_app.model.store import resolve
 from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
+
+logger = logging.getLogger("serve_app")
 
 
 def build(args: AppArgs) -> Application:
@@ -25,7 +29,7 @@ def build(args: AppArgs) -> Application:
     """
     args.cache_url()
     model = resolve(args.model_source())
-    engine = choose(model, args.engine)
+    engine = choose(model, args.engine, logger.info)
     classifier = serve.deployment(
         name="Classifier", user_config=ClassifierSettings().model_dump()
     )(Classifier).bind(args.model_source(), model.digest, engine)  # fmt: skip

@@ -48,16 +48,17 @@ def info(source: Source = "embedded") -> None:
 @model_commands.command()
 def prepare(
     source: Source = "embedded",
-    destination: Annotated[
-        Path | None, typer.Option(help="Directory for the files; by default the user's cache.")
-    ] = None,
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Keep the files in the model's directory, for an image."),
+    ] = False,
 ) -> None:
     """Export a model to ONNX, quantize it to int8 and verify both against torch."""
     from serve_app.model import prepare as preparation  # noqa: PLC0415
     from serve_app.model.artefact import table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    artefact = preparation.prepare(resolve(source), say, destination)
+    artefact = preparation.prepare(resolve(source), say, beside=beside)
     print(table(artefact))
     print(f"{artefact.best} is the default; files in {artefact.directory}")
 

@@ -4,16 +4,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import (
     DeploymentSchema,
-    HTTPOptionsSchema,
     LoggingConfig,
     RayActorOptionsSchema,
 )
 
-from serve_app.classifier.deployment import CONCURRENT_BATCHES
 from serve_app.errors import InvalidConfig
 from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings, Settings
 
@@ -32,10 +30,15 @@ class StrictActorOptions(RayActorOptionsSchema):
     model_config = _STRICT
 
 
-class StrictHttpOptions(HTTPOptionsSchema):
-    """Ray's HTTP settings, unknown keys refused."""
+class StrictHttpOptions(Settings):
+    """Those of Ray's HTTP settings that the contract leaves open.
 
-    model_config = _STRICT
+    Its timeout is not among them: it would answer in plain text, before `deadline_s`.
+    """
+
+    host: str
+    port: int = Field(gt=0, lt=65536)
+    keep_alive_timeout_s: int = Field(default=90, gt=0)
 
 
 class _Deployment(DeploymentSchema):
@@ -46,12 +49,22 @@ class _Deployment(DeploymentSchema):
     autoscaling_config: StrictAutoscaling
     ray_actor_options: StrictActorOptions
 
+    @model_validator(mode="after")
+    def _autoscaling_can_work(self) -> Self:
+        if self.autoscaling_config.get_target_ongoing_requests() > self.max_ongoing_requests:
+            raise ValueError("target_ongoing_requests must be at most max_ongoing_requests")
+        if self.autoscaling_config.min_replicas < 1:
+            raise ValueError("min_replicas must be at least 1: a cold start outlasts any deadline")
+        return self
+
 
 class GatewayDeployment(_Deployment):
     """Resources, scaling and tunables of the gateway."""
 
     name: Literal["Gateway"]
     user_config: GatewaySettings  # type: ignore[assignment]
+    # Ray refuses in plain text what exceeds this; the gateway has a limit and problems of its own.
+    max_queued_requests: Literal[-1] = -1
 
 
 class ClassifierDeployment(_Deployment):
@@ -61,13 +74,9 @@ class ClassifierDeployment(_Deployment):
     user_config: ClassifierSettings  # type: ignore[assignment]
 
     @model_validator(mode="after")
-    def _calls_fit_the_replica(self) -> Self:
-        joined = self.user_config.max_batch_requests * CONCURRENT_BATCHES
-        if joined > self.max_ongoing_requests:
-            raise ValueError(
-                f"max_ongoing_requests must be at least {joined}: "
-                f"max_batch_requests x {CONCURRENT_BATCHES} concurrent batches"
-            )
+    def _batches_fit_the_replica(self) -> Self:
+        if self.user_config.max_batch_requests > self.max_ongoing_requests:
+            raise ValueError("max_ongoing_requests must be at least max_batch_requests")
         return self
 
 
@@ -100,6 +109,21 @@ class ServeConfig(Settings):
     http_options: StrictHttpOptions
     logging_config: LoggingConfig
     applications: tuple[SentimentApplication]
+
+    @field_validator("environment")
+    @classmethod
+    def _settings_of_ray_alone(cls, value: dict[str, str]) -> dict[str, str]:
+        if foreign := [name for name in value if not name.startswith("RAY_")]:
+            raise ValueError(f"only RAY_* settings are kept in a file, not {', '.join(foreign)}")
+        if value.get("RAY_SERVE_THROUGHPUT_OPTIMIZED") == "1" and not (
+            value.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
+            or value.get("RAY_SERVE_ENABLE_DIRECT_INGRESS") == "0"
+        ):
+            raise ValueError(
+                "RAY_SERVE_THROUGHPUT_OPTIMIZED needs RAY_SERVE_ENABLE_HA_PROXY: "
+                "without it, only the head node takes requests"
+            )
+        return value
 
 
 def load(path: Path) -> ServeConfig:

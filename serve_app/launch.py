@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -20,7 +21,7 @@ SIGNALLED: Final = 128
 
 
 def launch(path: Path) -> int:
-    """Serve a configuration file until SIGINT, SIGTERM or SIGHUP.
+    """Serve a configuration file until SIGINT, SIGTERM or SIGHUP; a second one ends it at once.
 
     Args:
         path: The configuration file.
@@ -32,13 +33,16 @@ def launch(path: Path) -> int:
     run_id = uuid.uuid4().hex
     # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
     service = subprocess.Popen(
-        [sys.executable, "-m", "serve_app.run", str(path)],
+        [sys.executable, "-m", "serve_app", str(path)],
         env=environment(path, run_id),
         start_new_session=True,
     )
+    interrupted = False
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        service.send_signal(signal.SIGINT)
+        nonlocal interrupted
+        service.send_signal(signal.SIGKILL if interrupted else signal.SIGINT)
+        interrupted = True
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
@@ -46,7 +50,7 @@ def launch(path: Path) -> int:
         status = service.wait()
         return status if status >= 0 else SIGNALLED - status
     finally:
-        end_processes(run_id)
+        end_processes(run_id, service.pid)
 
 
 def environment(path: Path, run_id: str) -> dict[str, str]:
@@ -71,18 +75,26 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
     }
 
 
-def end_processes(run_id: str) -> None:
-    """End what a run has left behind, HAProxy for one, which outlives its parent."""
-    left = [process for process in psutil.process_iter() if _belongs(process, run_id)]
+def end_processes(run_id: str, session: int) -> None:
+    """End what a run has left behind, HAProxy for one, which outlives its parent.
+
+    Args:
+        run_id: Identifies the run in the environment of its processes.
+        session: The session that the run's processes were started in. Some of Ray's processes
+            overwrite their environment, others open a session of their own.
+    """
+    left = [process for process in psutil.process_iter() if _belongs(process, run_id, session)]
     for process in left:
-        process.terminate()
+        with suppress(psutil.Error):
+            process.terminate()
     _, alive = psutil.wait_procs(left, timeout=END_TIMEOUT_S)
     for process in alive:
-        process.kill()
+        with suppress(psutil.Error):
+            process.kill()
 
 
-def _belongs(process: psutil.Process, run_id: str) -> bool:
+def _belongs(process: psutil.Process, run_id: str, session: int) -> bool:
     try:
-        return process.environ().get(RUN_ID) == run_id
-    except psutil.Error:
+        return os.getsid(process.pid) == session or process.environ().get(RUN_ID) == run_id
+    except (psutil.Error, OSError):
         return False

@@ -1,10 +1,9 @@
-"""The service's own process: `python -m serve_app.run CONFIG`, started by `sentiment serve`."""
+"""Runs the service in this process."""
 
 import logging
 import os
 import signal
 import socket
-import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -14,13 +13,12 @@ from typing import Final
 import ray
 from ray import serve
 from ray.serve._private.api import serve_start
-from ray.serve.schema import ApplicationStatus, HTTPOptionsSchema, ServeDeploySchema
+from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.config import ServeConfig, load, read
-from serve_app.console import fail, say
+from serve_app.config import ServeConfig, StrictHttpOptions, load, read
+from serve_app.console import say
 from serve_app.errors import PortTaken, StartupError
-from serve_app.model.artefact import find
-from serve_app.model.prepare import choose, prepare
+from serve_app.model.prepare import choose
 from serve_app.model.store import resolve
 from serve_app.settings import AppArgs
 
@@ -88,11 +86,9 @@ def check_model(args: AppArgs) -> None:
     """
     args.cache_url()
     model = resolve(args.model_source())
-    if args.engine != "torch" and find(model) is None:
-        say(f"preparing {model.model_id}, once:")
-        prepare(model, lambda line: say(f"  {line}"))
-    engine = choose(model, args.engine)
-    say(f"model {model.model_id} {model.revision}, engine {engine}, cache {args.cache}")
+    engine = choose(model, args.engine, say)
+    scheme = args.cache.partition("://")[0]
+    say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 
 
 def deploy(path: Path, config: ServeConfig) -> None:
@@ -109,9 +105,27 @@ def deploy(path: Path, config: ServeConfig) -> None:
         proxy_location=config.proxy_location,
         global_logging_config=config.logging_config.model_dump(),
     )
+    check_cpus(config, ray.cluster_resources().get("CPU", 0))
     client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
     while not running():
         time.sleep(POLL_S)
+
+
+def check_cpus(config: ServeConfig, cpus: float) -> None:
+    """Make sure that the least number of replicas fits this machine.
+
+    Raises:
+        StartupError: It does not, so that Ray would wait for more nodes for ever.
+    """
+    needed = sum(
+        deployment.autoscaling_config.min_replicas * (deployment.ray_actor_options.num_cpus or 0)
+        for deployment in config.applications[0].deployments
+    )
+    if needed > cpus:
+        raise StartupError(
+            f"the replicas need {needed:g} CPUs, this machine has {cpus:g}",
+            "lower min_replicas or num_cpus",
+        )
 
 
 def running() -> bool:
@@ -131,7 +145,7 @@ def running() -> bool:
     return states == {ApplicationStatus.RUNNING}
 
 
-def base_url(http: HTTPOptionsSchema) -> str:
+def base_url(http: StrictHttpOptions) -> str:
     """Return where a person on this machine reaches the service."""
     host = "127.0.0.1" if http.host == "0.0.0.0" else http.host
     return f"http://{host}:{http.port}"
@@ -140,18 +154,3 @@ def base_url(http: HTTPOptionsSchema) -> str:
 def _reason(messages: list[str]) -> str:
     lines = [line.strip() for message in messages for line in message.splitlines()]
     return next((line for line in reversed(lines) if line), "an application failed to start")
-
-
-def main() -> None:
-    """Run as a program, with one line for whatever prevents it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        run(Path(sys.argv[1]))
-    except StartupError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

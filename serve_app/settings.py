@@ -4,15 +4,19 @@ Precedence: configuration file > the defaults below. Secrets come from the envir
 """
 
 import os
-from typing import Annotated, Literal
+import re
+from contextlib import suppress
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from serve_app.errors import InvalidConfig
 
 EngineChoice = Literal["auto", "onnx-int8", "onnx-fp32", "torch"]
 EngineName = Literal["onnx-int8", "onnx-fp32", "torch"]
+
+PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -54,6 +58,12 @@ class GatewaySettings(Settings):
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
 
+    @model_validator(mode="after")
+    def _one_request_fits_the_queue(self) -> Self:
+        if self.max_texts > self.max_pending_texts:
+            raise ValueError("max_pending_texts must be at least max_texts")
+        return self
+
 
 class ClassifierSettings(Settings):
     """Tunables of the classifier; changing them restarts nothing.
@@ -68,7 +78,7 @@ class ClassifierSettings(Settings):
         hang_timeout_s: A pass that takes longer marks the replica unhealthy.
     """
 
-    max_batch_requests: Positive = 4
+    max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 1024
     hang_timeout_s: PositiveSeconds = 60.0
@@ -104,9 +114,9 @@ class AppArgs(Settings):
         if value.startswith("env:"):
             return value
         check_cache_url(value)
-        if urlsplit(value).password:
+        if urlsplit(value).password or urlsplit(value).query:
             raise ValueError(
-                "a password does not belong in a configuration file: "
+                "a password or option does not belong in a configuration file: "
                 "put the URL into an environment variable and write env:NAME"
             )
         return value
@@ -120,11 +130,11 @@ class AppArgs(Settings):
         """
         source = _from_environment(self.model, "embedded")
         is_path = source == "embedded" or source.startswith((".", "/", "~"))
-        if self.production and not is_path and "@" not in source:
+        if self.production and not is_path and not PINNED.fullmatch(source):
             raise InvalidConfig(
                 f"production needs a pinned revision of {source}: "
-                "the weights under a hub name can change",
-                f"write {source}@<commit>",
+                "what a hub name, a branch or a tag stands for can change",
+                f"write {source.partition('@')[0]}@<commit of 40 hexadecimal digits>",
             )
         return source
 
@@ -161,7 +171,10 @@ def check_cache_url(url: str) -> None:
         ValueError: The URL is of another form. The message does not repeat it, since it may
             hold a password.
     """
-    parts = urlsplit(url)
-    if url == "memory://" or (parts.scheme in {"redis", "rediss"} and parts.hostname):
+    if url == "memory://":
         return
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
+            return
     raise ValueError("a cache URL is memory://, redis://host:port/db or rediss://host:port/db")

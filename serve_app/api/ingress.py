@@ -38,7 +38,7 @@ class GatewayIngress:
             model,
             engine,
             open_cache(args.cache_url(), len(model.labels), settings),
-            ClassifierClient(classifier).classify,
+            ClassifierClient(classifier),
             settings,
         )
 
@@ -49,3 +49,7 @@ class GatewayIngress:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application that Serve hosts on this replica."""
         return create_app(self._gateway)
+
+    async def __del__(self) -> None:
+        """Finish pending writes; Serve calls this when the replica is to end."""
+        await self._gateway.aclose()

@@ -10,18 +10,14 @@ from typing import Any, Final
 from ray import serve
 
 from serve_app.classifier.reply import ChunkReply
-from serve_app.classifier.scheduler import Scheduler, Scored
+from serve_app.classifier.scheduler import Scheduler, Scored, Ticket
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer, Tokens
-from serve_app.errors import DeadlineExceeded, ModelUnusable
+from serve_app.errors import InferenceFailed, ModelUnusable
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineName
 
 logger = logging.getLogger("serve_app.classifier")
-
-# Sealed batches wait inside the scheduler, not for a permit of `@serve.batch`; see Scheduler.
-# Four calls a batch and 64 batches fit the deployment's max_ongoing_requests of 256.
-CONCURRENT_BATCHES: Final = 64
 
 # Tokenizing more characters than this would hold up the replica's event loop for milliseconds.
 INLINE_CHARS: Final = 4096
@@ -79,21 +75,32 @@ class Classifier:
         else:
             tokens = self._tokenizer.encode(texts)
         # Positional: a keyword call can kill the batch loop, see check_health.
-        return _reply(await self._queue(tokens, deadline))
+        ticket: Ticket = await self._queue(tokens, deadline)
+        try:
+            return _reply(await asyncio.gather(*ticket, return_exceptions=True))
+        finally:
+            # What nobody waits for any more is not computed; what is done stays done.
+            for result in ticket:
+                result.cancel()
 
     @property
     def _queue(self) -> Any:
         """The batched method, which Ray types as a function without `self`."""
         return self._batch  # type: ignore[misc]
 
-    @serve.batch(max_concurrent_batches=CONCURRENT_BATCHES)  # type: ignore[arg-type]
+    @serve.batch  # type: ignore[arg-type]
     async def _batch(  # type: ignore[misc]
         self, calls: list[list[Tokens]], deadlines: list[float]
-    ) -> list[list[Scored | Exception]]:
-        return await asyncio.gather(
-            *(self._scheduler.score(texts, deadline)
-              for texts, deadline in zip(calls, deadlines, strict=True))
-        )  # fmt: skip
+    ) -> list[Ticket]:
+        """Hand a batch of calls to the scheduler, and go on to the next batch at once.
+
+        Waiting here would seal the calls that arrive meanwhile into small batches, tie a short
+        call to the longest of its batch, and hide from the scheduler that a caller has left.
+        """
+        return [
+            self._scheduler.submit(texts, deadline)
+            for texts, deadline in zip(calls, deadlines, strict=True)
+        ]
 
     async def check_health(self) -> None:
         """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.
@@ -107,9 +114,9 @@ class Classifier:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
 
 
-def _reply(results: Sequence[Scored | Exception]) -> ChunkReply:
+def _reply(results: Sequence[Scored | BaseException]) -> ChunkReply:
     for result in results:
-        if isinstance(result, DeadlineExceeded):
+        if isinstance(result, BaseException) and not isinstance(result, InferenceFailed):
             raise result
     scored = [result if isinstance(result, Scored) else None for result in results]
     return ChunkReply(

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ class Scored(NamedTuple):
     logits: TextLogits
     queue_ms: float
     inference_ms: float
+
+
+Ticket = list["asyncio.Future[Scored]"]
 
 
 class _Waiting(NamedTuple):
@@ -65,31 +69,28 @@ class Scheduler:
             return 0.0
         return time.monotonic() - self._pass_started
 
-    async def score(self, texts: Sequence[Tokens], deadline: float) -> list[Scored | Exception]:
-        """Score tokenized texts, each on its own account.
+    def submit(self, texts: Sequence[Tokens], deadline: float) -> Ticket:
+        """Queue tokenized texts, each on its own account.
 
         Args:
-            texts: One text or more.
-            deadline: Monotonic time after which nobody waits for the result.
+            texts: Any number of texts.
+            deadline: Monotonic time after which nobody waits for the results.
 
         Returns:
-            One result per text: its score, `InferenceFailed` or `DeadlineExceeded`.
+            One future a text, which ends with its score, `InferenceFailed` or
+            `DeadlineExceeded`. A text whose future is cancelled is not computed.
         """
         loop = asyncio.get_running_loop()
         now = time.monotonic()
-        results = [loop.create_future() for _ in texts]
+        ticket: Ticket = [loop.create_future() for _ in texts]
         self._waiting.extend(
             _Waiting(tokens, deadline, now, result)
-            for tokens, result in zip(texts, results, strict=True)
+            for tokens, result in zip(texts, ticket, strict=True)
         )
         if self._worker is None or self._worker.done():
-            self._worker = loop.create_task(self._work())
-        scored: list[Scored | Exception] = []
-        for outcome in await asyncio.gather(*results, return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
-                raise outcome
-            scored.append(outcome)
-        return scored
+            # An empty context: the worker outlives the request that happens to start it.
+            self._worker = loop.create_task(self._work(), context=Context())
+        return ticket
 
     async def _work(self) -> None:
         while self._drop_the_abandoned():

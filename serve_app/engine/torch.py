@@ -22,14 +22,17 @@ class TorchEngine:
         model: A model directory with safetensors weights.
         pad_id: Token id that fills up shorter sequences.
         threads: Threads within one operator, on CPU.
+        device: `cpu` where float32 is wanted; by default the GPU where there is one.
     """
 
     name: Final[Literal["torch"]] = "torch"
 
-    def __init__(self, model: ModelIdentity, *, pad_id: int, threads: int) -> None:
+    def __init__(
+        self, model: ModelIdentity, *, pad_id: int, threads: int, device: str | None = None
+    ) -> None:
         torch.set_num_threads(threads)
         transformers_logging.disable_progress_bar()
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model = AutoModelForSequenceClassification.from_pretrained(
             model.path, dtype=_dtype(self._device), local_files_only=True, use_safetensors=True
         )

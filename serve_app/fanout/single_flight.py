@@ -1,7 +1,7 @@
 """One computation per text, however many requests ask for it at the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import NamedTuple
 
@@ -57,6 +57,10 @@ class SingleFlight:
         """How many distinct texts are being computed."""
         return len(self._flights)
 
+    def absent(self, keys: Iterable[bytes]) -> int:
+        """Return for how many of these keys no flight is under way."""
+        return sum(key not in self._flights for key in keys)
+
     async def score(self, wanted: Mapping[bytes, str], chunk_texts: int) -> Landed:
         """Join the flights that carry these texts, and start flights for the others.
 
@@ -75,7 +79,10 @@ class SingleFlight:
             flight.passengers += 1
         try:
             # wait() leaves the tasks running when the caller is cancelled; gather() would not.
-            await asyncio.wait([flight.task for flight in flights.values()])
+            await asyncio.wait(
+                [flight.task for flight in flights.values()],
+                return_when=asyncio.FIRST_EXCEPTION,
+            )
             return _landed(wanted, list(flights.values()))
         finally:
             for flight in flights.values():
@@ -110,8 +117,14 @@ class SingleFlight:
                 del self._flights[key]
 
 
+def _succeeded(flight: _Flight) -> bool:
+    task = flight.task
+    return not task.done() or (not task.cancelled() and task.exception() is None)
+
+
 def _landed(wanted: Mapping[bytes, str], flights: Sequence[_Flight]) -> Landed:
-    replies = [flight.task.result() for flight in flights]
+    # Where one has failed, others may still be on their way: its error is the request's.
+    replies = [flight.task.result() for flight in sorted(flights, key=_succeeded)]
     texts = {
         key: text
         for flight, reply in zip(flights, replies, strict=True)

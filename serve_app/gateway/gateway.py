@@ -2,24 +2,39 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+from typing import Final, Protocol
 
 from serve_app.cache.keys import KeySpace
 from serve_app.cache.score_cache import ScoreCache
 from serve_app.classifier.reply import ChunkReply
-from serve_app.errors import DeadlineExceeded, InferenceFailed, Overloaded, ServiceError
+from serve_app.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    ModelUnavailable,
+    Overloaded,
+    ServiceError,
+)
 from serve_app.fanout.single_flight import Landed, SingleFlight
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
-ComputeWithin = Callable[[Sequence[str], float], Awaitable[ChunkReply]]
-
 PROBE_TEXT: Final = "ready?"
 PROBE_TIMEOUT_S: Final = 2.0
 PROBE_LIFETIME_S: Final = 1.0
+
+
+class Classifier(Protocol):
+    """The model's replicas as a gateway sees them."""
+
+    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
+        """Score one chunk of texts within so many seconds."""
+
+    def reachable(self) -> bool:
+        """Tell whether any replica runs."""
 
 
 class Gateway:
@@ -29,7 +44,7 @@ class Gateway:
         model: The model that answers.
         engine: The engine that runs it.
         cache: Remembers texts.
-        compute: Scores a chunk of texts within a number of seconds.
+        classifier: Scores what is not cached.
         settings: Tunables.
     """
 
@@ -38,7 +53,7 @@ class Gateway:
         model: ModelIdentity,
         engine: EngineName,
         cache: ScoreCache,
-        compute: ComputeWithin,
+        classifier: Classifier,
         settings: GatewaySettings,
     ) -> None:
         self.model = model
@@ -46,7 +61,7 @@ class Gateway:
         self.settings = settings
         self._keys = KeySpace(model.digest, engine)
         self._cache = cache
-        self._compute = compute
+        self._classifier = classifier
         self._flights = SingleFlight(self._compute_chunk, self._remember)
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
@@ -77,7 +92,7 @@ class Gateway:
         wanted = {key: text for text, key in keys.items() if key not in known}
         landed = Landed({}, 0.0, 0.0)
         if wanted:
-            self._admit(len(wanted))
+            self._admit(wanted)
             landed = await self._score(wanted, within_s - cache_s)
         hits = sum(keys[text] in known for text in texts)
         scores = known | _complete(landed.texts)
@@ -96,7 +111,10 @@ class Gateway:
         now = time.monotonic()
         if self._probe is None or now - self._probed_at > PROBE_LIFETIME_S:
             self._probed_at = now
-            self._probe = asyncio.create_task(self._model_answers())
+            # An empty context: the probe is not to be cancelled with the request that starts it.
+            self._probe = asyncio.get_running_loop().create_task(
+                self._model_answers(), context=Context()
+            )
         _, answers = await asyncio.gather(self._cache.probe(), asyncio.shield(self._probe))
         return Readiness("ok" if answers else "unavailable", self._cache.state)
 
@@ -105,9 +123,10 @@ class Gateway:
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
 
-    def _admit(self, texts: int) -> None:
+    def _admit(self, wanted: Mapping[bytes, str]) -> None:
         in_flight = self._flights.texts_in_flight
-        if in_flight and in_flight + texts > self.settings.max_pending_texts:
+        pending = in_flight + self._flights.absent(wanted)
+        if in_flight and pending > self.settings.max_pending_texts:
             raise Overloaded(f"{in_flight} texts wait for the model")
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
@@ -115,11 +134,13 @@ class Gateway:
             async with asyncio.timeout(within_s):
                 return await self._flights.score(wanted, self.settings.chunk_texts)
         except TimeoutError:
+            if not self._classifier.reachable():
+                raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
     async def _compute_chunk(self, texts: Sequence[str]) -> ChunkReply:
-        # A flight outlives the request that started it, so it gets the longest deadline.
-        return await self._compute(texts, self.settings.deadline_s)
+        # A flight ends with its last passenger, who may have boarded as its first one left.
+        return await self._classifier.classify(texts, 2 * self.settings.deadline_s)
 
     def _remember(self, scores: Mapping[bytes, TextLogits]) -> None:
         write = asyncio.get_running_loop().create_task(self._cache.set_many(scores))
@@ -128,9 +149,13 @@ class Gateway:
 
     async def _model_answers(self) -> bool:
         try:
-            return (await self._compute([PROBE_TEXT], PROBE_TIMEOUT_S)).texts[0] is not None
+            reply = await self._classifier.classify([PROBE_TEXT], PROBE_TIMEOUT_S)
+        except (Overloaded, DeadlineExceeded):
+            # Replicas that are busy answer in time: a request may wait much longer than a probe.
+            return True
         except ServiceError:
             return False
+        return reply.texts[0] is not None
 
 
 def _complete(texts: Mapping[bytes, TextLogits | None]) -> dict[bytes, TextLogits]:

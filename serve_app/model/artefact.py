@@ -57,6 +57,11 @@ class Artefact:
         (self.directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")
 
 
+def beside_directory(model: ModelIdentity) -> Path:
+    """Return where a model's artefact is kept within the model's own directory."""
+    return model.path / "onnx" / f"{model.digest}-{FORMAT}"
+
+
 def cache_directory(model: ModelIdentity) -> Path:
     """Return where a model's artefact is kept when not beside the model.
 
@@ -71,8 +76,7 @@ def cache_directory(model: ModelIdentity) -> Path:
 
 def find(model: ModelIdentity) -> Artefact | None:
     """Find a model's artefact: beside the model, else in the cache directory."""
-    beside = model.path / "onnx" / f"{model.digest}-{FORMAT}"
-    for directory in (beside, cache_directory(model)):
+    for directory in (beside_directory(model), cache_directory(model)):
         if (directory / REPORT).is_file():
             return _read(directory)
     return None

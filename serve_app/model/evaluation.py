@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.engine.engine import Engine
-from serve_app.engine.load import load
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
@@ -87,7 +86,7 @@ def evaluate(model: ModelIdentity, data: Path, report: Callable[[str], None]) ->
             f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
         )
     engines: dict[EngineName, Callable[[], Engine]] = {
-        "torch": lambda: load(model, "torch", threads=1),
+        "torch": lambda: _torch_fp32(model),
         "onnx-fp32": lambda: _onnx(model, artefact, "onnx-fp32"),
         "onnx-int8": lambda: _onnx(model, artefact, "onnx-int8"),
     }
@@ -127,6 +126,13 @@ def table(rows: list[Evaluation]) -> str:
         for row in rows
     ]
     return "\n".join([head, "|---|---|---|---|---|---|", *body])
+
+
+def _torch_fp32(model: ModelIdentity) -> Engine:
+    # A replica does without the torch extra, and so does whoever imports this module.
+    from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
+
+    return TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
 
 
 def _onnx(model: ModelIdentity, artefact: Artefact, name: OnnxName) -> OnnxEngine:

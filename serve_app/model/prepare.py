@@ -15,7 +15,7 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulArtefact
-from serve_app.model.artefact import Artefact, OnnxName, cache_directory, find
+from serve_app.model.artefact import Artefact, OnnxName, beside_directory, cache_directory, find
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
 from serve_app.model.probes import probe_texts
@@ -26,31 +26,46 @@ VERIFY_BATCH = 16
 Report = Callable[[str], None]
 
 
-def choose(model: ModelIdentity, engine: EngineChoice) -> EngineName:
+def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> EngineName:
     """Make sure that the engine's files exist, and settle what `auto` stands for.
 
-    Preparing imports torch, so it runs in a process of its own.
+    Args:
+        model: What is to be served.
+        engine: What is to run it.
+        report: Told in a line what is being done.
 
     Raises:
         ModelUnusable: The model could not be prepared, or verification refused the engine.
     """
     if engine == "torch":
         return "torch"
-    artefact = find(model)
-    if artefact is None:
-        command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
-        finished = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
-        artefact = find(model)
-        if artefact is None:
-            lines = finished.stderr.strip().splitlines() or [f"exit status {finished.returncode}"]
-            raise ModelUnusable(f"cannot prepare {model.model_id}: {lines[-1]}")
+    artefact = find(model) or _prepare_apart(model, report)
     if engine == "auto":
         return artefact.best
     artefact.require(engine)
     return engine
 
 
-def prepare(model: ModelIdentity, report: Report, destination: Path | None = None) -> Artefact:
+def _prepare_apart(model: ModelIdentity, report: Report) -> Artefact:
+    """Prepare in a process of its own, so that torch does not stay in this one's memory."""
+    report(f"preparing {model.model_id}, once:")
+    command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
+    last = ""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as preparing:
+        for line in preparing.stderr or ():
+            if line.startswith("error: "):
+                last = line.removeprefix("error: ").strip()
+            else:
+                report(f"  {line.rstrip()}")
+    artefact = find(model)
+    if artefact is None:
+        raise ModelUnusable(f"cannot prepare {model.model_id}: {last or preparing.returncode}")
+    return artefact
+
+
+def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Artefact:
     """Derive and verify the ONNX files, unless that was done before.
 
     Safe to run several times at once: one process works, the others wait for its result, and
@@ -59,18 +74,18 @@ def prepare(model: ModelIdentity, report: Report, destination: Path | None = Non
     Args:
         model: What to prepare.
         report: Told in a line what is being done.
-        destination: Directory for the artefact; by default the cache directory.
+        beside: Keep the files in the model's own directory, for an image, not in the cache.
 
     Raises:
         ModelUnusable: torch is missing, the model cannot be exported, or no write access.
         UnfaithfulArtefact: The fp32 export does not agree with the reference.
     """
-    target = destination or cache_directory(model)
+    target = beside_directory(model) if beside else cache_directory(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):
             done = find(model)
-            if done is not None and destination in (None, done.directory):
+            if done is not None and (done.directory == target or not beside):
                 report(f"already prepared in {done.directory}")
                 return done
             aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".preparing-"))
@@ -110,7 +125,7 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
     report("quantizing to int8")
     quantize_int8(files["onnx-fp32"], files["onnx-int8"])
     report("verifying against torch")
-    reference = TorchEngine(model, pad_id=model.pad_id, threads=1)
+    reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
     fidelity = _verify(model, reference, files)
     for name, found in fidelity.items():
         report(f"{name}: {found.refusal(name) or 'faithful'}")

@@ -16,6 +16,7 @@ from serve_app.config import read
 
 DEV = Path(__file__).parents[2] / "configs" / "dev.yaml"
 MARK = "SENTIMENT_TEST_MARK"
+START_TIMEOUT_S = 120.0
 
 
 def free_port() -> int:
@@ -47,6 +48,7 @@ class Service:
         self.url = f"http://127.0.0.1:{read(config)['http_options']['port']}"
         self.printed: list[str] = []
         self._mark = uuid.uuid4().hex
+        self._sessions: set[int] = set()
         self._ready = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "serve_app.cli", "serve", str(config)],
@@ -58,8 +60,9 @@ class Service:
         self._reader.start()
 
     def __enter__(self) -> Self:
-        self._ready.wait()
-        assert self._process.poll() is None, "".join(self.printed)
+        if not self._ready.wait(START_TIMEOUT_S) or self._process.poll() is not None:
+            self.interrupt()
+            raise AssertionError("".join(self.printed))
         return self
 
     def __exit__(
@@ -83,19 +86,29 @@ class Service:
         return status
 
     def processes(self, named: str = "") -> list[psutil.Process]:
-        """Return the processes of this run that are alive, by a part of their name."""
+        """Return the processes of this run that are alive, by a part of their name.
+
+        Some of Ray's processes overwrite their environment, so that only their session tells.
+        """
         return [p for p in psutil.process_iter() if named in p.name() and self._is_mine(p)]
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
-            return process.environ().get(MARK) == self._mark
-        except psutil.Error:
+            return (
+                os.getsid(process.pid) in self._sessions
+                or process.environ().get(MARK) == self._mark
+            )
+        except (psutil.Error, OSError):
             return False
 
     def _read(self) -> None:
         assert self._process.stderr
         for line in self._process.stderr:
             self.printed.append(line)
+            if "starting Ray" in line:
+                self._sessions = {
+                    child.pid for child in psutil.Process(self._process.pid).children()
+                }
             if "Ctrl-C ends it" in line:
                 self._ready.set()
         self._ready.set()

@@ -1,3 +1,4 @@
+import os
 import signal
 import socket
 import subprocess
@@ -68,6 +69,7 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         },
@@ -75,9 +77,18 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
     with Service(config) as service:
         answer = httpx.post(f"{service.url}/project/predict", json={"text": ["good"]}, timeout=60)
         assert answer.status_code == 200
-        assert answer.headers.get_list("x-request-id")
+        assert len(answer.headers.get_list("x-request-id")) == 1
+        refusal = httpx.post(f"{service.url}/project/predict", content=b"{", timeout=60)
+        assert (refusal.status_code, refusal.json()["status"]) == (422, 422)
+        hurried = httpx.post(
+            f"{service.url}/project/predict",
+            json={"text": ["bad"]},
+            headers={"x-request-timeout-seconds": "0.000001"},
+            timeout=60,
+        )
+        assert hurried.status_code == 200
         assert service.processes("haproxy")
-        (child,) = (p for p in service.processes("python") if "serve_app.run" in p.cmdline())
+        (child,) = (p for p in service.processes("python") if "serve_app" in p.cmdline())
         child.kill()
         assert service.wait() == 128 + signal.SIGKILL
         assert service.processes() == []
@@ -115,6 +126,25 @@ def eventually(url: str) -> httpx.Response:
         if answer.status_code == 200:
             return answer
         time.sleep(0.2)
+
+
+def test_a_service_started_in_the_background_of_a_script_can_be_stopped(config: Path) -> None:
+    script = f"{sys.executable} -m serve_app.cli serve {config} & echo $!; wait"
+    with subprocess.Popen(
+        ["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout
+        assert shell.stderr
+        pid = int(shell.stdout.readline())
+        while "Ctrl-C ends it" not in shell.stderr.readline():
+            assert shell.poll() is None
+        os.kill(pid, signal.SIGTERM)
+        assert shell.stderr.read() == "stopping\n"
+
+
+def test_replicas_that_do_not_fit_the_machine_are_refused(config: Path) -> None:
+    config.write_text(config.read_text().replace("num_cpus: 0.7", "num_cpus: 1000"))
+    assert "error: the replicas need 1000.2 CPUs" in refused(config)
 
 
 @pytest.fixture

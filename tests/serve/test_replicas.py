@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import time
@@ -25,7 +26,7 @@ class Deployed:
 
     def __init__(self, config: Path) -> None:
         self.content = read(config)
-        ray.init(include_dashboard=False, namespace="serve", logging_level="ERROR")
+        ray.init(include_dashboard=False, namespace="serve", logging_level=logging.ERROR)
         http = self.content["http_options"]
         self._client = serve_start(http_options=http, proxy_location="HeadOnly")
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{http['port']}", timeout=WAIT_S)

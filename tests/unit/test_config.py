@@ -62,6 +62,9 @@ CLASSIFIER = ("applications", 0, "deployments", 1)
         (("proxy_locations",), "HeadOnly"),
         (("http_options", "prot"), 1),
         (("http_options", "port"), "http"),
+        (("http_options", "request_timeout_s"), 1),
+        (("environment",), {"SENTIMENT_CACHE_URL": "rediss://:hunter2@h"}),
+        (("environment",), {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}),
         (("logging_config", "level"), "INFO"),
         (("applications", 0, "args", "modle"), "embedded"),
         (("applications", 0, "args", "engine"), "onnx-int4"),
@@ -69,6 +72,7 @@ CLASSIFIER = ("applications", 0, "deployments", 1)
         ((*GATEWAY, "user_config", "max_text"), 1),
         ((*GATEWAY, "user_config", "max_texts"), -1),
         ((*GATEWAY, "replicas"), 1),
+        ((*GATEWAY, "max_queued_requests"), 100),
         ((*GATEWAY, "name"), "Classifier"),
         ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
         ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
@@ -85,8 +89,23 @@ def test_what_is_unknown_or_impossible_is_refused_with_its_path(
 
 
 def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Path]) -> None:
-    with pytest.raises(InvalidConfig, match="max_ongoing_requests must be at least 256"):
-        load(changed(*CLASSIFIER, "max_ongoing_requests", to=255))
+    with pytest.raises(
+        InvalidConfig, match="max_ongoing_requests must be at least max_batch_requests"
+    ):
+        load(changed(*CLASSIFIER, "max_ongoing_requests", to=63))
+
+
+@pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 257), ("min_replicas", 0)])
+def test_autoscaling_that_cannot_work_is_refused(
+    changed: Callable[..., Path], key: str, value: int
+) -> None:
+    with pytest.raises(InvalidConfig, match=key):
+        load(changed(*CLASSIFIER, "autoscaling_config", key, to=value))
+
+
+def test_a_request_larger_than_the_queue_is_refused(changed: Callable[..., Path]) -> None:
+    with pytest.raises(InvalidConfig, match="max_pending_texts must be at least max_texts"):
+        load(changed(*GATEWAY, "user_config", "max_texts", to=5000))
 
 
 def test_a_deployment_that_is_missing_is_refused(changed: Callable[..., Path]) -> None:

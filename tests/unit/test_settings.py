@@ -12,15 +12,21 @@ def test_known_caches_are_accepted(url: str) -> None:
     assert AppArgs(cache=url).cache == url
 
 
-@pytest.mark.parametrize("url", ["", "http://h", "redis://", "memory://x", "env:", "env:A-B"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "http://h", "redis://", "memory://x", "env:", "env:A-B", "redis://h:99999", "redis://[h"],
+)
 def test_unknown_caches_are_refused(url: str) -> None:
     with pytest.raises(ValidationError):
         AppArgs(cache=url)
 
 
-def test_a_password_in_a_file_is_refused_without_repeating_it() -> None:
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@h", "redis://u:hunter2@h", "redis://h/0?password=hunter2"]
+)
+def test_a_password_in_a_file_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        AppArgs(cache="redis://:hunter2@h")
+        AppArgs(cache=url)
     assert "environment variable" in str(caught.value.errors(include_input=False))
     assert "hunter2" not in str(caught.value.errors(include_input=False))
 
@@ -36,15 +42,18 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
         AppArgs(cache="env:CACHE").cache_url()
 
 
-def test_a_bad_url_in_the_environment_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CACHE", "hunter2")
+@pytest.mark.parametrize("url", ["hunter2", "redis://:pa[hunter2]ss@h", "redis://:hunter2\u2100@h"])
+def test_a_bad_url_in_the_environment_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("CACHE", url)
     with pytest.raises(InvalidConfig) as caught:
         AppArgs(cache="env:CACHE").cache_url()
     assert "env:CACHE" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["embedded", "./m", "/m", "~/m", "a/b@0123"])
+@pytest.mark.parametrize("model", ["embedded", "./m", "/m", "~/m", "a/b@" + "0" * 40])
 def test_production_takes_directories_and_pinned_revisions(model: str) -> None:
     assert AppArgs(model=model, production=True).model_source() == model
 
@@ -52,7 +61,7 @@ def test_production_takes_directories_and_pinned_revisions(model: str) -> None:
 def test_production_refuses_a_hub_model_without_a_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert AppArgs(model="a/b").model_source() == "a/b"
     monkeypatch.setenv("MODEL", "a/b")
-    for model in ("a/b", "env:MODEL"):
+    for model in ("a/b", "env:MODEL", "a/b@", "a/b@main", "a/b@0123"):
         with pytest.raises(InvalidConfig, match="pinned revision of a/b"):
             AppArgs(model=model, production=True).model_source()
 

@@ -20,16 +20,21 @@ pytest.importorskip("torch")
 @pytest.fixture
 async def classifier(model: ModelIdentity) -> AsyncIterator[Classifier]:
     # `@serve.batch` asks for the context that a replica has, as Ray's own unit tests do.
-    replica = ReplicaID(unique_id="test", deployment_id=DeploymentID(name="test"))
-    config = DeploymentConfig(max_ongoing_requests=1024)
-    _set_internal_replica_context(
-        replica_id=replica, servable_object=None, _deployment_config=config, rank=0, world_size=1
-    )
+    context: dict[str, Any] = {
+        "replica_id": ReplicaID(unique_id="test", deployment_id=DeploymentID(name="test")),
+        "servable_object": None,
+        "_deployment_config": DeploymentConfig(max_ongoing_requests=1024),
+        "rank": 0,
+        "world_size": 1,
+    }
+    _set_internal_replica_context(**context)
     opened = Classifier(str(model.path), model.digest, "torch")
     opened.reconfigure({"max_batch_requests": 4})
     yield opened
-    # Ray keeps one batch queue a class, bound to the event loop that used it first.
+    # Ray keeps one batch queue a class, bound to the event loop that used it first. With a task
+    # to end, the queue's destructor would open an event loop that nobody closes.
     await end_batch_loop(opened)
+    wrapper(opened).queue._handle_batch_task = None
     wrapper(opened)._queue = None
 
 
@@ -63,6 +68,21 @@ async def test_calls_that_come_together_are_answered_each_with_its_own(
 async def test_a_call_past_its_deadline_is_refused(classifier: Classifier) -> None:
     with pytest.raises(DeadlineExceeded):
         await classifier.classify(["good"], 0)
+
+
+async def test_texts_of_a_caller_who_left_are_not_computed(classifier: Classifier) -> None:
+    def waiting(tokens: int) -> int:
+        queue = classifier._scheduler._waiting
+        return sum(len(w.tokens.ids) == tokens and not w.result.done() for w in queue)
+
+    busy = asyncio.create_task(classifier.classify(["it " * 60] * 64, 60))
+    gone = asyncio.create_task(classifier.classify(["good " * 30] * 64, 60))
+    while waiting(32) < 64:
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert waiting(32) == 0
+    assert len((await busy).texts) == 64
 
 
 async def test_batch_parameters_change_live(classifier: Classifier) -> None:

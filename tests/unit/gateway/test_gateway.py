@@ -21,15 +21,21 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.available = True
+        self.busy = False
         self.go_on = asyncio.Event()
 
-    async def compute(self, texts: Sequence[str], within_s: float) -> ChunkReply:
+    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         self.asked.append(list(texts))
         if not self.available:
             raise ModelUnavailable("no replica")
         if "slow" in texts:
             await self.go_on.wait()
+        if "busy" in texts or self.busy:
+            raise Overloaded("busy")
         return ChunkReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
+
+    def reachable(self) -> bool:
+        return self.available
 
 
 def logits(text: str) -> TextLogits:
@@ -45,7 +51,7 @@ def model() -> Model:
 async def gateway(model: Model) -> AsyncIterator[Gateway]:
     settings = GatewaySettings(max_pending_texts=4, chunk_texts=2)
     cache = open_cache("memory://", 2, settings)
-    opened = Gateway(MODEL, "onnx-int8", cache, model.compute, settings)
+    opened = Gateway(MODEL, "onnx-int8", cache, model, settings)
     yield opened
     await opened.aclose()
 
@@ -100,6 +106,40 @@ async def test_a_failed_text_fails_its_request_and_is_not_cached(
 async def test_no_answer_in_time_is_a_deadline_exceeded(gateway: Gateway) -> None:
     with pytest.raises(DeadlineExceeded):
         await gateway.classify(["slow"], 0.01)
+
+
+async def test_no_answer_in_time_and_no_replica_is_a_model_unavailable(
+    gateway: Gateway, model: Model
+) -> None:
+    waiting = asyncio.create_task(gateway.classify(["slow"], 0.05))
+    while not model.asked:
+        await asyncio.sleep(0)
+    model.available = False
+    with pytest.raises(ModelUnavailable):
+        await waiting
+
+
+async def test_texts_that_are_on_their_way_already_are_always_admitted(
+    gateway: Gateway, model: Model
+) -> None:
+    texts = ["slow", "a", "bb", "ccc"]
+    first = asyncio.create_task(gateway.classify(texts, 9))
+    while not model.asked:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(gateway.classify(texts, 9))
+    await asyncio.sleep(0)
+    model.go_on.set()
+    assert (await first).texts == (await second).texts
+
+
+async def test_a_refused_chunk_does_not_wait_for_the_others(gateway: Gateway) -> None:
+    with pytest.raises(Overloaded):
+        await gateway.classify(["slow", "a", "busy", "b"], 9)
+
+
+async def test_a_busy_model_is_ready(gateway: Gateway, model: Model) -> None:
+    model.busy = True
+    assert (await gateway.readiness()).model == "ok"
 
 
 async def test_too_many_waiting_texts_are_refused_and_the_rest_answered(

@@ -8,7 +8,13 @@ import pytest
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
-from serve_app.model.artefact import REPORT, Artefact, cache_directory, find
+from serve_app.model.artefact import (
+    REPORT,
+    Artefact,
+    beside_directory,
+    cache_directory,
+    find,
+)
 from serve_app.model.evaluation import evaluate, read_tsv
 from serve_app.model.fidelity import Fidelity
 from serve_app.model.identity import ModelIdentity
@@ -72,11 +78,10 @@ def test_a_half_written_artefact_is_not_found(model: ModelIdentity, cache_dir: P
 
 
 def test_an_artefact_beside_the_model_is_preferred(model: ModelIdentity, cache_dir: Path) -> None:
-    beside = model.path / "onnx" / cache_directory(model).name
-    prepare(model, quiet, beside)
+    prepare(model, quiet, beside=True)
     found = find(model)
     assert found is not None
-    assert found.directory == beside
+    assert found.directory == beside_directory(model)
 
 
 def written(model: ModelIdentity, int8: Fidelity) -> Artefact:
@@ -92,7 +97,21 @@ def test_auto_takes_int8_only_where_it_is_faithful(
     model: ModelIdentity, cache_dir: Path, int8: Fidelity, chosen: EngineName
 ) -> None:
     written(model, int8)
-    assert choose(model, "auto") == chosen
+    assert choose(model, "auto", quiet) == chosen
+
+
+def test_a_model_that_was_not_prepared_is_prepared_apart_and_in_sight(
+    model: ModelIdentity, cache_dir: Path
+) -> None:
+    lines: list[str] = []
+    assert choose(model, "onnx-fp32", lines.append) == "onnx-fp32"
+    assert lines[:2] == ["preparing tiny, once:", "  exporting to ONNX"]
+
+
+def test_a_model_that_cannot_be_prepared_says_why(model: ModelIdentity, cache_dir: Path) -> None:
+    (model.path / "config.json").write_text("{}")
+    with pytest.raises(ModelUnusable, match=r"cannot prepare tiny: .*not a sequence classifier"):
+        choose(model, "auto", quiet)
 
 
 def test_an_unfaithful_engine_is_refused_with_its_figures(
@@ -100,7 +119,7 @@ def test_an_unfaithful_engine_is_refused_with_its_figures(
 ) -> None:
     written(model, UNFAITHFUL)
     with pytest.raises(ModelUnusable, match=r"flips 0\.5 > 0\.007"):
-        choose(model, "onnx-int8")
+        choose(model, "onnx-int8", quiet)
 
 
 def test_a_broken_report_says_what_to_remove(model: ModelIdentity, cache_dir: Path) -> None:

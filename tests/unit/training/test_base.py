@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+import torch
+from transformers import PreTrainedModel
+
+from training.base import BaseError, load_base
+from training.recipe import PRESETS
+
+RECIPE = PRESETS["embedded"]
+
+
+def dropouts(model: PreTrainedModel) -> dict[str, float]:
+    return {n: m.p for n, m in model.named_modules() if isinstance(m, torch.nn.Dropout)}
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_dropouts_follow_the_recipe(base_directory: Path, convert: bool) -> None:
+    recipe = RECIPE.model_copy(
+        update={"convert": convert, "dropout": 0.3, "attention_dropout": 0.2}
+    )
+    found = dropouts(load_base(str(base_directory), recipe).model)
+    attention = {name for name, p in found.items() if p == 0.2}
+    assert len(attention) == 2
+    assert all("attention" in name and "output" not in name for name in attention)
+    assert {p for name, p in found.items() if name not in attention} == {0.3}
+
+
+def test_the_architecture_is_kept_unless_converted(base_directory: Path) -> None:
+    converted = load_base(str(base_directory), RECIPE).model
+    kept = load_base(str(base_directory), RECIPE.model_copy(update={"convert": False})).model
+    assert converted.config.model_type == "distilbert"
+    assert kept.config.model_type == "bert"
+    assert kept.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
+
+
+def test_the_seed_decides_the_head(base_directory: Path) -> None:
+    def head(seed: int) -> torch.Tensor:
+        recipe = RECIPE.model_copy(update={"seed": seed})
+        return load_base(str(base_directory), recipe).model.get_parameter("classifier.weight")
+
+    assert torch.equal(head(1), head(1))
+    assert not torch.equal(head(1), head(2))
+
+
+def test_a_missing_base_is_explained() -> None:
+    with pytest.raises(BaseError, match="pass a model directory or hub id as --base-path"):
+        load_base("absent/model/", RECIPE)
+
+
+def test_only_a_bert_is_converted(base_directory: Path, tmp_path: Path) -> None:
+    base = load_base(str(base_directory), RECIPE)
+    base.model.save_pretrained(tmp_path)
+    base.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(BaseError, match="is no BERT"):
+        load_base(str(tmp_path), RECIPE)

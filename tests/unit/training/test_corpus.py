@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from training.corpus import CorpusError, Example, hold_out, read_corpus
+
+
+def test_quotes_are_ordinary_text(tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text('text\tlabel\n"unbalanced\t1\nfine\t0\n')
+    assert read_corpus(path) == [Example('"unbalanced', 1), Example("fine", 0)]
+
+
+def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text("label\ttext\n1\tfine\n")
+    assert read_corpus(path) == [Example("fine", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("sentence\tlabel\nfine\t1\n", "lacks the column.*text"),
+        ("text\tlabel\nfine\t2\n", "line 2: expected a text, a tab and the label 0 or 1"),
+        ("text\tlabel\nfine\n", "line 2"),
+        ("text\tlabel\n", "holds no examples"),
+        ("", "lacks the column"),
+    ],
+)
+def test_malformed_files_are_explained(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text(content)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(path)
+
+
+def test_a_missing_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no data file at"):
+        read_corpus(tmp_path / "absent.tsv")
+
+
+def test_a_file_in_another_encoding_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_bytes(b"text\tlabel\nna\xefve\t1\n")
+    with pytest.raises(CorpusError, match="no UTF-8 text"):
+        read_corpus(path)
+
+
+def test_phrases_of_held_out_sentences_are_kept_from_training() -> None:
+    sentence = "one two three four five six seven eight nine ten"
+    corpus = [Example(sentence, 1), Example("three four", 0), Example("four three", 0)]
+    training, held_out = hold_out(corpus, 1, seed=0)
+    assert held_out == [Example(sentence, 1)]
+    assert training == [Example("four three", 0)]
+
+
+def test_a_sentence_inside_another_is_no_sentence() -> None:
+    inner = " ".join("abcdefghij")
+    corpus = [Example(inner, 0), Example(f"{inner} k", 0)]
+    assert hold_out(corpus, 1, seed=0)[1] == [Example(f"{inner} k", 0)]
+
+
+def test_holding_out_nothing_keeps_everything(corpus: list[Example]) -> None:
+    assert hold_out(corpus, 0, seed=0) == (corpus, [])
+
+
+def test_too_few_sentences_are_explained() -> None:
+    with pytest.raises(CorpusError, match="lower --holdout-sentences"):
+        hold_out([Example("short", 1)], 1, seed=0)

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("matplotlib")
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from training.__main__ import main
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def arguments(tsv: Path, base_directory: Path, output: Path) -> list[str]:
+    return [
+        *("--preset", "embedded", "--train", str(tsv), "--evaluate", f"dev={tsv}", f"more={tsv}"),
+        *("--output", str(output), "--base-path", str(base_directory)),
+        *("--epochs", "10", "--batch-size", "8", "--learning-rate", "1e-2", "--max-tokens", "64"),
+        *("--average-decay", "0.5", "--precision", "no"),
+        *("--joined", "4", "--joined-words", "10", "20", "--holdout-sentences", "4"),
+    ]
+
+
+def test_a_run_leaves_a_complete_model_directory(arguments: list[str], output: Path) -> None:
+    assert main(arguments) == 0
+
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["evaluation"].keys() == {"dev", "more"}
+    assert metrics["evaluation"]["dev"]["examples"] == 40
+    assert metrics["evaluation"]["dev"]["accuracy"] > 0.9
+    assert metrics["recipe"]["epochs"] == 10
+    assert metrics["held_out_sentences"] == 4
+    assert str(output.parent) not in (output / "README.md").read_text() + json.dumps(metrics)
+    for plot in ("confusion.png", "reliability.png"):
+        assert (output / plot).read_bytes().startswith(PNG_SIGNATURE)
+
+
+def test_the_saved_model_loads_and_classifies(arguments: list[str], output: Path) -> None:
+    main(arguments)
+
+    model = AutoModelForSequenceClassification.from_pretrained(output).eval()
+    tokenizer = AutoTokenizer.from_pretrained(output)
+
+    assert type(model).__name__ == "DistilBertForSequenceClassification"
+    saved = json.loads((output / "tokenizer.json").read_text())
+    assert saved["truncation"] is saved["padding"] is None
+    assert tokenizer.model_max_length == 64
+    with torch.no_grad():
+        logits = model(**tokenizer("the film is very good", return_tensors="pt")).logits
+    assert model.config.id2label[int(logits.argmax())] == "POSITIVE"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("--train absent.tsv", "no data file at absent.tsv: pass an existing TSV file"),
+        ("--epochs 0", "--epochs: Input should be greater than or equal to 1"),
+        ("--joined-purity x y", "--joined-purity: Input should be a valid number"),
+        ("--base-path absent/model/", "cannot load absent/model/: pass a model directory"),
+        ("--resume", "omit --resume"),
+    ],
+)
+def test_mistakes_are_explained_in_one_line(
+    arguments: list[str], mistake: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, *mistake.split()]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("training: ")
+    assert message in error
+
+
+def test_an_evaluation_set_needs_a_name(tsv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--preset", "embedded", "--train", str(tsv), "--evaluate", str(tsv)])
+    assert "is not of the form NAME=PATH" in capsys.readouterr().err

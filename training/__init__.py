@@ -1,0 +1,1 @@
+"""Fine-tuning of sentiment classifiers, from labelled text to an evaluated model."""

@@ -1,0 +1,86 @@
+"""Pretrained models and tokenizers to start from."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from training.conversion import distilbert_from_bert
+from training.corpus import LABELS
+from training.recipe import Recipe
+from training.tokenization import load_tokenizer
+
+
+class BaseError(ValueError):
+    """The pretrained model cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A classifier with a newly initialized head, and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load_base(source: str, recipe: Recipe) -> Base:
+    """Load the model to fine-tune; the recipe's seed decides the new head's weights.
+
+    Args:
+        source: Directory or hub id.
+        recipe: Settings; decides on the conversion, the dropouts and the attention.
+
+    Returns:
+        The classifier and its tokenizer, which neither pads nor cuts by itself.
+
+    Raises:
+        BaseError: Nothing can be loaded from the source, or it does not fit the recipe.
+    """
+    set_seed(recipe.seed)
+    try:
+        tokenizer = load_tokenizer(source, recipe.max_tokens)
+        model = _converted(source) if recipe.convert else _classifier(source)
+    except OSError as error:
+        raise BaseError(
+            f"cannot load {source}: pass a model directory or hub id as --base-path "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    if not tokenizer.is_fast:
+        raise BaseError(f"{source} has no tokenizer.json: convert its tokenizer to a fast one")
+    _set_dropout(model, recipe)
+    model.set_attn_implementation(recipe.attention)
+    return Base(model, tokenizer)
+
+
+def _converted(source: str) -> PreTrainedModel:
+    bert = AutoModel.from_pretrained(source)
+    if not isinstance(bert, BertModel):
+        raise BaseError(f"{source} is no BERT: pass --convert false to keep its architecture")
+    return distilbert_from_bert(bert)
+
+
+def _classifier(source: str) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(
+        source,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+    )
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        source, config=config
+    )
+    return model
+
+
+def _set_dropout(model: PreTrainedModel, recipe: Recipe) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout):
+            on_attention = name.endswith(("attention.dropout", "self.dropout"))
+            module.p = recipe.attention_dropout if on_attention else recipe.dropout

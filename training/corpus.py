@@ -1,0 +1,124 @@
+"""Labelled text corpora: reading, checking and splitting them."""
+
+import csv
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLUMNS = ("text", "label")
+LABELS = ("NEGATIVE", "POSITIVE")
+MIN_SENTENCE_WORDS = 10
+
+
+class CorpusError(ValueError):
+    """A data file is missing or not in the expected form; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text and its label: 0 for negative, 1 for positive."""
+
+    text: str
+    label: int
+
+
+Corpus = Sequence[Example]
+
+
+def read_corpus(path: Path) -> list[Example]:
+    """Read a tab-separated file with the columns ``text`` and ``label``.
+
+    Quote characters are ordinary text, as in the GLUE distribution of SST-2.
+
+    Args:
+        path: UTF-8 file whose first line names the columns.
+
+    Returns:
+        The examples in file order.
+
+    Raises:
+        CorpusError: The file is missing or empty, or a column or label is wrong.
+    """
+    if not path.is_file():
+        raise CorpusError(f"no data file at {path}: pass an existing TSV file")
+    try:
+        corpus = _read(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path} is no UTF-8 text with short lines: {error}") from error
+    if not corpus:
+        raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
+    return corpus
+
+
+def _read(path: Path) -> list[Example]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+            raise CorpusError(
+                f"{path} lacks the column(s) {', '.join(sorted(missing))}: "
+                "its first line must name the tab-separated columns text and label"
+            )
+        return list(_examples(reader, path))
+
+
+def _examples(reader: "csv.DictReader[str]", path: Path) -> Iterator[Example]:
+    for row in reader:
+        text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
+        if not text or label not in {"0", "1"}:
+            raise CorpusError(
+                f"{path}, line {reader.line_num}: expected a text, a tab and the label 0 or 1"
+            )
+        yield Example(text, int(label))
+
+
+def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """Split off whole sentences together with every phrase of theirs.
+
+    SST-2's training file lists the phrases of each sentence's parse tree as examples of their
+    own, so a plain random split would leave parts of the held-out sentences in the training
+    part. A sentence is a text of at least ten words that no other text contains.
+
+    Args:
+        corpus: The labelled texts.
+        sentences: How many sentences to hold out; 0 keeps the whole corpus for training.
+        seed: Seed of the choice.
+
+    Returns:
+        The training part and the held-out part.
+
+    Raises:
+        CorpusError: The corpus has too few whole sentences.
+    """
+    if sentences == 0:
+        return list(corpus), []
+    joined = "\n" + "\n".join(example.text for example in corpus) + "\n"
+    candidates = [e for e in corpus if len(e.text.split()) >= MIN_SENTENCE_WORDS]
+    random.Random(seed).shuffle(candidates)
+    held_out: list[Example] = []
+    for candidate in candidates:
+        if len(held_out) == sentences:
+            break
+        if joined.count(candidate.text) == 1:
+            held_out.append(candidate)
+    if len(held_out) < sentences:
+        raise CorpusError(
+            f"only {len(held_out)} whole sentences to hold out: lower --holdout-sentences"
+        )
+    phrases = {phrase for example in held_out for phrase in _phrases(example.text)}
+    return [e for e in corpus if tuple(e.text.split()) not in phrases], held_out
+
+
+def labels_of(corpus: Corpus) -> NDArray[np.int64]:
+    """Return the labels of a corpus, shape (examples,)."""
+    return np.array([example.label for example in corpus], dtype=np.int64)
+
+
+def _phrases(text: str) -> Iterator[tuple[str, ...]]:
+    words = tuple(text.split())
+    for start in range(len(words)):
+        for stop in range(start + 1, len(words) + 1):
+            yield words[start:stop]

@@ -1,0 +1,114 @@
+"""Evaluation of a classifier on labelled texts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from training.batching import pad, plan_epoch
+from training.calibration import Floats, Integers, Reliability, reliability
+from training.corpus import LABELS, Corpus, labels_of
+from training.plots import draw_confusion, draw_reliability
+from training.tokenization import encode
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model on one corpus.
+
+    Attributes:
+        examples: Number of texts.
+        accuracy: Share of right predictions.
+        f1: F1 score of the positive label.
+        log_loss: Mean negative log likelihood of the true label, in nats.
+        confusion: Counts of (true label, predicted label), shape (labels, labels).
+        reliability: Confidence and accuracy in bins.
+    """
+
+    examples: int
+    accuracy: float
+    f1: float
+    log_loss: float
+    confusion: Integers
+    reliability: Reliability
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures in a form that JSON can hold."""
+        return {
+            "examples": self.examples,
+            "accuracy": round(self.accuracy, 4),
+            "f1": round(self.f1, 4),
+            "log_loss": round(self.log_loss, 4),
+            "expected_calibration_error": round(self.reliability.expected_calibration_error, 4),
+            "confusion": self.confusion.tolist(),
+        }
+
+    def draw(self, directory: Path, name: str) -> None:
+        """Write ``confusion.png`` and ``reliability.png``, titled ``name``, to a directory."""
+        draw_confusion(self.confusion, name, directory / "confusion.png")
+        draw_reliability(self.reliability, name, directory / "reliability.png")
+
+
+def predict(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    *,
+    max_tokens: int,
+    microbatch_tokens: int,
+) -> Floats:
+    """Compute the logits of every text of a corpus.
+
+    Args:
+        model: Classifier; evaluation mode is set.
+        tokenizer: Its tokenizer.
+        corpus: The texts.
+        max_tokens: Tokens, special ones included, that longer texts are cut to.
+        microbatch_tokens: Most padded tokens that pass through the model together.
+
+    Returns:
+        Logits in corpus order, shape (examples, labels).
+    """
+    model.eval()
+    token_ids = encode(tokenizer, [example.text for example in corpus], max_tokens)
+    steps = plan_epoch(
+        [len(ids) for ids in token_ids], len(corpus), microbatch_tokens, "evaluation"
+    )
+    logits = np.zeros((len(corpus), len(LABELS)))
+    with torch.inference_mode():
+        for batch in tqdm([b for step in steps for b in step], desc="evaluate", leave=False):
+            rows = list(batch.rows)
+            ids, mask = pad([token_ids[r] for r in rows], batch.length, tokenizer.pad_token_id)
+            output = model(ids.to(model.device), attention_mask=mask.to(model.device))
+            logits[rows] = output.logits.double().cpu().numpy()
+    return logits
+
+
+def evaluate(logits: Floats, corpus: Corpus) -> Evaluation:
+    """Compare logits with the true labels.
+
+    Args:
+        logits: Shape (examples, labels).
+        corpus: The examples in the same order.
+
+    Returns:
+        The figures.
+    """
+    labels = labels_of(corpus)
+    probabilities = softmax(logits, axis=1)
+    predicted = probabilities.argmax(axis=1)
+    classes = list(range(logits.shape[1]))
+    return Evaluation(
+        examples=len(corpus),
+        accuracy=float(accuracy_score(labels, predicted)),
+        f1=float(f1_score(labels, predicted, zero_division=0.0)),
+        log_loss=float(log_loss(labels, probabilities, labels=classes)),
+        confusion=confusion_matrix(labels, predicted, labels=classes),
+        reliability=reliability(probabilities, labels),
+    )

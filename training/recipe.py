@@ -1,0 +1,89 @@
+"""Recipes: every choice that decides what a fine-tuning run does."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.batching import LENGTHS
+
+Share = tuple[float, float]
+
+
+class Recipe(BaseModel):
+    """Settings of one fine-tuning run; together with the data they determine the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="name of the model, for the card")
+    base: str = Field(description="hub id of the pretrained model")
+    base_licence: str = Field(default="apache-2.0", description="SPDX id of its licence")
+    convert: bool = Field(default=False, description="turn a BERT base into a DistilBERT")
+    dataset: str = Field(default="stanfordnlp/sst2", description="hub id of the data, for the card")
+
+    epochs: int = Field(ge=1, description="passes over the training data")
+    batch_size: int = Field(ge=1, description="least examples in an optimizer step")
+    microbatch_tokens: int = Field(ge=1, description="most padded tokens passed at once")
+    max_tokens: int = Field(default=512, ge=3, le=LENGTHS[-1], description="longer texts are cut")
+
+    learning_rate: float = Field(gt=0, description="peak rate of the classification head")
+    layer_decay: float = Field(default=1.0, gt=0, le=1, description="rate factor per layer down")
+    warmup: float = Field(default=0.06, ge=0, lt=1, description="share of steps to warm up")
+    weight_decay: float = Field(default=0.01, ge=0, description="of matrices only")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to it")
+    average_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of the weights' moving average; 0 is no average"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in the loss")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="of hidden states and head")
+    attention_dropout: float = Field(default=0.1, ge=0, lt=1, description="of attention weights")
+
+    joined: int = Field(default=0, ge=0, description="long documents joined in every epoch")
+    joined_words: tuple[int, int] = Field(default=(30, 400), description="range of their lengths")
+    joined_purity: Share = Field(
+        default=(0.65, 1.0), description="range of the share of their sentences with their label"
+    )
+    detokenized: float = Field(
+        default=0.0, ge=0, le=1, description="share of examples put into ordinary spelling"
+    )
+
+    holdout_sentences: int = Field(
+        default=0, ge=0, description="training sentences kept back to fit the temperature; 0: none"
+    )
+    evaluations_per_epoch: int = Field(default=1, ge=1, description="checkpoints to choose from")
+    checkpoint_steps: int = Field(default=200, ge=1, description="steps between resume points")
+    precision: Literal["no", "bf16"] = Field(default="bf16", description="of the matrix products")
+    attention: Literal["eager", "sdpa"] = Field(default="sdpa", description="implementation")
+    weights: Literal["float16", "float32"] = Field(default="float32", description="as saved")
+    seed: int = Field(default=0, ge=0, description="of every random choice")
+
+
+PRESETS = {
+    "embedded": Recipe(
+        name="MiniLM-L6-H384 fine-tuned on SST-2",
+        base="sentence-transformers/all-MiniLM-L6-v2",
+        convert=True,
+        epochs=3,
+        batch_size=128,
+        microbatch_tokens=4096,
+        learning_rate=1e-4,
+        layer_decay=0.95,
+        average_decay=0.99,
+        label_smoothing=0.05,
+        attention_dropout=0.0,
+        joined=1500,
+        joined_words=(30, 350),
+        detokenized=0.5,
+        holdout_sentences=400,
+        evaluations_per_epoch=3,
+        attention="eager",
+        weights="float16",
+    ),
+    "production": Recipe(
+        name="DistilBERT base fine-tuned on SST-2",
+        base="distilbert/distilbert-base-uncased",
+        epochs=3,
+        batch_size=256,
+        microbatch_tokens=256 * 512,
+        learning_rate=5e-5,
+    ),
+}
