@@ -54,9 +54,9 @@ def prepare(
     ] = False,
 ) -> None:
     """Export a model to ONNX, quantize it to int8 and verify both against torch."""
-    from serve_app.model import prepare as preparation  # noqa: PLC0415
     from serve_app.model.artefact import table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
+    from serve_app.preparation import prepare as preparation  # noqa: PLC0415
 
     artefact = preparation.prepare(resolve(source), say, beside=beside)
     print(table(artefact))
@@ -71,8 +71,8 @@ def evaluate(
     ] = "embedded",
 ) -> None:
     """Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side."""
-    from serve_app.model import evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
+    from serve_app.preparation import evaluation  # noqa: PLC0415
 
     print(evaluation.table(evaluation.evaluate(resolve(source), data, say)))
 

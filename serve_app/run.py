@@ -18,8 +18,8 @@ from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 from serve_app.config import ServeConfig, StrictHttpOptions, load, read
 from serve_app.console import say
 from serve_app.errors import PortTaken, StartupError
-from serve_app.model.prepare import choose
 from serve_app.model.store import resolve
+from serve_app.preparation.prepare import choose
 from serve_app.settings import AppArgs
 
 POLL_S: Final = 0.25

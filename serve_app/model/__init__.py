@@ -1,1 +1,1 @@
-"""Model store: where models come from and what is derived from them."""
+"""Model store: where models come from, what identifies them and what was derived from them."""

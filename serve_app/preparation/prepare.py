@@ -18,7 +18,7 @@ from serve_app.errors import ModelUnusable, UnfaithfulArtefact
 from serve_app.model.artefact import Artefact, OnnxName, beside_directory, cache_directory, find
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
-from serve_app.model.probes import probe_texts
+from serve_app.preparation.probes import probe_texts
 from serve_app.settings import EngineChoice, EngineName
 
 VERIFY_BATCH = 16
@@ -113,8 +113,8 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
     try:
         # These need the torch extra, which a replica does without.
         from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
-        from serve_app.model.export import export_onnx  # noqa: PLC0415
-        from serve_app.model.quantize import quantize_int8  # noqa: PLC0415
+        from serve_app.preparation.export import export_onnx  # noqa: PLC0415
+        from serve_app.preparation.quantize import quantize_int8  # noqa: PLC0415
     except ImportError as error:
         raise ModelUnusable(
             f"preparing a model needs a package that is not installed: {error.name}",

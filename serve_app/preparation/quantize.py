@@ -10,23 +10,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+from serve_app.preparation.balance import balance_channels, quantizable
 
 # QuantizeLinear takes one scale for each row ("blocked quantization") from opset 21 on:
 # https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
 _LEAST_OPSET: Final = 21
 _MICROSOFT: Final = "com.microsoft"
 
-_MATRIX_RANK: Final = 2
 _LARGEST: Final = 127
 # A row of zeros needs a scale too, and 1e-12 is far below what any layer computes.
 _LEAST_SCALE: Final = 1e-12
-
-# Errors of the first layers pass through all others, and most of them come from the feed-forward
-# matrices, which are the ones that are not square: those of the first third stay fp32.
-_SENSITIVE_SHARE: Final = 1 / 3
 
 # Activations are unsigned with a constant zero point, since ONNX Runtime's fast x86 kernels
 # multiply unsigned by signed. GELU never falls below -0.17, so its zero point can be low.
@@ -35,18 +31,7 @@ _GELU_ZERO_POINT: Final = 16
 _GELU_LOWEST: Final = -0.17
 _UINT8_MAX: Final = 255
 
-# Random tokens show which channels of a LayerNormalization are large, which hardly depends on
-# the text. Only the balance between channels rests on them, never a range.
-_PROBE_SHAPE: Final = (64, 24)
-# SmoothQuant's alpha: how much of a channel's range moves from the rows into the matrix.
-# https://arxiv.org/abs/2211.10438, section 4
-_MIGRATION: Final = 0.75
-_SMALLEST_REACH: Final = 1e-6
-
 _Float = NDArray[np.float32]
-
-# By the name of a value: the nodes that multiply it, and the matrices they multiply it by.
-_Products = dict[str, list[tuple[onnx.NodeProto, onnx.TensorProto]]]
 
 
 def quantize_int8(fp32: Path, destination: Path) -> None:
@@ -69,7 +54,7 @@ def quantize_int8(fp32: Path, destination: Path) -> None:
         raise ValueError(f"{fp32} has opset {opset}; int8 needs {_LEAST_OPSET} or later")
     if _MICROSOFT not in (entry.domain for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
-    _balance_channels(model)
+    balance_channels(model)
     _Rewriter(model.graph).rewrite()
     destination.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, destination)
@@ -98,72 +83,6 @@ def quantized_weight(weight: _Float) -> tuple[NDArray[np.int8], _Float]:
     return np.rint(weight / scale).astype(np.int8), scale
 
 
-def _products(graph: onnx.GraphProto) -> _Products:
-    """Return the products to quantize, by the name of the value that is multiplied."""
-    matrices = {
-        tensor.name: tensor
-        for tensor in graph.initializer
-        if len(tensor.dims) == _MATRIX_RANK and tensor.data_type == onnx.TensorProto.FLOAT
-    }
-    nodes = [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
-    sensitive = int(len(nodes) * _SENSITIVE_SHARE)
-    products: _Products = {}
-    for position, node in enumerate(nodes):
-        matrix = matrices[node.input[1]]
-        if position >= sensitive or matrix.dims[0] == matrix.dims[1]:
-            products.setdefault(node.input[0], []).append((node, matrix))
-    return products
-
-
-def _balance_channels(model: onnx.ModelProto) -> None:
-    """Divide the large channels of normalized rows, and multiply the matrices' rows, alike.
-
-    A few channels of a LayerNormalization are many times larger than the others and would set
-    the scale of the whole row. In exact arithmetic the graph computes what it did before.
-    """
-    graph = model.graph
-    producers = {name: node for node in graph.node for name in node.output}
-    products = {
-        rows: readers
-        for rows, readers in _products(graph).items()
-        # The export gathers one position of a normalized value for the last layer.
-        if rows in producers and producers[rows].op_type in ("LayerNormalization", "Gather")
-    }
-    for rows, reach in _channel_reach(model, list(products)).items():
-        matrices = [numpy_helper.to_array(tensor) for _, tensor in products[rows]]
-        widest = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
-        balance = reach**_MIGRATION / np.maximum(widest, _SMALLEST_REACH) ** (1 - _MIGRATION)
-        balanced = f"{rows}_balanced"
-        factor = (1 / balance).astype(np.float32)
-        graph.initializer.append(numpy_helper.from_array(factor, f"{rows}_balance"))
-        for (node, _), matrix in zip(products[rows], matrices, strict=True):
-            node.input[0] = balanced
-            scaled = (matrix * balance[:, np.newaxis]).astype(np.float32)
-            node.input[1] = f"{node.output[0]}_matrix"
-            graph.initializer.append(numpy_helper.from_array(scaled, node.input[1]))
-        after = list(graph.node).index(producers[rows]) + 1
-        graph.node.insert(after, helper.make_node("Mul", [rows, f"{rows}_balance"], [balanced]))
-
-
-def _channel_reach(model: onnx.ModelProto, names: list[str]) -> dict[str, _Float]:
-    """Return each value's largest magnitude by channel, over sequences of random tokens."""
-    lookups = [node for node in model.graph.node if node.op_type == "Gather"]
-    tables = {node.input[0] for node in lookups if node.input[1] == "input_ids"}
-    vocabulary = [table.dims[0] for table in model.graph.initializer if table.name in tables]
-    if not names or not vocabulary:
-        return {}
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    session = ort.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    ids = np.random.default_rng(0).integers(0, min(vocabulary), _PROBE_SHAPE)
-    values = session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-    return {
-        name: np.maximum(np.abs(value).max(axis=(0, 1)), _SMALLEST_REACH)
-        for name, value in zip(names, values, strict=True)
-    }
-
-
 class _Rows(NamedTuple):
     """One value in uint8: the names of its values, its scales [..., 1] and its zero point."""
 
@@ -188,7 +107,7 @@ class _Rewriter:
 
     def rewrite(self) -> None:
         """Replace the products, and drop the matrices that nothing reads any more."""
-        readers = [reader for found in _products(self._graph).values() for reader in found]
+        readers = [reader for found in quantizable(self._graph).values() for reader in found]
         matrices = {node.output[0]: tensor for node, tensor in readers}
         for node in self._graph.node:
             if node.output[0] in matrices:

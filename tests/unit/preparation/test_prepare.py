@@ -15,10 +15,10 @@ from serve_app.model.artefact import (
     cache_directory,
     find,
 )
-from serve_app.model.evaluation import evaluate, read_tsv
 from serve_app.model.fidelity import Fidelity
 from serve_app.model.identity import ModelIdentity
-from serve_app.model.prepare import choose, prepare
+from serve_app.preparation.evaluation import evaluate, read_tsv
+from serve_app.preparation.prepare import choose, prepare
 from serve_app.settings import EngineName
 
 pytest.importorskip("torch")

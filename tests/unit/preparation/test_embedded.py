@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from serve_app.model.artefact import Artefact
-from serve_app.model.evaluation import evaluate
 from serve_app.model.identity import ModelIdentity
-from serve_app.model.prepare import prepare
 from serve_app.model.store import EMBEDDED, resolve
+from serve_app.preparation.evaluation import evaluate
+from serve_app.preparation.prepare import prepare
 
 MOST_BYTES = 48 * 1024 * 1024
 
