@@ -90,6 +90,8 @@ def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:
     words += ["--train", options.train.name, "--evaluate"]
     words += [f"{name}={path.name}" for name, path in options.evaluate]
     words += ["--output", options.output.name]
+    if base := options.base_path:
+        words += ["--base-path", Path(base).name if Path(base).is_dir() else base]
     for name, value in overrides.items():
         words += [f"--{_flag([name])}", *([value] if isinstance(value, str) else value)]
     return shlex.join(words)

@@ -50,13 +50,14 @@ class Augmentation:
     Attributes:
         joined: Documents to join from sentences in every epoch, beside the corpus itself.
         joined_words: Range of a joined document's length in words.
-        joined_purity: Range of the share of sentences that carry the document's label.
+        joined_purity: For each label of a document, the range of the share of its sentences
+            that carry the same label.
         detokenized: Probability that an example is put into ordinary spelling.
     """
 
     joined: int
     joined_words: tuple[int, int]
-    joined_purity: tuple[float, float]
+    joined_purity: tuple[tuple[float, float], tuple[float, float]]
     detokenized: float
 
     def epoch(self, corpus: Corpus, seed: int, epoch: int) -> list[Example]:
@@ -84,17 +85,20 @@ class Augmentation:
         ]
 
     def _document(self, pools: Sequence[Sequence[str]], rng: random.Random) -> Example:
-        """Join random sentences; the label of most of the words is the document's."""
-        label, purity = rng.randrange(2), rng.uniform(*self.joined_purity)
-        target, words, parts = rng.uniform(*self.joined_words), [0, 0], list[str]()
-        while sum(words) < target:
-            part_label = label if rng.random() < purity else 1 - label
-            part = rng.choice(pools[part_label])
-            words[part_label] += len(part.split())
+        """Join random sentences under a label that a share of them carry.
+
+        The share may be below one half: real positive reviews hold many negative sentences.
+        """
+        label = rng.randrange(2)
+        purity = rng.uniform(*self.joined_purity[label])
+        target, words, parts = rng.uniform(*self.joined_words), 0, list[str]()
+        while words < target:
+            part = rng.choice(pools[label if rng.random() < purity else 1 - label])
+            words += len(part.split())
             parts.append(part if part[-1] in ".!?" else f"{part} .")
             if rng.random() < LINE_BREAK_PROBABILITY:
                 parts.append(LINE_BREAK)
-        return Example(" ".join(parts), int(words[1] > words[0]))
+        return Example(" ".join(parts), label)
 
 
 def _is_sentence(text: str) -> bool:

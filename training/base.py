@@ -25,14 +25,17 @@ class BaseError(ValueError):
 
 @dataclass(frozen=True)
 class Base:
-    """A classifier with a newly initialized head, and its tokenizer."""
+    """A classifier and its tokenizer."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
 
 def load_base(source: str, recipe: Recipe) -> Base:
-    """Load the model to fine-tune; the recipe's seed decides the new head's weights.
+    """Load the model to fine-tune.
+
+    A head that the source brings along is kept, unless the recipe converts the model; the
+    recipe's seed decides the weights of a new one.
 
     Args:
         source: Directory or hub id.
@@ -74,7 +77,7 @@ def _classifier(source: str) -> PreTrainedModel:
         label2id={label: index for index, label in enumerate(LABELS)},
     )
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        source, config=config
+        source, config=config, dtype=torch.float32
     )
     return model
 

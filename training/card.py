@@ -1,5 +1,6 @@
 """The model card, written from the figures of a run."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from training.corpus import LABELS
+from training.loss import CONSISTENCY_TOKENS
 from training.recipe import Recipe
 
 # The labels' meaning and the origin of the sentences: https://huggingface.co/datasets/stanfordnlp/sst2
@@ -33,17 +35,11 @@ other sets had no part in training. {calibration}
 
 ## Training
 
-- Data: {training_examples} phrases and sentences{held_out}.
-{augmentation}- Optimization: {epochs} epochs of AdamW, peak learning rate {learning_rate:g} falling
-  linearly after {warmup:.0%} of the steps, factor {layer_decay:g} per layer towards the
-  embeddings, at least {batch_size} examples a step, label smoothing {label_smoothing:g}, decay
-  of the weights' moving average {average_decay:g}, seed {seed}.
-- {kept}
-- Time: {minutes} minutes. Libraries: {libraries}.
+- Data: {training_examples} phrases and sentences{least_words}{held_out}.
+{augmentation}{optimization}
+{kept}- Time: {minutes} minutes. Libraries: {libraries}.
 {note}
-`metrics.json` holds every setting and figure. To reproduce, with the data files at hand:
-
-    {command}
+`metrics.json` holds every setting and figure. {reproduction}
 
 ## Limits
 
@@ -64,19 +60,26 @@ def write_card(metrics: Mapping[str, Any], path: Path) -> None:
     """
     recipe = Recipe.model_validate(metrics["recipe"])
     text = _TEXT.format(
-        **recipe.model_dump(),
+        name=recipe.name,
+        base=recipe.base,
+        base_licence=recipe.base_licence,
+        dataset=recipe.dataset,
+        weights=recipe.weights,
+        max_tokens=recipe.max_tokens,
         conversion=", converted exactly from BERT to DistilBERT," if recipe.convert else "",
         figures=_figures(metrics["evaluation"]),
         first=next(iter(metrics["evaluation"])),
         calibration=_calibration(metrics),
         training_examples=metrics["training_examples"],
+        least_words=f" of at least {least} words" if (least := recipe.least_words) > 1 else "",
         held_out=_held_out(metrics),
         augmentation=_augmentation(recipe),
-        kept=_kept(metrics["history"]),
+        optimization=_optimization(recipe),
+        kept="" if "stages" in metrics else _kept(metrics["history"]),
         note=f"- {metrics['note']}\n" if metrics["note"] else "",
         minutes=round(metrics["training_seconds"] / 60),
         libraries=", ".join(f"{name} {release}" for name, release in metrics["libraries"].items()),
-        command=metrics["command"],
+        reproduction=_reproduction(metrics),
     )
     data = ModelCardData(
         language="en",
@@ -115,12 +118,11 @@ def _row(name: str, figures: Mapping[str, Any]) -> str:
 
 
 def _calibration(metrics: Mapping[str, Any]) -> str:
-    if not metrics["held_out_sentences"]:
+    if not metrics["calibrated_on"]:
         return "The probabilities are not calibrated after training."
     return (
-        f"A temperature of {metrics['temperature']:.3f}, fitted on "
-        f"{metrics['held_out_sentences']} training sentences kept back from training, is folded "
-        "into the classifier's weights."
+        f"A temperature of {metrics['temperature']:.3f}, fitted on {metrics['calibrated_on']}, is "
+        "folded into the classifier's weights."
     )
 
 
@@ -132,9 +134,9 @@ def _held_out(metrics: Mapping[str, Any]) -> str:
 def _kept(history: Sequence[Mapping[str, Any]]) -> str:
     best, last = max(history, key=itemgetter("accuracy")), history[-1]
     return (
-        f"The weights kept are those after step {best['step']} of epoch {best['epoch'] + 1}, the "
+        f"- The weights kept are those after step {best['step']} of epoch {best['epoch'] + 1}, the "
         f"best of {len(history)} validations;\n  the last one was after step {last['step']} of "
-        f"epoch {last['epoch'] + 1}."
+        f"epoch {last['epoch'] + 1}.\n"
     )
 
 
@@ -149,10 +151,56 @@ def _augmentation(recipe: Recipe) -> str:
         low, high = recipe.joined_words
         lines.append(
             f"- Augmentation: {recipe.joined} documents of {low} to {high} words in every epoch, "
-            "joined from\n  sentences of which "
-            f"{recipe.joined_purity[0]:.0%} to {recipe.joined_purity[1]:.0%} have one label.\n"
+            "joined from\n  sentences; "
+            f"{_range(recipe.joined_purity_negative)} of them are negative in NEGATIVE "
+            f"documents,\n  {_range(recipe.joined_purity_positive)} positive in POSITIVE ones.\n"
         )
     return "".join(lines)
+
+
+def _range(shares: tuple[float, float]) -> str:
+    return f"{shares[0]:.0%} to {shares[1]:.0%}"
+
+
+def _optimization(recipe: Recipe) -> str:
+    course = {"linear": "falling linearly", "constant": "constant"}[recipe.schedule]
+    parts = [
+        f"{recipe.epochs} epochs of AdamW",
+        f"peak learning rate {recipe.learning_rate:g}, {course} after {recipe.warmup:.0%} of the "
+        "steps",
+        f"rate factor {recipe.layer_decay:g} per layer towards the embeddings",
+        f"at least {recipe.batch_size} examples a step",
+        f"label smoothing {recipe.label_smoothing:g}",
+    ]
+    if recipe.consistency:
+        parts.append(
+            f"R-Drop with weight {recipe.consistency:g} for texts of up to {CONSISTENCY_TOKENS} "
+            "tokens"
+        )
+    if recipe.average != "none":
+        decay = f" with decay {recipe.average_decay:g}" if recipe.average == "exponential" else ""
+        begin = f" from step {recipe.average_from} on" if recipe.average_from else ""
+        parts.append(f"{recipe.average} average of the weights{decay}{begin}")
+    text = f"- Optimization: {'; '.join(parts)}; seed {recipe.seed}."
+    return textwrap.fill(text, 95, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _reproduction(metrics: Mapping[str, Any]) -> str:
+    """Return the command, or a list of commands where the metrics have ``stages``.
+
+    A stage is a mapping with the keys ``command`` and ``note``.
+    """
+    if "stages" not in metrics:
+        return f"To reproduce, with the data files at hand:\n\n    {metrics['command']}"
+    stages = [
+        f"{number}. {stage['note']}\n\n       {stage['command']}"
+        for number, stage in enumerate(metrics["stages"], start=1)
+    ]
+    introduction = (
+        "The settings above are those of the last\ntraining stage. To reproduce, with the data "
+        "files at hand:"
+    )
+    return "\n\n".join([introduction, *stages])
 
 
 def _eval_results(evaluation: Mapping[str, Mapping[str, Any]]) -> list[EvalResult]:

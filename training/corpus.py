@@ -112,6 +112,25 @@ def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], 
     return [e for e in corpus if tuple(e.text.split()) not in phrases], held_out
 
 
+def leave_out_short(corpus: Corpus, least_words: int) -> list[Example]:
+    """Keep the texts of at least ``least_words`` words.
+
+    Args:
+        corpus: The labelled texts.
+        least_words: Words, separated by spaces, of the shortest text to keep.
+
+    Returns:
+        The longer texts, in the same order.
+
+    Raises:
+        CorpusError: Every text is shorter.
+    """
+    kept = [example for example in corpus if len(example.text.split()) >= least_words]
+    if not kept:
+        raise CorpusError(f"no training text has {least_words} words: lower --least-words")
+    return kept
+
+
 def labels_of(corpus: Corpus) -> NDArray[np.int64]:
     """Return the labels of a corpus, shape (examples,)."""
     return np.array([example.label for example in corpus], dtype=np.int64)

@@ -18,7 +18,7 @@ from training.artifact import (
 from training.base import Base, load_base
 from training.calibration import Floats, fit_temperature, fold_temperature
 from training.card import write_card
-from training.corpus import Corpus, hold_out, labels_of, read_corpus
+from training.corpus import Corpus, hold_out, labels_of, leave_out_short, read_corpus
 from training.evaluation import evaluate, predict
 from training.recipe import Recipe
 from training.trainer import Trainer
@@ -64,6 +64,7 @@ class Experiment:
         corpus, held_out = hold_out(
             read_corpus(self.train), self.recipe.holdout_sentences, self.recipe.seed
         )
+        corpus = leave_out_short(corpus, self.recipe.least_words)
         corpora = {name: read_corpus(path) for name, path in self.evaluations.items()}
         base = load_base(self.base_path, self.recipe)
         trainer = Trainer(self.recipe, base, corpus, next(iter(corpora.values())), self.state)
@@ -83,6 +84,7 @@ class Experiment:
             "held_out_sentences": len(held_out),
             "training_seconds": round(trainer.progress.seconds),
             "temperature": round(temperature, 4),
+            "calibrated_on": f"{len(held_out)} training sentences kept back" if held_out else "",
             "history": trainer.progress.history,
             "evaluation": {name: result.figures() for name, result in results.items()},
             "model_bytes": directory_bytes(self.output),

@@ -3,7 +3,12 @@
 import re
 
 import torch
-from transformers import PreTrainedModel
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import (
+    PreTrainedModel,
+    get_constant_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+)
 
 from training.recipe import Recipe
 
@@ -39,6 +44,26 @@ def adamw(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
         ],
         fused=True,
     )
+
+
+def learning_rates(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LambdaLR:
+    """Build the schedule of the learning rate.
+
+    Args:
+        optimizer: Its rates are the peaks.
+        recipe: Settings.
+        steps: Optimizer steps of the whole run.
+
+    Returns:
+        The schedule, to be moved on after every step.
+    """
+    warmup = int(recipe.warmup * steps)
+    schedule: LambdaLR
+    if recipe.schedule == "constant":
+        schedule = get_constant_schedule_with_warmup(optimizer, warmup)
+    else:
+        schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)
+    return schedule
 
 
 def layer_depth(name: str, encoder: str, layers: int) -> int:

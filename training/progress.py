@@ -19,6 +19,7 @@ class Progress:
     Attributes:
         epoch: Number of the current epoch, from 0.
         step: Steps done in it.
+        total_steps: Steps done in all epochs.
         best_accuracy: Highest accuracy on the validation examples so far.
         history: Position, accuracy and log loss of every validation so far.
         seconds: Time spent on steps so far, interrupted sessions included.
@@ -27,6 +28,7 @@ class Progress:
 
     epoch: int = 0
     step: int = 0
+    total_steps: int = 0
     best_accuracy: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = field(default=0.0, compare=False)

@@ -28,19 +28,37 @@ class Recipe(BaseModel):
     learning_rate: float = Field(gt=0, description="peak rate of the classification head")
     layer_decay: float = Field(default=1.0, gt=0, le=1, description="rate factor per layer down")
     warmup: float = Field(default=0.06, ge=0, lt=1, description="share of steps to warm up")
+    schedule: Literal["linear", "constant"] = Field(
+        default="linear",
+        description="linear: the rate falls to 0 after the warm-up; constant: it stays",
+    )
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices only")
     max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to it")
-    average_decay: float = Field(
-        default=0.0, ge=0, lt=1, description="of the weights' moving average; 0 is no average"
+    average: Literal["none", "exponential", "uniform"] = Field(
+        default="none", description="keep the exponential or uniform mean of the weights, or none"
+    )
+    average_decay: float = Field(default=0.99, ge=0, lt=1, description="of an exponential average")
+    average_from: int = Field(
+        default=0, ge=0, description="step whose weights an average begins with"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="in the loss")
+    consistency: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight in the loss of the divergence between two simultaneous passes of a "
+        "short text with different dropout (R-Drop); 0: one pass",
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="of hidden states and head")
     attention_dropout: float = Field(default=0.1, ge=0, lt=1, description="of attention weights")
 
+    least_words: int = Field(default=1, ge=1, description="shorter training texts are left out")
     joined: int = Field(default=0, ge=0, description="long documents joined in every epoch")
     joined_words: tuple[int, int] = Field(default=(30, 400), description="range of their lengths")
-    joined_purity: Share = Field(
-        default=(0.65, 1.0), description="range of the share of their sentences with their label"
+    joined_purity_negative: Share = Field(
+        default=(0.65, 1.0), description="range of the share of negative sentences in negative ones"
+    )
+    joined_purity_positive: Share = Field(
+        default=(0.65, 1.0), description="range of the share of positive sentences in positive ones"
     )
     detokenized: float = Field(
         default=0.0, ge=0, le=1, description="share of examples put into ordinary spelling"
@@ -67,6 +85,7 @@ PRESETS = {
         microbatch_tokens=4096,
         learning_rate=1e-4,
         layer_decay=0.95,
+        average="exponential",
         average_decay=0.99,
         label_smoothing=0.05,
         attention_dropout=0.0,
@@ -75,6 +94,34 @@ PRESETS = {
         detokenized=0.5,
         holdout_sentences=400,
         evaluations_per_epoch=3,
+        attention="eager",
+        weights="float16",
+    ),
+    # Goes on from a classifier that "embedded" made: pass that one as --base-path.
+    "embedded-refine": Recipe(
+        name="MiniLM-L6-H384 fine-tuned on SST-2",
+        base="sentence-transformers/all-MiniLM-L6-v2",
+        epochs=2,
+        batch_size=128,
+        microbatch_tokens=4096,
+        learning_rate=4e-5,
+        layer_decay=0.95,
+        warmup=0.03,
+        schedule="constant",
+        average="uniform",
+        average_from=60,
+        label_smoothing=0.05,
+        consistency=1.0,
+        dropout=0.1,
+        attention_dropout=0.0,
+        least_words=6,
+        joined=1000,
+        joined_words=(40, 380),
+        joined_purity_negative=(0.7, 1.0),
+        joined_purity_positive=(0.45, 1.0),
+        detokenized=0.4,
+        holdout_sentences=400,
+        evaluations_per_epoch=4,
         attention="eager",
         weights="float16",
     ),

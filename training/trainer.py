@@ -10,18 +10,18 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel
 
-from training.artifact import replace_directory
+from training.artifact import replace_directory, save_classifier
 from training.augmentation import Augmentation
 from training.base import Base
 from training.batching import MicroBatch, Step, pad, plan_epoch
 from training.corpus import Corpus
 from training.evaluation import evaluate, predict
-from training.optimization import adamw
+from training.loss import pass_count, summed_loss
+from training.optimization import adamw, learning_rates
 from training.progress import Progress, ResumePoint
 from training.recipe import Recipe
 from training.tokenization import encode
@@ -61,19 +61,24 @@ class Trainer:
         self.best = directory / "best"
         self.progress = Progress(recipe=recipe.model_dump_json())
         self.augmentation = Augmentation(
-            recipe.joined, recipe.joined_words, recipe.joined_purity, recipe.detokenized
+            recipe.joined,
+            recipe.joined_words,
+            (recipe.joined_purity_negative, recipe.joined_purity_positive),
+            recipe.detokenized,
         )
         self.accelerator = Accelerator(
             mixed_precision=recipe.precision, step_scheduler_with_optimizer=False
         )
         self.average = AveragedModel(
             base.model.to(self.accelerator.device),
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay),
+            multi_avg_fn=None
+            if recipe.average == "uniform"
+            else get_ema_multi_avg_fn(recipe.average_decay),
         )
         self.data = self._epoch_data(0)
         steps = recipe.epochs * len(self.data.steps)
         optimizer = adamw(base.model, recipe)
-        scheduler = get_linear_schedule_with_warmup(optimizer, int(recipe.warmup * steps), steps)
+        scheduler = learning_rates(optimizer, recipe, steps)
         self.model, self.optimizer, self.scheduler = self.accelerator.prepare(
             base.model, optimizer, scheduler
         )
@@ -120,6 +125,8 @@ class Trainer:
                 bar.set_postfix(loss=f"{self._step(step):.3f}", refresh=False)
                 self.progress.seconds += time.monotonic() - started
                 self.progress.step += 1
+                self.progress.total_steps += 1
+                self._update_average()
                 bar.update()
                 if self.progress.step in due:
                     self._validate()
@@ -138,24 +145,34 @@ class Trainer:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
-        self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         return total
+
+    def _update_average(self) -> None:
+        """Put the current weights into the average, or in its place until it begins."""
+        recipe = self.recipe
+        if recipe.average == "none" or self.progress.total_steps <= recipe.average_from:
+            self.average.n_averaged.zero_()  # The first update of an average is a copy.
+        self.average.update_parameters(self.accelerator.unwrap_model(self.model))
 
     def _backward(self, microbatch: MicroBatch, step_rows: int) -> float:
         """Add the gradient of this process's rows; the mean over processes is the step's mean."""
         processes = self.accelerator.num_processes
         mine = microbatch.rows[self.accelerator.process_index :: processes]
         rows = mine or microbatch.rows[:1]
+        passes = pass_count(self.recipe.consistency, microbatch.length)
         ids, mask = pad(
-            [self.data.token_ids[row] for row in rows],
+            [self.data.token_ids[row] for row in rows] * passes,
             microbatch.length,
             self.tokenizer.pad_token_id,
         )
         device = self.accelerator.device
         labels = torch.tensor([self.data.labels[row] for row in rows], device=device)
         logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        loss = cross_entropy(
-            logits.float(), labels, reduction="sum", label_smoothing=self.recipe.label_smoothing
+        loss = summed_loss(
+            logits.float().chunk(passes),
+            labels,
+            label_smoothing=self.recipe.label_smoothing,
+            consistency=self.recipe.consistency,
         ) * (processes * bool(mine) / step_rows)
         self.accelerator.backward(loss)
         return float(loss.item())
@@ -197,5 +214,8 @@ class Trainer:
         if figures.accuracy > self.progress.best_accuracy:
             self.progress.best_accuracy = figures.accuracy
             if self.accelerator.is_main_process:
-                replace_directory(self.best, model.save_pretrained)
+                replace_directory(
+                    self.best,
+                    lambda path: save_classifier(model, self.tokenizer, "float32", path),
+                )
         self.accelerator.wait_for_everyone()

@@ -94,6 +94,8 @@ class Service:
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
             return (
                 os.getsid(process.pid) in self._sessions
                 or process.environ().get(MARK) == self._mark

@@ -11,7 +11,7 @@ import pytest
 import ray
 from ray import serve
 from ray.serve._private.api import serve_start
-from ray.serve.schema import ServeDeploySchema
+from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from serve_app.config import read
 from tests.serve.service import configured
@@ -33,7 +33,12 @@ class Deployed:
 
     def deploy(self) -> None:
         config = ServeDeploySchema.model_validate(self.content)
-        self._client.deploy_apps(config, _blocking=True)
+        self._client.deploy_apps(config, _blocking=False)
+        eventually(self._running)
+
+    def _running(self) -> bool:
+        applications = serve.status().applications.values()
+        return [app.status for app in applications] == [ApplicationStatus.RUNNING]
 
     def tune(self, deployment: int, **user_config: Any) -> None:
         self.content["applications"][0]["deployments"][deployment]["user_config"] = user_config

@@ -8,6 +8,7 @@ pytest.importorskip("accelerate")
 import torch
 from transformers import PreTrainedModel
 
+from training.artifact import save_classifier
 from training.base import BaseError, load_base
 from training.recipe import PRESETS
 
@@ -45,6 +46,15 @@ def test_the_seed_decides_the_head(base_directory: Path) -> None:
 
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))
+
+
+def test_the_head_of_a_fine_tuned_classifier_is_kept(base_directory: Path, tmp_path: Path) -> None:
+    tuned = load_base(str(base_directory), RECIPE)
+    save_classifier(tuned.model, tuned.tokenizer, "float16", tmp_path)
+    other = RECIPE.model_copy(update={"convert": False, "seed": RECIPE.seed + 1})
+    loaded = load_base(str(tmp_path), other).model
+    for name, parameter in tuned.model.named_parameters():
+        assert torch.equal(loaded.get_parameter(name), parameter.float())
 
 
 def test_a_missing_base_is_explained() -> None:

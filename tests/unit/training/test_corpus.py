@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from training.corpus import CorpusError, Example, hold_out, read_corpus
+from training.corpus import CorpusError, Example, hold_out, leave_out_short, read_corpus
 
 
 def test_quotes_are_ordinary_text(tmp_path: Path) -> None:
@@ -69,3 +69,13 @@ def test_holding_out_nothing_keeps_everything(corpus: list[Example]) -> None:
 def test_too_few_sentences_are_explained() -> None:
     with pytest.raises(CorpusError, match="lower --holdout-sentences"):
         hold_out([Example("short", 1)], 1, seed=0)
+
+
+def test_short_texts_are_left_out() -> None:
+    corpus = [Example("one two", 1), Example("one two three", 0), Example("one", 0)]
+    assert leave_out_short(corpus, 2) == corpus[:2]
+
+
+def test_leaving_out_every_text_is_explained() -> None:
+    with pytest.raises(CorpusError, match="no training text has 2 words: lower --least-words"):
+        leave_out_short([Example("short", 1)], 2)

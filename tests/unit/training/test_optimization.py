@@ -1,11 +1,14 @@
+from typing import Literal
+
 import pytest
 
 pytest.importorskip("torch")
 
+import torch
 from transformers import BertModel
 
 from training.conversion import distilbert_from_bert
-from training.optimization import adamw, layer_depth
+from training.optimization import adamw, layer_depth, learning_rates
 from training.recipe import PRESETS
 
 
@@ -34,3 +37,21 @@ def test_rates_fall_towards_the_embeddings_and_vectors_do_not_decay(bert: BertMo
         is_matrix = {parameter.ndim > 1 for parameter in group["params"]}
         assert is_matrix == {group["weight_decay"] > 0}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("linear", [0.0, 0.5, 1.0, 0.5, 0.0]), ("constant", [0.0, 0.5, 1.0, 1.0, 1.0])],
+)
+def test_the_rate_rises_and_then_follows_the_schedule(
+    schedule: Literal["linear", "constant"], rates: list[float]
+) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    recipe = PRESETS["embedded"].model_copy(update={"schedule": schedule, "warmup": 0.5})
+    course = learning_rates(optimizer, recipe, steps=4)
+    found = []
+    for _ in rates:
+        found.append(course.get_last_lr()[0])
+        optimizer.step()
+        course.step()
+    assert found == rates

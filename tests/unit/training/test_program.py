@@ -40,6 +40,7 @@ def test_a_run_leaves_a_complete_model_directory(arguments: list[str], output: P
     assert metrics["evaluation"]["dev"]["accuracy"] > 0.9
     assert metrics["recipe"]["epochs"] == 10
     assert metrics["held_out_sentences"] == 4
+    assert "--base-path base0" in metrics["command"]
     assert str(output.parent) not in (output / "README.md").read_text() + json.dumps(metrics)
     for plot in ("confusion.png", "reliability.png"):
         assert (output / plot).read_bytes().startswith(PNG_SIGNATURE)
@@ -60,12 +61,33 @@ def test_the_saved_model_loads_and_classifies(arguments: list[str], output: Path
     assert model.config.id2label[int(logits.argmax())] == "POSITIVE"
 
 
+def test_a_finished_model_is_refined(
+    arguments: list[str], output: Path, tsv: Path, tmp_path: Path
+) -> None:
+    assert main([*arguments, "--epochs", "1"]) == 0
+    refined = tmp_path / "refined"
+    settings = ["--preset", "embedded-refine", "--train", str(tsv), "--evaluate", f"dev={tsv}"]
+    settings += ["--base-path", str(output), "--output", str(refined), "--max-tokens", "64"]
+    settings += ["--joined-words", "10", "20", "--holdout-sentences", "4", "--precision", "no"]
+
+    assert main([*settings, "--joined", "4", "--batch-size", "8", "--average-from", "2"]) == 0
+
+    metrics = json.loads((refined / "metrics.json").read_text())
+    assert metrics["recipe"]["average"] == "uniform"
+    assert len(metrics["history"]) == 8
+    assert f"--base-path {output.name}" in metrics["command"]
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
         ("--train absent.tsv", "no data file at absent.tsv: pass an existing TSV file"),
         ("--epochs 0", "--epochs: Input should be greater than or equal to 1"),
-        ("--joined-purity x y", "--joined-purity: Input should be a valid number"),
+        (
+            "--joined-purity-negative x y",
+            "--joined-purity-negative: Input should be a valid number",
+        ),
+        ("--least-words 99", "no training text has 99 words: lower --least-words"),
         ("--base-path absent/model/", "cannot load absent/model/: pass a model directory"),
         ("--resume", "omit --resume"),
     ],
