@@ -5,14 +5,15 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from ray import serve
 
 from serve_app.classifier.reply import ChunkReply
-from serve_app.classifier.scheduler import Scheduler, Scored, Ticket
+from serve_app.classifier.scheduler import Job, Scheduler, Scored
 from serve_app.engine.load import load
-from serve_app.engine.tokenizer import Tokenizer, Tokens
+from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import InferenceFailed, ModelUnusable
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineName
@@ -74,33 +75,33 @@ class Classifier:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
-        # Positional: a keyword call can kill the batch loop, see check_health.
-        ticket: Ticket = await self._queue(tokens, deadline)
+        loop = asyncio.get_running_loop()
+        arrived = time.monotonic()
+        jobs = [Job(text, deadline, arrived, loop.create_future()) for text in tokens]
         try:
-            return _reply(await asyncio.gather(*ticket, return_exceptions=True))
+            # Positional: a keyword call can kill the batch loop, see check_health.
+            await self._queue(jobs)
+            results = await asyncio.gather(*(job.result for job in jobs), return_exceptions=True)
         finally:
             # What nobody waits for any more is not computed; what is done stays done.
-            for result in ticket:
-                result.cancel()
+            for job in jobs:
+                job.result.cancel()
+        return _reply(results)
 
     @property
     def _queue(self) -> Any:
-        """The batched method, which Ray types as a function without `self`."""
-        return self._batch  # type: ignore[misc]
+        """The batched method, which Ray types by its batches, not by its calls."""
+        return self._batch
 
-    @serve.batch  # type: ignore[arg-type]
-    async def _batch(  # type: ignore[misc]
-        self, calls: list[list[Tokens]], deadlines: list[float]
-    ) -> list[Ticket]:
+    @serve.batch
+    async def _batch(self, calls: list[list[Job]]) -> list[None]:
         """Hand a batch of calls to the scheduler, and go on to the next batch at once.
 
         Waiting here would seal the calls that arrive meanwhile into small batches, tie a short
         call to the longest of its batch, and hide from the scheduler that a caller has left.
         """
-        return [
-            self._scheduler.submit(texts, deadline)
-            for texts, deadline in zip(calls, deadlines, strict=True)
-        ]
+        self._scheduler.submit(chain.from_iterable(calls))
+        return [None] * len(calls)
 
     async def check_health(self) -> None:
         """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import NamedTuple
@@ -33,10 +33,17 @@ class Scored(NamedTuple):
     inference_ms: float
 
 
-Ticket = list["asyncio.Future[Scored]"]
+class Job(NamedTuple):
+    """One tokenized text on its way through the model.
 
+    Attributes:
+        tokens: What the model reads.
+        deadline: Monotonic time after which nobody waits for the result.
+        arrived: Monotonic time of arrival.
+        result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a text whose
+            result is cancelled is not computed.
+    """
 
-class _Waiting(NamedTuple):
     tokens: Tokens
     deadline: float
     arrived: float
@@ -58,7 +65,7 @@ class Scheduler:
         self.max_batch_tokens = max_batch_tokens
         self._engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
 
@@ -69,28 +76,12 @@ class Scheduler:
             return 0.0
         return time.monotonic() - self._pass_started
 
-    def submit(self, texts: Sequence[Tokens], deadline: float) -> Ticket:
-        """Queue tokenized texts, each on its own account.
-
-        Args:
-            texts: Any number of texts.
-            deadline: Monotonic time after which nobody waits for the results.
-
-        Returns:
-            One future a text, which ends with its score, `InferenceFailed` or
-            `DeadlineExceeded`. A text whose future is cancelled is not computed.
-        """
-        loop = asyncio.get_running_loop()
-        now = time.monotonic()
-        ticket: Ticket = [loop.create_future() for _ in texts]
-        self._waiting.extend(
-            _Waiting(tokens, deadline, now, result)
-            for tokens, result in zip(texts, ticket, strict=True)
-        )
+    def submit(self, jobs: Iterable[Job]) -> None:
+        """Queue texts, each on its own account."""
+        self._waiting.extend(jobs)
         if self._worker is None or self._worker.done():
             # An empty context: the worker outlives the request that happens to start it.
-            self._worker = loop.create_task(self._work(), context=Context())
-        return ticket
+            self._worker = asyncio.get_running_loop().create_task(self._work(), context=Context())
 
     async def _work(self) -> None:
         while self._drop_the_abandoned():
@@ -111,14 +102,14 @@ class Scheduler:
         self._waiting = kept
         return bool(kept)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Job]:
         chosen = companions([len(text.tokens.ids) for text in self._waiting], self.max_batch_tokens)
         taken = set(chosen)
         batch = [self._waiting[index] for index in chosen]
         self._waiting = [text for i, text in enumerate(self._waiting) if i not in taken]
         return batch
 
-    async def _run(self, batch: list[_Waiting]) -> None:
+    async def _run(self, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
         self._pass_started = started = time.monotonic()
         try:
@@ -141,7 +132,7 @@ class Scheduler:
             else:
                 text.result.set_exception(InferenceFailed("the model returned no finite score"))
 
-    async def _run_apart(self, batch: list[_Waiting], error: Exception) -> None:
+    async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""
         if len(batch) == 1:
             logger.error("inference failed: %s: %s", type(error).__name__, error)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve_app.classifier.scheduler import Scheduler, Scored
+from serve_app.classifier.scheduler import Job, Scheduler, Scored
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.settings import EngineName
@@ -50,7 +50,17 @@ def in_a_minute() -> float:
 async def score(
     scheduler: Scheduler, texts: Sequence[Tokens], deadline: float
 ) -> Sequence[Scored | BaseException]:
-    return await asyncio.gather(*scheduler.submit(texts, deadline), return_exceptions=True)
+    results = submit(scheduler, texts, deadline)
+    return await asyncio.gather(*results, return_exceptions=True)
+
+
+def submit(
+    scheduler: Scheduler, texts: Sequence[Tokens], deadline: float
+) -> "list[asyncio.Future[Scored]]":
+    loop, now = asyncio.get_running_loop(), time.monotonic()
+    jobs = [Job(text, deadline, now, loop.create_future()) for text in texts]
+    scheduler.submit(jobs)
+    return [job.result for job in jobs]
 
 
 def first_logits(results: Sequence[Scored | BaseException]) -> list[float | str]:
@@ -120,7 +130,7 @@ async def test_work_whose_caller_left_is_not_computed(engine: LengthEngine) -> N
     engine.go_on.clear()
     first = asyncio.create_task(score(scheduler, [text(1)], in_a_minute()))
     await until_busy(scheduler)
-    for result in scheduler.submit([text(2), text(3)], in_a_minute()):
+    for result in submit(scheduler, [text(2), text(3)], in_a_minute()):
         result.cancel()
     engine.go_on.set()
     assert first_logits(await first) == [1]

@@ -49,7 +49,7 @@ def model() -> Model:
 
 @pytest.fixture
 async def gateway(model: Model) -> AsyncIterator[Gateway]:
-    settings = GatewaySettings(max_pending_texts=4, chunk_texts=2)
+    settings = GatewaySettings(max_texts=4, max_pending_texts=4, chunk_texts=2)
     cache = open_cache("memory://", 2, settings)
     opened = Gateway(MODEL, "onnx-int8", cache, model, settings)
     yield opened

@@ -41,6 +41,7 @@ def bert() -> BertModel:
 @pytest.fixture(scope="session")
 def base_directory(bert: BertModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT with a tokenizer that pads and cuts, as sentence encoders often do."""
+    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("base")
     bert.save_pretrained(path)
     vocabulary = {word: index for index, word in enumerate(SPECIAL + WORDS)}

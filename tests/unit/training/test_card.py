@@ -28,6 +28,7 @@ def metrics() -> dict[str, Any]:
         "held_out_sentences": 400,
         "training_seconds": 1500,
         "temperature": 0.9123,
+        "calibrated_on": "400 training sentences kept back",
         "note": "Stopped early.",
         "history": [
             {"epoch": 0, "step": 154, "accuracy": 0.9014, "log_loss": 0.2601},
@@ -70,7 +71,11 @@ def test_the_card_has_metadata_that_the_hub_reads(metrics: dict[str, Any], tmp_p
 
 
 def test_a_recipe_without_extras_claims_none(metrics: dict[str, Any], tmp_path: Path) -> None:
-    plain = metrics | {"recipe": PRESETS["production"].model_dump(), "held_out_sentences": 0}
+    plain = metrics | {
+        "recipe": PRESETS["production"].model_dump(),
+        "held_out_sentences": 0,
+        "calibrated_on": "",
+    }
     write_card(plain, tmp_path / "README.md")
     text = (tmp_path / "README.md").read_text()
     assert "not calibrated" in text
