@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+import torch
 from accelerate.state import AcceleratorState
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -33,6 +34,7 @@ def bert() -> BertModel:
         intermediate_size=32,
         max_position_embeddings=64,
     )
+    torch.manual_seed(0)
     model = BertModel(config)
     model.eval()
     return model
@@ -41,7 +43,6 @@ def bert() -> BertModel:
 @pytest.fixture(scope="session")
 def base_directory(bert: BertModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT with a tokenizer that pads and cuts, as sentence encoders often do."""
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("base")
     bert.save_pretrained(path)
     vocabulary = {word: index for index, word in enumerate(SPECIAL + WORDS)}
