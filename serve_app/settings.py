@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from serve_app.errors import InvalidConfig
 
-EngineChoice = Literal["auto", "onnx-int8", "onnx-fp32", "torch"]
-EngineName = Literal["onnx-int8", "onnx-fp32", "torch"]
+OnnxName = Literal["onnx-int8", "onnx-fp32"]
+EngineName = OnnxName | Literal["torch"]
+EngineChoice = EngineName | Literal["auto"]
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
 
@@ -129,8 +130,8 @@ class AppArgs(Settings):
                 revision is not pinned.
         """
         source = _from_environment(self.model, "embedded")
-        is_path = source == "embedded" or source.startswith((".", "/", "~"))
-        if self.production and not is_path and not PINNED.fullmatch(source):
+        is_local = source == "embedded" or is_directory(source)
+        if self.production and not is_local and not PINNED.fullmatch(source):
             raise InvalidConfig(
                 f"production needs a pinned revision of {source}: "
                 "what a hub name, a branch or a tag stands for can change",
@@ -162,6 +163,11 @@ def _from_environment(value: str, example: str) -> str:
             f"the configuration reads ${name}, which is not set", f"export {name}={example}"
         )
     return found
+
+
+def is_directory(source: str) -> bool:
+    """Tell whether a model's source names a directory; other names are those of a hub."""
+    return source.startswith((".", "/", "~"))
 
 
 def check_cache_url(url: str) -> None:

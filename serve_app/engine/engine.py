@@ -27,6 +27,23 @@ class Engine(Protocol):
         """
 
 
+def batched_logits(
+    engine: Engine, token_ids: Sequence[Sequence[int]], batch: int
+) -> NDArray[np.float32]:
+    """Run any number of texts, in their order.
+
+    Args:
+        engine: What runs them.
+        token_ids: At least one sequence of token ids.
+        batch: Most texts in one pass.
+
+    Returns:
+        Logits of shape [texts, labels].
+    """
+    starts = range(0, len(token_ids), batch)
+    return np.concatenate([engine.logits(token_ids[start : start + batch]) for start in starts])
+
+
 def padded(
     token_ids: Sequence[Sequence[int]], pad_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,13 +1,13 @@
 """From an engine's name to the engine."""
 
-from typing import Literal, assert_never
+from typing import assert_never
 
 from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.errors import ModelUnusable
 from serve_app.model.artefact import find
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import EngineName
+from serve_app.settings import EngineName, OnnxName
 
 WARM_UP_TOKENS = 16
 
@@ -27,16 +27,14 @@ def load(model: ModelIdentity, engine: EngineName, *, threads: int) -> Engine:
         case "onnx-int8" | "onnx-fp32":
             loaded: Engine = _onnx(model, engine, threads)
         case "torch":
-            loaded = _torch(model, threads)
+            loaded = load_torch(model, threads=threads)
         case _:
             assert_never(engine)
     loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
     return loaded
 
 
-def _onnx(
-    model: ModelIdentity, engine: Literal["onnx-int8", "onnx-fp32"], threads: int
-) -> OnnxEngine:
+def _onnx(model: ModelIdentity, engine: OnnxName, threads: int) -> OnnxEngine:
     artefact = find(model)
     if artefact is None:
         raise ModelUnusable(
@@ -46,7 +44,12 @@ def _onnx(
     return OnnxEngine(artefact.require(engine), engine, pad_id=model.pad_id, threads=threads)
 
 
-def _torch(model: ModelIdentity, threads: int) -> Engine:
+def load_torch(model: ModelIdentity, *, threads: int, device: str | None = None) -> Engine:
+    """Load the torch engine; see `TorchEngine`.
+
+    Raises:
+        ModelUnusable: The torch extra is not installed.
+    """
     try:
         # Importing torch takes seconds and hundreds of megabytes, which an ONNX replica saves.
         from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
@@ -55,4 +58,4 @@ def _torch(model: ModelIdentity, threads: int) -> Engine:
             f"the torch engine needs a package that is not installed: {error.name}",
             'pip install "sentiment-serve[torch]", or choose an ONNX engine',
         ) from error
-    return TorchEngine(model, pad_id=model.pad_id, threads=threads)
+    return TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serve_app.engine.engine import padded
+from serve_app.settings import OnnxName
 
 
 class OnnxEngine:
@@ -21,9 +21,7 @@ class OnnxEngine:
         threads: Threads within one operator.
     """
 
-    def __init__(
-        self, path: Path, name: Literal["onnx-int8", "onnx-fp32"], *, pad_id: int, threads: int
-    ) -> None:
+    def __init__(self, path: Path, name: OnnxName, *, pad_id: int, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

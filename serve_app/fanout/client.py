@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
 
-# Scoring a text twice does no harm, so a call that a dying replica lost is made once more.
+# Scoring a text twice does no harm, so a call that a dying replica lost is made again.
 ATTEMPTS: Final = 3
 
 

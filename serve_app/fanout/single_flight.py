@@ -1,15 +1,15 @@
 """One computation per text, however many requests ask for it at the same time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.fanout.chunks import chunks
 from serve_app.scores import TextLogits
 
-Compute = Callable[[Sequence[str]], Awaitable[ChunkReply]]
+Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
 
@@ -95,14 +95,11 @@ class SingleFlight:
         # An empty context unties the call from the request that starts it: Ray Serve cancels
         # every call made in a request's context when its client disconnects.
         task = asyncio.get_running_loop().create_task(
-            self._fly(list(chunk.values())), context=Context()
+            self._compute(list(chunk.values())), context=Context()
         )
         flight = _Flight(list(chunk), task)
         self._flights.update(dict.fromkeys(chunk, flight))
         task.add_done_callback(lambda _: self._land(flight))
-
-    async def _fly(self, texts: Sequence[str]) -> ChunkReply:
-        return await self._compute(texts)
 
     def _land(self, flight: _Flight) -> None:
         self._forget(flight)

@@ -4,13 +4,12 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from serve_app.errors import ModelUnusable
 from serve_app.model.fidelity import FAR, Fidelity
 from serve_app.model.identity import ModelIdentity
-
-OnnxName = Literal["onnx-int8", "onnx-fp32"]
+from serve_app.settings import OnnxName
 
 # Raised whenever export or quantization change what they write.
 FORMAT: Final = 1

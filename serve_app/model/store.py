@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from serve_app.errors import ModelUnusable
 from serve_app.model.identity import ModelIdentity
+from serve_app.settings import is_directory
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 
@@ -30,7 +31,7 @@ def resolve(source: str) -> ModelIdentity:
     """
     if source == "embedded":
         return read(EMBEDDED, model_id="embedded")
-    if source.startswith((".", "/", "~")):
+    if is_directory(source):
         path = Path(source).expanduser().resolve()
         return read(path, model_id=path.name)
     hub_id, _, revision = source.partition("@")

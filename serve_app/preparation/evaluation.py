@@ -10,14 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.engine.engine import Engine
+from serve_app.engine.engine import Engine, batched_logits
+from serve_app.engine.load import load_torch
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.artefact import Artefact, OnnxName, find
+from serve_app.model.artefact import Artefact, find
 from serve_app.model.fidelity import probabilities
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import EngineName
+from serve_app.settings import EngineName, OnnxName
 
 BATCH: Final = 32
 
@@ -59,7 +60,7 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
         with path.open(newline="") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
         texts = [row["text"] for row in rows]
-        return texts, np.array([ids[row["label"].lower()] for row in rows])
+        known = np.array([ids[row["label"].lower()] for row in rows], dtype=np.int64)
     except OSError as error:
         raise StartupError(f"cannot read {path}: {error.strerror}") from None
     except (KeyError, AttributeError) as error:
@@ -67,6 +68,9 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
             f"{path}: no column or no label {error}",
             f"the file needs the columns text and label; labels are {', '.join(ids)}",
         ) from None
+    if not texts:
+        raise StartupError(f"{path} holds no texts")
+    return texts, known
 
 
 def evaluate(model: ModelIdentity, data: Path, report: Callable[[str], None]) -> list[Evaluation]:
@@ -86,7 +90,7 @@ def evaluate(model: ModelIdentity, data: Path, report: Callable[[str], None]) ->
             f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
         )
     engines: dict[EngineName, Callable[[], Engine]] = {
-        "torch": lambda: _torch_fp32(model),
+        "torch": lambda: load_torch(model, threads=1, device="cpu"),
         "onnx-fp32": lambda: _onnx(model, artefact, "onnx-fp32"),
         "onnx-int8": lambda: _onnx(model, artefact, "onnx-int8"),
     }
@@ -98,7 +102,7 @@ def evaluate(model: ModelIdentity, data: Path, report: Callable[[str], None]) ->
         report(f"{name}: {len(texts)} texts")
         engine = open_engine()
         started = time.perf_counter()
-        seen = probabilities(_logits(engine, token_ids))
+        seen = probabilities(_by_length(engine, token_ids))
         seconds = time.perf_counter() - started
         if not rows:
             reference = seen
@@ -128,26 +132,11 @@ def table(rows: list[Evaluation]) -> str:
     return "\n".join([head, "|---|---|---|---|---|---|", *body])
 
 
-def _torch_fp32(model: ModelIdentity) -> Engine:
-    # A replica does without the torch extra, and so does whoever imports this module.
-    from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
-
-    return TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
-
-
 def _onnx(model: ModelIdentity, artefact: Artefact, name: OnnxName) -> OnnxEngine:
     return OnnxEngine(artefact.path(name), name, pad_id=model.pad_id, threads=1)
 
 
-def _logits(engine: Engine, token_ids: list[list[int]]) -> NDArray[np.float32]:
-    order = sorted(range(len(token_ids)), key=lambda index: len(token_ids[index]))
-    logits: NDArray[np.float32] | None = None
-    for start in range(0, len(order), BATCH):
-        batch = order[start : start + BATCH]
-        scored = engine.logits([token_ids[index] for index in batch])
-        if logits is None:
-            logits = np.empty((len(order), scored.shape[1]), dtype=np.float32)
-        logits[batch] = scored
-    if logits is None:
-        raise StartupError("the data set is empty")
-    return logits
+def _by_length(engine: Engine, token_ids: list[list[int]]) -> NDArray[np.float32]:
+    order = np.argsort([len(ids) for ids in token_ids], kind="stable")
+    logits = batched_logits(engine, [token_ids[index] for index in order], BATCH)
+    return logits[np.argsort(order)]

@@ -4,22 +4,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
-from serve_app.engine.engine import Engine
+from serve_app.engine.engine import Engine, batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulArtefact
-from serve_app.model.artefact import Artefact, OnnxName, beside_directory, cache_directory, find
+from serve_app.model.artefact import Artefact, beside_directory, cache_directory, find
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
 from serve_app.preparation.probes import probe_texts
-from serve_app.settings import EngineChoice, EngineName
+from serve_app.settings import EngineChoice, EngineName, OnnxName
 
 VERIFY_BATCH = 16
 
@@ -141,19 +139,10 @@ def _verify(
     model: ModelIdentity, reference: Engine, files: dict[OnnxName, Path]
 ) -> dict[OnnxName, Fidelity]:
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(probe_texts())]
-    expected = _logits(reference, token_ids, VERIFY_BATCH)
+    expected = batched_logits(reference, token_ids, VERIFY_BATCH)
     fidelity: dict[OnnxName, Fidelity] = {}
     for name, path in files.items():
         engine = OnnxEngine(path, name, pad_id=model.pad_id, threads=1)
-        together = _logits(engine, token_ids, VERIFY_BATCH)
-        fidelity[name] = compare(expected, together, _logits(engine, token_ids, 1))
+        together = batched_logits(engine, token_ids, VERIFY_BATCH)
+        fidelity[name] = compare(expected, together, batched_logits(engine, token_ids, 1))
     return fidelity
-
-
-def _logits(engine: Engine, token_ids: Sequence[Sequence[int]], batch: int) -> NDArray[np.float32]:
-    return np.concatenate(
-        [
-            engine.logits(token_ids[start : start + batch])
-            for start in range(0, len(token_ids), batch)
-        ]
-    )
