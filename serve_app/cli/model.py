@@ -1,23 +1,13 @@
-"""The `sentiment` command."""
+"""`sentiment model`: look at, prepare and evaluate models."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from serve_app.console import fail, say
-from serve_app.errors import StartupError
-from serve_app.launch import launch
+from serve_app.console import say
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Sentiment API on Ray Serve.",
-)
-model_commands = typer.Typer(no_args_is_help=True, help="Look at, prepare and evaluate models.")
-app.add_typer(model_commands, name="model")
+app = typer.Typer(no_args_is_help=True, help="Look at, prepare and evaluate models.")
 
 Source = Annotated[
     str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
@@ -25,14 +15,6 @@ Source = Annotated[
 
 
 @app.command()
-def serve(
-    config: Annotated[Path, typer.Argument(help="Configuration file.")] = Path("configs/dev.yaml"),
-) -> None:
-    """Serve a configuration file on this machine until Ctrl-C."""
-    sys.exit(launch(config))
-
-
-@model_commands.command()
 def info(source: Source = "embedded") -> None:
     """Print what identifies a model, and whether it is prepared."""
     from serve_app.model.artefact import find  # noqa: PLC0415 - `serve` needs none of it
@@ -45,7 +27,7 @@ def info(source: Source = "embedded") -> None:
     print(f"{'prepared':10} {artefact.directory if artefact else 'no'}")
 
 
-@model_commands.command()
+@app.command()
 def prepare(
     source: Source = "embedded",
     beside: Annotated[
@@ -63,7 +45,7 @@ def prepare(
     print(f"{artefact.best} is the default; files in {artefact.directory}")
 
 
-@model_commands.command()
+@app.command()
 def evaluate(
     data: Annotated[Path, typer.Argument(help="TSV file with the columns text and label.")],
     source: Annotated[
@@ -75,15 +57,3 @@ def evaluate(
     from serve_app.preparation import evaluation  # noqa: PLC0415
 
     print(evaluation.table(evaluation.evaluate(resolve(source), data, say)))
-
-
-def main() -> None:
-    """Run the command line, with one line for whatever prevents it."""
-    try:
-        app()
-    except StartupError as error:
-        fail(error)
-
-
-if __name__ == "__main__":
-    main()

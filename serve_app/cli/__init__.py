@@ -1,0 +1,1 @@
+"""The `sentiment` command: a module for each of its verbs."""

@@ -1,0 +1,29 @@
+"""Puts the verbs together: `sentiment`, or `python -m serve_app.cli`."""
+
+import typer
+
+from serve_app.cli import model
+from serve_app.cli.serve import serve
+from serve_app.console import fail
+from serve_app.errors import StartupError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sentiment API on Ray Serve.",
+)
+app.command()(serve)
+app.add_typer(model.app, name="model")
+
+
+def main() -> None:
+    """Run the command line, with one line for whatever prevents it."""
+    try:
+        app()
+    except StartupError as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()
