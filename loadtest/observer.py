@@ -19,7 +19,9 @@ PERIOD_S: Final = 1.0
 LOAD_GENERATOR: Final = "k6"
 
 
-class _Observed(NamedTuple):
+class ProcessUsage(NamedTuple):
+    """A process at one time: its role, resident memory, and processor time since its start."""
+
     role: str
     rss_bytes: int
     cpu_s: float
@@ -64,7 +66,7 @@ class Observer:
         self._client.close()
 
     def _observe(self) -> None:
-        before: Mapping[int, _Observed] = {}
+        before: Mapping[int, ProcessUsage] = {}
         then = due = time.monotonic()
         with self._path.open("w", buffering=1) as file:
             while not self._stop.wait(max(0.0, due - time.monotonic())):
@@ -76,8 +78,8 @@ class Observer:
                 before, then = observed, now
                 due += PERIOD_S
 
-    def _processes(self) -> dict[int, _Observed]:
-        found: dict[int, _Observed] = {}
+    def _processes(self) -> dict[int, ProcessUsage]:
+        found: dict[int, ProcessUsage] = {}
         for root in self._roots:
             with suppress(psutil.Error):
                 for process in (root, *root.children(recursive=True)):
@@ -95,7 +97,7 @@ class Observer:
 
 
 def usage_by_role(
-    before: Mapping[int, _Observed], now: Mapping[int, _Observed], seconds: float
+    before: Mapping[int, ProcessUsage], now: Mapping[int, ProcessUsage], seconds: float
 ) -> dict[str, RoleUsage]:
     """Add up the processes of each role.
 
@@ -118,8 +120,8 @@ def usage_by_role(
 
 
 def _cores(
-    before: Mapping[int, _Observed],
-    now: Mapping[int, _Observed],
+    before: Mapping[int, ProcessUsage],
+    now: Mapping[int, ProcessUsage],
     pids: Iterable[int],
     seconds: float,
 ) -> float:
@@ -128,10 +130,10 @@ def _cores(
     return round(used / seconds, 3) if seconds > 0 else 0.0
 
 
-def _add(found: dict[int, _Observed], process: psutil.Process, known_role: str | None) -> None:
+def _add(found: dict[int, ProcessUsage], process: psutil.Process, known_role: str | None) -> None:
     with suppress(psutil.Error), process.oneshot():
         times = process.cpu_times()
-        found[process.pid] = _Observed(
+        found[process.pid] = ProcessUsage(
             known_role or role(process.cmdline()),
             process.memory_info().rss,
             times.user + times.system,
