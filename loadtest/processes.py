@@ -1,5 +1,6 @@
 """The processes of a service, and what part each of them plays."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -8,14 +9,16 @@ import psutil
 
 # Ray sets the title of a process to `ray::` and the name of its actor.
 ROLES: Final = {
-    "ServeReplica:sentiment:Gateway": "gateway",
-    "ServeReplica:sentiment:Classifier": "classifier",
+    r"ServeReplica:.*:Gateway": "gateway",
+    r"ServeReplica:.*:Classifier": "classifier",
     "ProxyActor": "proxy",
     "haproxy": "proxy",
     "ServeController": "controller",
     "redis-server": "redis",
 }
 OTHER: Final = "ray"
+MODULES: Final = {"serve_app", "serve_app.cli"}
+"""What `python -m` runs in the first processes of a service."""
 
 
 def role(command: Sequence[str]) -> str:
@@ -25,7 +28,7 @@ def role(command: Sequence[str]) -> str:
         command: Its command line.
     """
     line = " ".join(command)
-    return next((name for part, name in ROLES.items() if part in line), OTHER)
+    return next((name for title, name in ROLES.items() if re.search(title, line)), OTHER)
 
 
 def serving(port: int) -> psutil.Process | None:
@@ -37,17 +40,14 @@ def serving(port: int) -> psutil.Process | None:
     Returns:
         None if the listener is none of ours, or not to be seen by this user.
     """
-    for connection in psutil.net_connections("tcp"):
-        listens = connection.status == psutil.CONN_LISTEN
-        if not listens or not connection.laddr or connection.laddr.port != port:
-            continue
-        with suppress(psutil.Error):
-            if connection.pid is not None:
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.pid and connection.laddr and connection.laddr.port == port:
                 return _service_of(psutil.Process(connection.pid))
     return None
 
 
 def _service_of(process: psutil.Process) -> psutil.Process | None:
     family = [process, *process.parents()]
-    ours = [member for member in family if "serve_app" in " ".join(member.cmdline())]
-    return ours[-1] if ours else None
+    return next((one for one in reversed(family) if MODULES & {*one.cmdline()}), None)

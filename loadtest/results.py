@@ -122,6 +122,7 @@ class Summary(_Form):
     started_s: float
     duration_s: float
     settings: Mapping[str, str | float]
+    p99_limit_ms: float
     requests: Requests
     texts: Texts
     latency_ms: Latencies

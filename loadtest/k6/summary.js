@@ -25,6 +25,7 @@ function results(scenario, data) {
     started_s: setup.started_ms / 1000,
     duration_s,
     settings,
+    p99_limit_ms: settings.P99_MS,
     requests: {
       count: requests,
       per_second: requests / duration_s,

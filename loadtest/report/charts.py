@@ -60,6 +60,7 @@ def save_panel(panel: Panel, runs: Sequence[Run], path: Path) -> None:
             _draw(panel, each, run)
             if len(runs) > 1:
                 each.set_title(f"{panel.title}: {run.name}")
+                each.tick_params(left=True, labelleft=True)
         figure.savefig(path)
 
 
@@ -98,7 +99,7 @@ def _latency(axes: Axes, run: Run) -> None:
     for percent, colour in PERCENTILES.items():
         values = run.series.percentile(percent)
         axes.plot(run.series.seconds, values, color=colour, label=f"p{percent}")
-    axes.axhline(run.p99_limit_ms, color=ERRORS[0], linestyle="--", label="limit of p99")
+    axes.axhline(run.summary.p99_limit_ms, color=ERRORS[0], linestyle="--", label="limit of p99")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.grid(which="minor", visible=False)
@@ -182,7 +183,7 @@ def _stack(
 
 def _note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)
-    axes.set_yticks([])
+    axes.tick_params(left=False, labelleft=False)
 
 
 def _clock(seconds: float, _: int) -> str:

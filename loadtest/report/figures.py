@@ -71,8 +71,8 @@ def _figures(run: Run) -> Iterator[Figure]:
     yield Figure("Throughput", "requests", requests.per_second, "/s", 1)
     yield Figure("Throughput", "texts", texts.count / summary.duration_s, "/s", 1)
     if summary.scenario == "breakpoint":
-        found = knee(run.series, run.p99_limit_ms)
-        limit = f"highest rate with p99 < {run.p99_limit_ms:g} ms"
+        found = knee(run.series, summary.p99_limit_ms)
+        limit = f"highest rate with p99 < {summary.p99_limit_ms:g} ms"
         yield Figure(
             "Throughput", limit if found.reached else f"{limit}, limit not reached",
             found.per_second, "/s", 1,

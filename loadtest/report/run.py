@@ -28,11 +28,6 @@ class Run(NamedTuple):
     usage: list[Usage]
 
     @property
-    def p99_limit_ms(self) -> float:
-        """The p99 that the scenario was to keep."""
-        return float(self.summary.settings["P99_MS"])
-
-    @property
     def observed(self) -> NDArray[np.float64]:
         """When the service was observed, in seconds since the start of the run."""
         return np.array([usage.time_s for usage in self.usage]) - self.summary.started_s
