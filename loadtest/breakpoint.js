@@ -3,7 +3,7 @@
 import http from 'k6/http';
 import { number, seconds } from './k6/environment.js';
 import { chosen } from './k6/mixes.js';
-import { open, options as build } from './k6/options.js';
+import { openModel, options as build } from './k6/options.js';
 import { predict, setup } from './k6/service.js';
 import { summary } from './k6/summary.js';
 
@@ -14,7 +14,7 @@ const texts = chosen('zipf');
 export const options = build(
   {
     breakpoint: {
-      ...open(),
+      ...openModel(),
       executor: 'ramping-arrival-rate',
       startRate: 1,
       stages: [{ target: number('RATE', 200), duration: `${seconds('DURATION', '2m')}s` }],

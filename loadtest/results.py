@@ -121,7 +121,7 @@ class Summary(_Form):
     url: str
     started_s: float
     duration_s: float
-    settings: Mapping[str, str | float]
+    settings: Mapping[str, int | float | str]
     p99_limit_ms: float
     requests: Requests
     texts: Texts

@@ -1,7 +1,7 @@
 // A moderate rate for a long time: what leaks, fills up or drifts.
 import { number, seconds } from './k6/environment.js';
 import { chosen } from './k6/mixes.js';
-import { open, options as build, P99 } from './k6/options.js';
+import { openModel, options as build, P99 } from './k6/options.js';
 import { predict, setup } from './k6/service.js';
 import { summary } from './k6/summary.js';
 
@@ -10,7 +10,7 @@ const texts = chosen('zipf');
 export const options = build(
   {
     soak: {
-      ...open(),
+      ...openModel(),
       executor: 'constant-arrival-rate',
       rate: number('RATE', 10),
       duration: `${seconds('DURATION', '1h')}s`,

@@ -3,7 +3,7 @@
 import http from 'k6/http';
 import { number, seconds } from './k6/environment.js';
 import { chosen } from './k6/mixes.js';
-import { open, options as build, P99 } from './k6/options.js';
+import { openModel, options as build, P99 } from './k6/options.js';
 import { predict, setup } from './k6/service.js';
 import { summary } from './k6/summary.js';
 
@@ -15,7 +15,7 @@ const phase_s = seconds('DURATION', '2m') / 4;
 const texts = chosen('unique');
 
 const phase = (n, rate) => ({
-  ...open(),
+  ...openModel(),
   executor: 'constant-arrival-rate',
   rate,
   startTime: `${n * phase_s}s`,

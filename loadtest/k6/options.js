@@ -30,12 +30,12 @@ export function steady(duration_s) {
   if (!rate) {
     return { executor: 'constant-vus', vus: number('VUS', 10), duration };
   }
-  return { ...open(), executor: 'constant-arrival-rate', rate, duration };
+  return { ...openModel(), executor: 'constant-arrival-rate', rate, duration };
 }
 
 // Open model: at most VUS requests wait for an answer at a time; what cannot be sent is counted as
 // dropped.
-export function open() {
+export function openModel() {
   const maxVUs = number('VUS', 200);
   return { preAllocatedVUs: Math.min(50, maxVUs), maxVUs, timeUnit: '1s' };
 }

@@ -26,7 +26,7 @@ export const POOL = [
   'I fell asleep before the end.',
 ];
 
-// A review of three clauses, about 15 words. Of the 10^13 there are, chance repeats none in a run.
+// A review of three clauses, about 20 words. There are 4e14 of them, so that a run repeats none.
 export function review(random) {
   const pick = (words) => words[Math.floor(random() * words.length)];
   const clause = () => [pick(SUBJECTS), pick(VERBS), pick(DEGREES), pick(QUALITIES)];

@@ -1,5 +1,6 @@
 """Pictures of a run, or of two side by side."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -43,18 +44,21 @@ class Panel(NamedTuple):
         name: What its file is called.
         title: What it shows, and in which unit.
         draw: Draws it.
+        wide: Whether it takes two places beside the others of a run.
     """
 
     name: str
     title: str
     draw: Callable[[Axes, Run], None]
+    wide: bool = False
 
 
 def save_panel(panel: Panel, runs: Sequence[Run], path: Path) -> None:
     """Draw a panel of each run, side by side on the same scale, into a PNG file."""
     with style.context(STYLE):
         width, height = PANEL_INCHES
-        figure = Figure((width * len(runs), height))
+        places = 2 if panel.wide else len(runs)
+        figure = Figure((width * places, height))
         axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)
         for each, run in zip(axes[0], runs, strict=True):
             _draw(panel, each, run)
@@ -68,14 +72,16 @@ def save_overview(run: Run, title: str, path: Path) -> None:
     """Draw all panels of a run into one PNG file, below a title of any number of lines."""
     with style.context(STYLE):
         width, height = PANEL_INCHES
-        first, *others = PANELS
-        rows = 1 + (len(others) + 1) // 2
+        rows = math.ceil(sum(2 if panel.wide else 1 for panel in PANELS) / 2)
         figure = Figure((width * 1.7, height * 0.85 * rows))
         figure.suptitle(title, x=0.01, ha="left", linespacing=1.5)
         grid = figure.add_gridspec(rows, 2)
-        _draw(first, figure.add_subplot(grid[0, :]), run)
-        for place, panel in enumerate(others, start=2):
-            _draw(panel, figure.add_subplot(grid[place // 2, place % 2]), run)
+        place = 0
+        for panel in PANELS:
+            row, column = divmod(place, 2)
+            end = column + 2 if panel.wide else column + 1
+            _draw(panel, figure.add_subplot(grid[row, column:end]), run)
+            place += end - column
         figure.savefig(path)
 
 
@@ -193,7 +199,7 @@ def _clock(seconds: float, _: int) -> str:
 
 
 PANELS: Final = (
-    Panel("latency", "Latency, ms", _latency),
+    Panel("latency", "Latency, ms", _latency, wide=True),
     Panel("throughput", "Requests a second", _throughput),
     Panel("errors", "Errors a second, by status", _errors),
     Panel("hit-ratio", "Texts answered from the cache, %", _hit_ratio),

@@ -9,7 +9,7 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from loadtest.report.charts import PANELS, save_overview, save_panel
+from loadtest.report.charts import PANELS, Panel, save_overview, save_panel
 from loadtest.report.figures import rows
 from loadtest.report.run import Run, read_run
 from loadtest.results import Client
@@ -83,19 +83,19 @@ def versions(run: Run) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(known.items()))
 
 
-def _draw(runs: Sequence[Run], output: Path, name: str) -> list[tuple[str, str]]:
+def _draw(runs: Sequence[Run], output: Path, name: str) -> list[tuple[Panel, str]]:
     pictures = []
     for panel in PANELS:
         path = output / f"{name}-{panel.name}.png"
         save_panel(panel, runs, path)
-        pictures.append((panel.title, base64.b64encode(path.read_bytes()).decode()))
+        pictures.append((panel, base64.b64encode(path.read_bytes()).decode()))
     if len(runs) == 1:
         heading = f"{title(runs[0])}\n{gist(runs[0])}"
         save_overview(runs[0], heading, output / f"{name}.png")
     return pictures
 
 
-def _page(runs: Sequence[Run], pictures: Sequence[tuple[str, str]]) -> str:
+def _page(runs: Sequence[Run], pictures: Sequence[tuple[Panel, str]]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
