@@ -16,6 +16,7 @@ from loadtest.redis_server import redis_server
 from loadtest.report.report import report
 from loadtest.results import SUMMARY, USAGE
 from loadtest.service import Service, running, started
+from serve_app.config import read
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
 
@@ -46,14 +47,13 @@ def load(
     """
     k6_process.check(scenario)
     signal.signal(signal.SIGTERM, _leave)
+    target = running(url.rstrip("/")) if url else None
+    content = {} if target else read(config)
     directory = results / f"{scenario}-{time.strftime('%Y%m%d-%H%M%S')}"
     directory.mkdir(parents=True)
     with ExitStack() as stack:
-        if url:
-            service = running(url.rstrip("/"))
-        else:
-            cache = stack.enter_context(redis_server()) if redis else None
-            service = stack.enter_context(started(config, cache, directory))
+        cache = stack.enter_context(redis_server()) if redis and not target else None
+        service = target or stack.enter_context(started(content, cache, directory))
         status = apply_load(scenario, service, directory)
     if (directory / SUMMARY).exists():
         say(f"report: {report([directory], directory)}")

@@ -1,14 +1,14 @@
 """The service under test: one that is started for the run, or one that runs already."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +17,6 @@ import yaml
 
 from loadtest.processes import serving
 from loadtest.redis_server import RedisServer, free_port
-from serve_app.config import read
 from serve_app.console import say
 from serve_app.errors import StartupError
 
@@ -59,18 +58,20 @@ def running(url: str) -> Service:
 
 
 @contextmanager
-def started(config: Path, redis: RedisServer | None, directory: Path) -> Iterator[Service]:
-    """Serve a configuration file on a free port of this machine.
+def started(
+    config: Mapping[str, Any], redis: RedisServer | None, directory: Path
+) -> Iterator[Service]:
+    """Serve a configuration on a free port of this machine.
 
     Args:
-        config: The configuration file.
+        config: Content of a configuration file.
         redis: Serves the cache, in place of the configured one.
         directory: Where the configuration as it was served and the service's log are kept.
 
     Raises:
         StartupError: The configuration or the service is at fault.
     """
-    content = read(config)
+    content: Any = deepcopy(config)
     port = free_port()
     content["http_options"] = {"host": "127.0.0.1", "port": port}
     if redis:
@@ -79,12 +80,10 @@ def started(config: Path, redis: RedisServer | None, directory: Path) -> Iterato
     url = f"http://127.0.0.1:{port}"
     log = directory / LOG
     command = [sys.executable, "-m", "serve_app.cli", "serve", str(directory / CONFIG)]
-    say(f"starting {config} on {url}")
+    say(f"starting the service on {url}")
     with log.open("w") as output:
         # A session of its own keeps Ctrl-C from ending the service before the load.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, start_new_session=True, env=os.environ
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         _wait(process, url, log)
         roots = [process.pid] + ([redis.pid] if redis else [])

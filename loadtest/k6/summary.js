@@ -2,9 +2,12 @@
 import { settings } from './environment.js';
 import { url } from './service.js';
 
-// A handleSummary of k6.
+// A handleSummary of k6; a run that `setup` aborted leaves nothing.
 export function summary(scenario) {
   return (data) => {
+    if (!data.setup_data) {
+      return {};
+    }
     const result = results(scenario, data);
     return {
       [__ENV.SUMMARY || 'summary.json']: JSON.stringify(result, null, 2),
