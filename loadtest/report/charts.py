@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from loadtest.observer import LOAD_GENERATOR
 from loadtest.report.figures import SCALED
 from loadtest.report.run import Run
+from loadtest.report.series import MAX_STEPS
 
 PANEL_INCHES: Final = (6.4, 2.9)
 TICKS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
@@ -153,7 +154,7 @@ def _replicas(axes: Axes, run: Run) -> None:
         # The thin line stays visible on the wide one where their numbers are equal.
         width = 3.5 if role == SCALED[0] else 1.5
         axes.step(
-            run.observed, run.replicas(role), where="post",
+            _thin(run.observed), _thin(run.replicas(role)), where="post",
             color=ROLES[role], linewidth=width, label=role,
         )  # fmt: skip
     axes.set_ylim(0, max(run.replicas(role).max() for role in SCALED) + 0.5)
@@ -178,13 +179,19 @@ def _stack(
         _note(axes, "not observed")
         return
     axes.stackplot(
-        run.observed,
-        [values(role) for role in roles],
+        _thin(run.observed),
+        [_thin(values(role)) for role in roles],
         labels=roles,
         colors=[ROLES.get(role, MUTED) for role in roles],
         linewidth=0,
     )
     axes.set_ylim(bottom=0)
+
+
+def _thin(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of so many neighbours each that at most MAX_STEPS are left."""
+    width = math.ceil(len(values) / MAX_STEPS)
+    return np.array([values[at : at + width].mean() for at in range(0, len(values), width)])
 
 
 def _note(axes: Axes, text: str) -> None:

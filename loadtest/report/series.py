@@ -16,8 +16,8 @@ from loadtest.report.histogram import BUCKETS, Counts, Milliseconds, bucket, per
 from loadtest.results import SAMPLES
 from serve_app.errors import RunUnreadable
 
-MAX_STEPS: Final = 720
-"""More could not be told apart in a picture. Runs of up to 12 min are read second by second."""
+MAX_STEPS: Final = 240
+"""More would show noise. Runs of up to 4 min are shown second by second."""
 OK: Final = "200"
 
 _REQUEST: Final = "predict"
