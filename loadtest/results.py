@@ -150,7 +150,7 @@ class Usage(_Form):
 
     Attributes:
         time_s: When, since the epoch.
-        ready: Whether `GET /project/ready` answered 200.
+        ready: Whether `GET /project/ready` answered 200 within a second.
         cache: What it said of the cache, where it said anything.
         roles: Usage by role, for a service on this machine.
     """

@@ -98,7 +98,7 @@ def _latency(group: str, latency: Latency | None) -> Iterator[Figure]:
 def _observed(run: Run) -> Iterator[Figure]:
     if run.usage:
         ready = sum(usage.ready for usage in run.usage) / len(run.usage)
-        yield Figure("Service", "ready", 100 * ready, "% of the time", 1)
+        yield Figure("Service", "ready within 1 s", 100 * ready, "% of the time", 1)
     if not run.roles:
         return
     for role in SCALED:

@@ -71,8 +71,8 @@ def machine(client: Client | None) -> str:
     if client is None:
         return "unknown: k6 was started by hand"
     hardware = f"{client.cpu}, {client.cores} cores, {client.memory_gib:g} GiB"
-    serves = "k6 and service on" if client.serves else "k6 alone on"
-    return f"{serves} {hardware}, {client.system}"
+    who = "k6 and service" if client.serves else "k6"
+    return f"{who} on {hardware}, {client.system}"
 
 
 def versions(run: Run) -> str:

@@ -81,7 +81,7 @@ def test_each_panel_and_the_overview_are_pictures(written: Path) -> None:
 
 def test_figures_come_from_the_observations(observed_run: Path) -> None:
     found = values(read_run(observed_run))
-    assert found["Service", "ready"] == 50
+    assert found["Service", "ready within 1 s"] == 50
     assert found["Service", "most classifier replicas"] == 2
     assert found["Service", "memory at the end"] == pytest.approx(300)
     assert found["Service", "processor"] == pytest.approx(0.75)
