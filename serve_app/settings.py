@@ -41,6 +41,10 @@ class GatewaySettings(Settings):
         max_pending_texts: While more texts than this wait for the model, requests are refused
             with 429.
         chunk_texts: One call to a classifier replica carries at most this many texts.
+        chunk_chars: So many characters fill a call as well; a longer text travels alone.
+        calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
+            Else texts wait for a call to return, and share the next one.
+        call_wait_s: The longest such wait.
         cache_ttl_s: How long a cached score lives.
         cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
             not expire together.
@@ -54,6 +58,9 @@ class GatewaySettings(Settings):
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
     chunk_texts: Positive = 16
+    chunk_chars: Positive = 4096
+    calls_per_replica: Positive = 2
+    call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     cache_ttl_s: PositiveSeconds = 3600.0
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000

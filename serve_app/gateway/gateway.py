@@ -33,8 +33,8 @@ class Classifier(Protocol):
     async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         """Score one chunk of texts within so many seconds."""
 
-    def reachable(self) -> bool:
-        """Tell whether any replica runs."""
+    def replicas(self) -> int:
+        """Return how many replicas run."""
 
 
 class Gateway:
@@ -62,7 +62,9 @@ class Gateway:
         self._keys = KeySpace(model.digest, engine)
         self._cache = cache
         self._classifier = classifier
-        self._flights = SingleFlight(self._compute_chunk, self._remember)
+        self._flights = SingleFlight(
+            self._compute_chunk, self._remember, classifier.replicas, settings
+        )
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
         self._probed_at = 0.0
@@ -70,6 +72,7 @@ class Gateway:
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Apply new tunables without a restart."""
         self.settings = settings
+        self._flights.settings = settings
         self._cache.reconfigure(settings)
 
     async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
@@ -132,9 +135,9 @@ class Gateway:
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
             async with asyncio.timeout(within_s):
-                return await self._flights.score(wanted, self.settings.chunk_texts)
+                return await self._flights.score(wanted)
         except TimeoutError:
-            if not self._classifier.reachable():
+            if not self._classifier.replicas():
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
