@@ -45,9 +45,17 @@ class SingleFlight:
     Args:
         compute: Scores a chunk of texts.
         on_landed: Told about every text scored.
+
+    Attributes:
+        started: How many texts flights were started for, in all.
+        joined: How many texts were found on their way already, in all.
+        waiting: How many requests wait for flights.
     """
 
     def __init__(self, compute: Compute, on_landed: OnLanded) -> None:
+        self.started = 0
+        self.joined = 0
+        self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
         self._flights: dict[bytes, _Flight] = {}
@@ -72,11 +80,14 @@ class SingleFlight:
             ServiceError: A flight failed as a whole.
         """
         absent = [key for key in wanted if key not in self._flights]
+        self.started += len(absent)
+        self.joined += len(wanted) - len(absent)
         for keys in chunks(absent, chunk_texts):
             self._start({key: wanted[key] for key in keys})
         flights = {id(flight): flight for flight in (self._flights[key] for key in wanted)}
         for flight in flights.values():
             flight.passengers += 1
+        self.waiting += 1
         try:
             # wait() leaves the tasks running when the caller is cancelled; gather() would not.
             await asyncio.wait(
@@ -85,6 +96,7 @@ class SingleFlight:
             )
             return _landed(wanted, list(flights.values()))
         finally:
+            self.waiting -= 1
             for flight in flights.values():
                 flight.passengers -= 1
                 if not flight.passengers and not flight.task.done():
