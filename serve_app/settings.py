@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from serve_app.errors import InvalidConfig
+from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
 EngineName = OnnxName | Literal["torch"]
@@ -50,6 +51,7 @@ class GatewaySettings(Settings):
             not expire together.
         cache_memory_entries: Most texts held in a replica's memory tier.
         cache_timeout_s: A cache that answers slower than this is treated as absent.
+        request_log: Whether every request for predictions is logged in one line.
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -65,6 +67,7 @@ class GatewaySettings(Settings):
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
+    request_log: bool = True
 
     @model_validator(mode="after")
     def _one_request_fits_the_queue(self) -> Self:
@@ -128,6 +131,11 @@ class AppArgs(Settings):
                 "put the URL into an environment variable and write env:NAME"
             )
         return value
+
+    @property
+    def log_form(self) -> LogForm:
+        """Form of the service's logs: for programs in production, else for a person."""
+        return "json" if self.production else "text"
 
     def model_source(self) -> str:
         """Return where the model comes from, read from the environment where so configured.

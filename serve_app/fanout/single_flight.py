@@ -47,6 +47,11 @@ class SingleFlight:
         on_landed: Told about every text scored.
         replicas: Returns how many replicas take calls.
         settings: Tunables; the attribute of this name may be replaced at any time.
+
+    Attributes:
+        started: How many texts flights were started for, in all.
+        joined: How many texts were found on their way already, in all.
+        waiting: How many requests wait for flights.
     """
 
     def __init__(
@@ -57,6 +62,9 @@ class SingleFlight:
         settings: GatewaySettings,
     ) -> None:
         self.settings = settings
+        self.started = 0
+        self.joined = 0
+        self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
         self._replicas = replicas
@@ -82,12 +90,16 @@ class SingleFlight:
         Raises:
             ServiceError: A flight failed as a whole.
         """
-        self._board({key: text for key, text in wanted.items() if key not in self._flights})
+        absent = {key: text for key, text in wanted.items() if key not in self._flights}
+        self.started += len(absent)
+        self.joined += len(wanted) - len(absent)
+        self._board(absent)
         tickets: dict[Flight, list[bytes]] = {}
         for key in wanted:
             tickets.setdefault(self._flights[key], []).append(key)
         for flight, keys in tickets.items():
             flight.enter(keys)
+        self.waiting += 1
         try:
             # wait() leaves the replies alone when the caller is cancelled; gather() would not.
             await asyncio.wait(
@@ -95,6 +107,7 @@ class SingleFlight:
             )
             return _landed(wanted, list(tickets))
         finally:
+            self.waiting -= 1
             for flight, keys in tickets.items():
                 self._leave(flight, keys)
 
