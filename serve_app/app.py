@@ -32,7 +32,7 @@ def build(args: AppArgs) -> Application:
     engine = choose(model, args.engine, logger.info)
     classifier = serve.deployment(
         name="Classifier", user_config=ClassifierSettings().model_dump()
-    )(Classifier).bind(args.model_source(), model.digest, engine)  # fmt: skip
+    )(Classifier).bind(args.model_source(), model.digest, engine, args.simulated)  # fmt: skip
     return serve.deployment(name="Gateway", user_config=GatewaySettings().model_dump())(
         GatewayIngress
     ).bind(classifier, args, model, engine)

@@ -16,7 +16,7 @@ from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import InferenceFailed, ModelUnusable
 from serve_app.model.store import resolve
-from serve_app.settings import ClassifierSettings, EngineName
+from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -31,12 +31,19 @@ class Classifier:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
         digest: The digest that the gateway's cache keys are built from.
         engine: What runs the model.
+        simulated: What a pass costs where the engine is the simulated one.
 
     Raises:
         ModelUnusable: The model is missing or is not the one that the gateway knows.
     """
 
-    def __init__(self, source: str, digest: str, engine: EngineName) -> None:
+    def __init__(
+        self,
+        source: str,
+        digest: str,
+        engine: EngineName,
+        simulated: SimulatedCost = DEFAULT_COST,
+    ) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         model = resolve(source)
         if model.digest != digest:
@@ -49,7 +56,8 @@ class Classifier:
         self._tokenizer = Tokenizer(model)
         self._settings = ClassifierSettings()
         self._scheduler = Scheduler(
-            load(model, engine, threads=threads), self._settings.max_batch_tokens
+            load(model, engine, threads=threads, simulated=simulated),
+            self._settings.max_batch_tokens,
         )
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
@@ -75,6 +83,7 @@ class Classifier:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
+        self._scheduler.workload.arrive(tokens)
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
         jobs = [Job(text, deadline, arrived, loop.create_future()) for text in tokens]
@@ -102,6 +111,12 @@ class Classifier:
         """
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish the tokens that wait, have arrived and can be done each second; Serve asks."""
+        return self._scheduler.workload.stats(
+            self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
+        )
 
     async def check_health(self) -> None:
         """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serve_app.classifier.packing import companions
+from serve_app.classifier.workload import Workload, token_count
 from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
@@ -63,11 +64,13 @@ class Scheduler:
 
     def __init__(self, engine: Engine, max_batch_tokens: int) -> None:
         self.max_batch_tokens = max_batch_tokens
+        self.workload = Workload()
         self._engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
+        self._running_tokens = 0
 
     @property
     def pass_age_s(self) -> float:
@@ -75,6 +78,12 @@ class Scheduler:
         if self._pass_started is None:
             return 0.0
         return time.monotonic() - self._pass_started
+
+    @property
+    def pending_tokens(self) -> int:
+        """Tokens that wait or are being computed, those that nobody waits for left out."""
+        waiting = [text.tokens for text in self._waiting if not text.result.done()]
+        return self._running_tokens + token_count(waiting)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue texts, each on its own account."""
@@ -111,17 +120,23 @@ class Scheduler:
 
     async def _run(self, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
+        tokens = [text.tokens for text in batch]
+        waiting = self.pending_tokens
+        self._running_tokens = token_count(tokens)
         self._pass_started = started = time.monotonic()
         try:
             logits = await loop.run_in_executor(
-                self._thread, self._engine.logits, [text.tokens.ids for text in batch]
+                self._thread, self._engine.logits, [text.ids for text in tokens]
             )
         except Exception as error:
             await self._run_apart(batch, error)
             return
         finally:
             self._pass_started = None
-        inference_ms = (time.monotonic() - started) * 1000
+            self._running_tokens = 0
+        seconds = time.monotonic() - started
+        self.workload.passed(tokens, seconds, waiting, self.max_batch_tokens)
+        inference_ms = seconds * 1000
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
                 continue
