@@ -15,7 +15,7 @@ from serve_app.errors import InvalidConfig
 from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
-EngineName = OnnxName | Literal["torch"]
+EngineName = OnnxName | Literal["torch", "simulated"]
 EngineChoice = EngineName | Literal["auto"]
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
@@ -95,6 +95,46 @@ class ClassifierSettings(Settings):
     hang_timeout_s: PositiveSeconds = 60.0
 
 
+class ScalingSettings(Settings):
+    """Tunables of the scaling policy, `policy_kwargs` in a file; changing them restarts replicas.
+
+    Attributes:
+        target_wait_s: A queue that takes longer than this to clear asks for more replicas.
+        target_utilization: Share of a replica's rate that arriving work may use before another
+            one is asked for.
+        release_utilization: Replicas are released when the others would be used less than this.
+        max_surge: By which fraction a queue may raise what arriving work needs.
+        stale_s: An older report counts as none.
+    """
+
+    target_wait_s: PositiveSeconds = 2.0
+    target_utilization: Annotated[float, Field(gt=0, le=1)] = 0.75
+    release_utilization: Annotated[float, Field(gt=0, le=1)] = 0.6
+    max_surge: Annotated[float, Field(ge=0, le=10)] = 0.25
+    stale_s: PositiveSeconds = 10.0
+
+    @model_validator(mode="after")
+    def _thresholds_leave_room(self) -> Self:
+        if self.release_utilization >= self.target_utilization:
+            raise ValueError("release_utilization must be below target_utilization")
+        return self
+
+
+class SimulatedCost(Settings):
+    """What a pass through the simulated engine costs.
+
+    Attributes:
+        batch_ms: Milliseconds for a pass, whatever its size.
+        token_us: Microseconds for each token of it, padding included.
+    """
+
+    batch_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
+    token_us: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+
+
+DEFAULT_COST: Final = SimulatedCost()
+
+
 class AppArgs(Settings):
     """Identity of the application; changing it restarts the replicas.
 
@@ -102,15 +142,19 @@ class AppArgs(Settings):
         model: `embedded`, a directory in Hugging Face form, `hub-id@revision`, or `env:NAME`
             to read one of these from the environment.
         engine: `auto` takes the int8 engine where it passes its fidelity check, else fp32.
+            `simulated` computes nothing: for tests of scaling.
         cache: `memory://`, `redis://…`, `rediss://…`, or `env:NAME` to read the URL from the
             environment, which is the only way to give one with a password.
-        production: Refuses what only development may do: a hub model without a revision.
+        production: Refuses what only development may do: a hub model without a revision, and
+            the simulated engine.
+        simulated: What the simulated engine's passes cost.
     """
 
     model: Annotated[str, Field(min_length=1)] = "embedded"
     engine: EngineChoice = "auto"
     cache: str = "memory://"
     production: bool = False
+    simulated: SimulatedCost = DEFAULT_COST
 
     @field_validator("model", "cache")
     @classmethod
@@ -136,6 +180,12 @@ class AppArgs(Settings):
     def log_form(self) -> LogForm:
         """Form of the service's logs: for programs in production, else for a person."""
         return "json" if self.production else "text"
+
+    @model_validator(mode="after")
+    def _production_computes(self) -> Self:
+        if self.production and self.engine == "simulated":
+            raise ValueError("production needs an engine that computes, not the simulated one")
+        return self
 
     def model_source(self) -> str:
         """Return where the model comes from, read from the environment where so configured.

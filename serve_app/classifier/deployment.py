@@ -21,7 +21,7 @@ from serve_app.logs import LogForm, configure
 from serve_app.metrics.catalogue import TOKENIZE_SECONDS
 from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.store import resolve
-from serve_app.settings import ClassifierSettings, EngineName
+from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -36,6 +36,7 @@ class Classifier:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
         digest: The digest that the gateway's cache keys are built from.
         engine: What runs the model.
+        simulated: What a pass costs where the engine is the simulated one.
         log_form: Form of what is logged; None leaves logging as it is.
 
     Raises:
@@ -43,7 +44,12 @@ class Classifier:
     """
 
     def __init__(
-        self, source: str, digest: str, engine: EngineName, log_form: LogForm | None = None
+        self,
+        source: str,
+        digest: str,
+        engine: EngineName,
+        simulated: SimulatedCost = DEFAULT_COST,
+        log_form: LogForm | None = None,
     ) -> None:
         if log_form:
             configure(log_form)
@@ -60,7 +66,7 @@ class Classifier:
         self._settings = ClassifierSettings()
         self._meters = RayMeters()
         self._scheduler = Scheduler(
-            load(model, engine, threads=threads),
+            load(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
             PassMetrics(model.labels, self._meters),
         )
@@ -92,6 +98,7 @@ class Classifier:
         else:
             tokens = self._tokenizer.encode(texts)
         self._meters.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
+        self._scheduler.workload.arrive(tokens)
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
         jobs = [Job(text, deadline, arrived, loop.create_future()) for text in tokens]
@@ -119,6 +126,12 @@ class Classifier:
         """
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish the tokens that wait, have arrived and can be done each second; Serve asks."""
+        return self._scheduler.workload.stats(
+            self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
+        )
 
     async def check_health(self) -> None:
         """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.

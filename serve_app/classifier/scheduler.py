@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.classifier.packing import companions
+from serve_app.classifier.workload import Workload, token_count
 from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
@@ -93,12 +94,14 @@ class Scheduler:
     ) -> None:
         self.max_batch_tokens = max_batch_tokens
         self.left = self.late = self.failed = 0
+        self.workload = Workload()
         self._engine = engine
         self._on_pass = on_pass
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
+        self._running_tokens = 0
 
     @property
     def waiting(self) -> int:
@@ -111,6 +114,12 @@ class Scheduler:
         if self._pass_started is None:
             return 0.0
         return time.monotonic() - self._pass_started
+
+    @property
+    def pending_tokens(self) -> int:
+        """Tokens that wait or are being computed, those that nobody waits for left out."""
+        waiting = [text.tokens for text in self._waiting if not text.result.done()]
+        return self._running_tokens + token_count(waiting)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue texts, each on its own account."""
@@ -149,19 +158,24 @@ class Scheduler:
 
     async def _run(self, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
+        tokens = [text.tokens for text in batch]
+        waiting = self.pending_tokens
+        self._running_tokens = token_count(tokens)
         self._pass_started = started = time.monotonic()
         try:
             logits = await loop.run_in_executor(
-                self._thread, self._engine.logits, [text.tokens.ids for text in batch]
+                self._thread, self._engine.logits, [text.ids for text in tokens]
             )
         except Exception as error:
             await self._run_apart(batch, error)
             return
         finally:
             self._pass_started = None
+            self._running_tokens = 0
         inference_s = time.monotonic() - started
+        self.workload.passed(tokens, inference_s, waiting, self.max_batch_tokens)
         oldest = min(text.arrived for text in batch)
-        lengths = [len(text.tokens.ids) for text in batch]
+        lengths = [len(text.ids) for text in tokens]
         self._on_pass(Pass(lengths, started - oldest, inference_s, logits))
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
