@@ -199,6 +199,6 @@ def _gated(cluster: Object) -> Iterator[str]:
 def _serve_port(spec: Object) -> Iterator[str]:
     head = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
     names = [port.get("name", "") for port in head.get("ports", [])]
-    if names and not spec.get("serveService"):
-        if not any(name == "serve" or name.startswith("serve-") for name in names):
-            yield "no port of the head is called serve, so there will be no Service"
+    found = any(name == "serve" or name.startswith("serve-") for name in names)
+    if names and not found and not spec.get("serveService"):
+        yield "no port of the head is called serve, so there will be no Service"

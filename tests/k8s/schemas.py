@@ -28,22 +28,17 @@ def violations(each: Object, crds: Path) -> Iterator[str]:
     Raises:
         FileNotFoundError: There is no schema for this kind.
     """
-    group = each["apiVersion"].rpartition("/")[0]
-    try:
-        if group in CORE_GROUPS:
+    label = f"{each['kind']} {each['metadata']['name']}"
+    if each["apiVersion"].rpartition("/")[0] in CORE_GROUPS:
+        try:
             kubernetes_validate.validate(each, KUBERNETES, strict=True)
-            return
-        schema = custom_schema(crds, each["apiVersion"], each["kind"])
-    except kubernetes_validate.ValidationError as error:
-        yield f"{name(each)}: {error.message}"
+        except kubernetes_validate.ValidationError as error:
+            yield f"{label}: {error.message}"
         return
+    schema = custom_schema(crds, each["apiVersion"], each["kind"])
     validator = jsonschema.Draft202012Validator(schema)
-    for error in validator.iter_errors(with_defaults(each, schema)):
-        yield f"{name(each)}: {error.json_path}: {error.message}"
-
-
-def name(each: Object) -> str:
-    return f"{each['kind']} {each['metadata']['name']}"
+    for problem in validator.iter_errors(with_defaults(each, schema)):
+        yield f"{label}: {problem.json_path}: {problem.message}"
 
 
 @cache
@@ -53,7 +48,7 @@ def custom_schema(crds: Path, api_version: str, kind: str) -> Object:
     path = crds / f"{group}_{kind.lower()}s.yaml"
     definition = yaml.load(path.read_text(), yaml.CSafeLoader)
     versions = {each["name"]: each for each in definition["spec"]["versions"]}
-    schema = strict(versions[version]["schema"]["openAPIV3Schema"])
+    schema: Object = strict(versions[version]["schema"]["openAPIV3Schema"])
     # What CRDs leave to the API server itself.
     schema["properties"]["metadata"] = {"type": "object"}
     return schema

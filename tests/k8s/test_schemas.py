@@ -1,11 +1,11 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.k8s.conftest import Render
-from tests.k8s.manifests import ROOT, Object, named, ray_service, worker_groups
+from tests.k8s.manifests import ROOT, ray_service
+from tests.k8s.mutations import DELETE, Mutation, change, group, the, worker
 from tests.k8s.schemas import violations
 
 # Kinds whose CRDs are not at hand, with every field that the manifests may use.
@@ -51,61 +51,53 @@ def test_gateway_keeps_its_schema(crds: Path) -> None:
     assert [each for one in yaml.safe_load_all(content) for each in violations(one, crds)] == []
 
 
-def misspelt_field(objects: list[Object]) -> None:
-    ray_service(objects)["spec"]["rayClusterConfig"]["headGroupSpec"]["templates"] = {}
-
-
-def misspelt_field_deep_inside(objects: list[Object]) -> None:
-    worker_groups(objects)[0]["template"]["spec"]["containers"][0]["readyProbe"] = {}
-
-
-def number_for_a_text(objects: list[Object]) -> None:
-    ray_service(objects)["spec"]["serveConfigV2"] = 3
-
-
-def missing_cluster(objects: list[Object]) -> None:
-    del ray_service(objects)["spec"]["rayClusterConfig"]
-
-
-def unknown_duration(objects: list[Object]) -> None:
-    named(objects, "HTTPRoute", "sentiment")["spec"]["rules"][0]["timeouts"]["request"] = "70"
-
-
-def port_of_a_monitor_without_name(objects: list[Object]) -> None:
-    endpoints = named(objects, "PodMonitor", "sentiment")["spec"]["podMetricsEndpoints"]
-    endpoints[0]["ports"] = endpoints[0].pop("port")
-
-
-def rule_without_expression(objects: list[Object]) -> None:
-    del named(objects, "PrometheusRule", "sentiment")["spec"]["groups"][0]["rules"][0]["expr"]
-
-
-def misspelt_field_of_a_core_kind(objects: list[Object]) -> None:
-    named(objects, "NetworkPolicy", "ray")["spec"]["egres"] = []
-
-
-def budget_in_words(objects: list[Object]) -> None:
-    named(objects, "PodDisruptionBudget", "sentiment-ray-worker")["spec"]["minAvailable"] = [1]
+CLUSTER = "spec.rayClusterConfig"
+MONITOR = the("PodMonitor", "sentiment")
 
 
 @pytest.mark.parametrize(
-    "break_it",
+    ("break_it", "message"),
     [
-        misspelt_field,
-        misspelt_field_deep_inside,
-        number_for_a_text,
-        missing_cluster,
-        unknown_duration,
-        port_of_a_monitor_without_name,
-        rule_without_expression,
-        misspelt_field_of_a_core_kind,
-        budget_in_words,
+        (change(ray_service, f"{CLUSTER}.headGroupSpec.templates", {}), "'templates'"),
+        (change(worker, "readyProbe", {}), "'readyProbe'"),
+        (change(ray_service, "spec.serveConfigV2", 3), "3 is not of type 'string'"),
+        (change(ray_service, CLUSTER, DELETE), "'rayClusterConfig' is a required property"),
+        (
+            change(the("HTTPRoute", "sentiment"), "spec.rules.0.timeouts.request", "70"),
+            "'70' does not match",
+        ),
+        (change(MONITOR, "spec.podMetricsEndpoints.0.ports", "metrics"), "'ports'"),
+        (
+            change(the("PrometheusRule", "sentiment"), "spec.groups.0.rules.0.expr", DELETE),
+            "'expr' is a required property",
+        ),
+        (change(the("NetworkPolicy", "ray"), "spec.egres", []), "'egres'"),
+        (
+            change(the("PodDisruptionBudget", "sentiment-ray-worker"), "spec.minAvailable", [1]),
+            "[1] is not",
+        ),
     ],
 )
 def test_a_broken_object_is_found(
-    break_it: Callable[[list[Object]], None], rendered: Render, crds: Path
+    break_it: Mutation, message: str, rendered: Render, crds: Path
 ) -> None:
     objects = rendered("prod")
     break_it(objects)
     known = [each for each in objects if each["kind"] not in FIELDS]
-    assert len([found for each in known for found in violations(each, crds)]) >= 1
+    found = [problem for each in known for problem in violations(each, crds)]
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_defaults_are_applied_before_a_required_field_is_missed(
+    rendered: Render, crds: Path
+) -> None:
+    objects = rendered("prod")
+    change(group, "maxReplicas", DELETE)(objects)
+    assert list(violations(ray_service(objects), crds)) == []
+
+
+def test_a_kind_without_a_schema_is_not_passed_over(crds: Path) -> None:
+    unknown = {"apiVersion": "example.com/v1", "kind": "Unknown", "metadata": {"name": "x"}}
+    with pytest.raises(FileNotFoundError):
+        list(violations(unknown, crds))
