@@ -17,6 +17,7 @@ FIELDS = {
     },
     "ExternalSecret": {
         "spec.refreshInterval",
+        "spec.refreshPolicy",
         "spec.secretStoreRef.kind",
         "spec.secretStoreRef.name",
         "spec.target.name",
