@@ -1,7 +1,7 @@
 import pytest
 
 from tests.k8s.conftest import Render
-from tests.k8s.manifests import deployments
+from tests.k8s.manifests import ROOT, deployments, worker_groups
 from tests.k8s.mutations import (
     Mutation,
     change,
@@ -27,6 +27,21 @@ def test_numbers_fit(overlay: str, rendered: Render) -> None:
 def test_two_pods_serve_even_without_load(rendered: Render) -> None:
     for each in deployments(rendered("prod")):
         assert each["autoscaling_config"]["min_replicas"] > each["max_replicas_per_node"]
+
+
+def test_the_readme_tells_the_sizes(rendered: Render) -> None:
+    objects = rendered("prod")
+    (workers,) = worker_groups(objects)
+    gateway, classifier = (each["autoscaling_config"] for each in deployments(objects))
+    pods, cpus = workers["maxReplicas"], int(logical_cpus(workers))
+    readme = (ROOT / "kuberay" / "README.md").read_text()
+    for fact in (
+        f"{gateway['max_replicas']} gateways, {classifier['max_replicas']} classifiers",
+        f"{pods} of {cpus} CPUs are {pods * cpus}",
+        f"`minReplicas` | {workers['minReplicas']} |",
+        f"| {gateway['min_replicas']} and {classifier['min_replicas']} |",
+    ):
+        assert fact in readme
 
 
 @pytest.mark.parametrize(
