@@ -32,6 +32,7 @@ def violations(objects: Iterable[Object]) -> Iterator[str]:
     yield from _routes(objects)
     yield from _serve_port(objects)
     yield from _selectors(objects)
+    yield from _spread(objects)
     yield from _policy_ports(objects)
     yield from _monitored_ports(objects)
     yield from _secrets(objects)
@@ -118,13 +119,13 @@ def _all_selectors(objects: list[Object]) -> Iterator[tuple[str, Object]]:
         yield f"{each['kind']} {each['metadata']['name']}", each["spec"]["selector"]
     for each in of_kind(objects, "Service"):
         yield f"Service {each['metadata']['name']}", {"matchLabels": each["spec"]["selector"]}
+
+
+def _spread(objects: list[Object]) -> Iterator[str]:
     for place, template in pod_templates(objects):
         for constraint in template["spec"].get("topologySpreadConstraints", []):
             if not selects(constraint["labelSelector"], template["metadata"]["labels"]):
-                yield (
-                    f"{place} is spread by labels that it does not have and",
-                    {"matchLabels": {"": ""}},
-                )
+                yield f"{place} is spread by labels that it does not have"
 
 
 def _peers(policy: Object) -> list[Object]:

@@ -1,6 +1,9 @@
+from ipaddress import ip_network
+
 import pytest
 
 from tests.k8s.conftest import Render
+from tests.k8s.manifests import of_kind
 from tests.k8s.mutations import (
     DELETE,
     Mutation,
@@ -35,6 +38,19 @@ def test_an_image_by_tag_is_found(rendered: Render) -> None:
     assert list(without_digest(objects)) == [
         "workers cpu: sentimentserve.azurecr.io/sentiment-serve:1.0 is not named by its digest"
     ]
+
+
+def test_production_talks_to_named_networks_alone(rendered: Render) -> None:
+    blocks = [
+        peer["ipBlock"]["cidr"]
+        for policy in of_kind(rendered("prod"), "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    assert blocks
+    assert all(ip_network(block).is_private for block in blocks)
+    assert all(ip_network(block).prefixlen >= 24 for block in blocks)
 
 
 def opened(port: int) -> Mutation:
