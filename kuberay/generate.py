@@ -114,7 +114,7 @@ def _text(content: Any, *sources: Path) -> str:
 def _merged(base: Mapping, over: Mapping) -> Mapping:
     merged = dict(base)
     for key, value in over.items():
-        merged[key] = _merged(base[key], value) if isinstance(value, dict) else value
+        merged[key] = _merged(base.get(key, {}), value) if isinstance(value, dict) else value
     return merged
 
 

@@ -49,7 +49,7 @@ az aks nodepool add --resource-group "$GROUP" --cluster-name "$CLUSTER" --name h
   --node-count 1 --enable-cluster-autoscaler --min-count 1 --max-count "$HEAD_NODES_MAX" \
   --output none
 
-# One node of every pool is replaced at a time, after its pods have moved.
+# An upgrade replaces one node at a time, after its pod has moved.
 az aks nodepool add --resource-group "$GROUP" --cluster-name "$CLUSTER" --name worker \
   --mode User --node-vm-size "$WORKER_SIZE" --node-osdisk-type Ephemeral --zones 1 2 3 \
   --labels sentiment-serve/pool=worker --vnet-subnet-id "$network/subnets/nodes" \
