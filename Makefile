@@ -28,7 +28,7 @@ manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewh
 	@$(BIN)/python -m kuberay.generate
 
 k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
-	@command -v kubectl || command -v kustomize || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
 	@$(BIN)/pytest tests/k8s
 
 clean:  ## remove .venv and all caches of tools
