@@ -31,11 +31,14 @@ def serve_config(config: Mapping, replicas: Mapping) -> Mapping:
         InvalidConfig: There is no such deployment.
         pydantic.ValidationError: The result is no valid configuration.
     """
-    deployments = config["applications"][0]["deployments"]
-    if unknown := set(replicas) - {deployment["name"] for deployment in deployments}:
+    names = {each["name"] for app in config["applications"] for each in app["deployments"]}
+    if unknown := set(replicas) - names:
         raise InvalidConfig(f"no deployment is called {', '.join(sorted(unknown))}")
-    laid = [_merged(each, replicas.get(each["name"], {})) for each in deployments]
-    result = config | {"applications": [config["applications"][0] | {"deployments": laid}]}
+    applications = [
+        app | {"deployments": [_merged(d, replicas.get(d["name"], {})) for d in app["deployments"]]}
+        for app in config["applications"]
+    ]
+    result = config | {"applications": applications}
     ServeConfig.model_validate(result)
     return result
 

@@ -50,6 +50,19 @@ def deployments(objects: Iterable[Object]) -> list[Object]:
     return [each for app in serve_config(objects)["applications"] for each in app["deployments"]]
 
 
+def replicas(deployment: Object) -> tuple[int, int]:
+    """Return the least and the most replicas of a deployment."""
+    scaling = deployment.get("autoscaling_config")
+    if scaling:
+        return scaling["min_replicas"], scaling["max_replicas"]
+    number = deployment.get("num_replicas", 1)
+    return number, number
+
+
+def replica_cpus(deployment: Object) -> float:
+    return float(deployment.get("ray_actor_options", {}).get("num_cpus", 1))
+
+
 def head_template(objects: Iterable[Object]) -> Object:
     template: Object = ray_service(objects)["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
     return template

@@ -14,6 +14,8 @@ from tests.k8s.manifests import (
     of_kind,
     pod_templates,
     ray_service,
+    replica_cpus,
+    replicas,
     seconds,
     worker_groups,
 )
@@ -48,19 +50,16 @@ def _cpus(objects: list[Object]) -> Iterator[str]:
     head = ray_service(objects)["spec"]["rayClusterConfig"]["headGroupSpec"]
     if head["rayStartParams"].get("num-cpus") != "0":
         yield "replicas would run on the head"
-    for bound, pods in (("max_replicas", "maxReplicas"), ("min_replicas", "minReplicas")):
-        needed = sum(
-            each["autoscaling_config"][bound] * each["ray_actor_options"]["num_cpus"]
-            for each in deployments(objects)
-        )
+    for index, pods in enumerate(("minReplicas", "maxReplicas")):
+        needed = sum(replicas(each)[index] * replica_cpus(each) for each in deployments(objects))
         if needed > group[pods] * pod:
-            yield f"{bound} needs {needed:g} CPUs, {pods} has {group[pods] * pod:g}"
+            yield f"replicas need {needed:g} CPUs, {pods} has {group[pods] * pod:g}"
     together = 0.0
     for each in deployments(objects):
         if per_pod := each.get("max_replicas_per_node"):
-            together += per_pod * each["ray_actor_options"]["num_cpus"]
-            if per_pod * group["maxReplicas"] < each["autoscaling_config"]["max_replicas"]:
-                yield f"{each['name']} cannot reach max_replicas with max_replicas_per_node"
+            together += per_pod * replica_cpus(each)
+            if per_pod * group["maxReplicas"] < replicas(each)[1]:
+                yield f"{each['name']} cannot reach its maximum with max_replicas_per_node"
     if together > pod:
         yield f"max_replicas_per_node fills {together:g} of {pod:g} CPUs"
 
@@ -76,7 +75,7 @@ def _budget(objects: list[Object]) -> Iterator[str]:
 
 
 def _drain(objects: list[Object]) -> Iterator[str]:
-    graceful = max(each["graceful_shutdown_timeout_s"] for each in deployments(objects))
+    graceful = max(each.get("graceful_shutdown_timeout_s", 20) for each in deployments(objects))
     for place, template in pod_templates(objects):
         if not place.startswith("workers"):
             continue

@@ -31,9 +31,10 @@ def test_production_serves_its_configuration_file_but_for_the_replicas(rendered:
     deployed, written = served(rendered("prod")), read(CONFIG)
     del written["environment"]
     for config in (deployed, written):
-        for deployment in config["applications"][0]["deployments"]:
-            deployment["autoscaling_config"].pop("min_replicas")
-            deployment.pop("max_replicas_per_node", None)
+        for application in config["applications"]:
+            for deployment in application["deployments"]:
+                deployment.get("autoscaling_config", {}).pop("min_replicas", None)
+                deployment.pop("max_replicas_per_node", None)
     assert deployed == written
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.k8s.conftest import Render
-from tests.k8s.manifests import ROOT, deployments, worker_groups
+from tests.k8s.manifests import ROOT, deployments, replicas, worker_groups
 from tests.k8s.mutations import (
     Mutation,
     change,
@@ -25,21 +25,23 @@ def test_numbers_fit(overlay: str, rendered: Render) -> None:
 
 
 def test_two_pods_serve_even_without_load(rendered: Render) -> None:
-    for each in deployments(rendered("prod")):
-        assert each["autoscaling_config"]["min_replicas"] > each["max_replicas_per_node"]
+    for name in ("Gateway", "Classifier"):
+        (each,) = [each for each in deployments(rendered("prod")) if each["name"] == name]
+        assert replicas(each)[0] > each["max_replicas_per_node"]
 
 
 def test_the_readme_tells_the_sizes(rendered: Render) -> None:
     objects = rendered("prod")
     (workers,) = worker_groups(objects)
-    gateway, classifier = (each["autoscaling_config"] for each in deployments(objects))
+    bounds = {each["name"]: replicas(each) for each in deployments(objects)}
+    (least_g, most_g), (least_c, most_c) = bounds["Gateway"], bounds["Classifier"]
     pods, cpus = workers["maxReplicas"], int(logical_cpus(workers))
     readme = (ROOT / "kuberay" / "README.md").read_text()
     for fact in (
-        f"{gateway['max_replicas']} gateways, {classifier['max_replicas']} classifiers",
+        f"{most_g} gateways, {most_c} classifiers",
         f"{pods} of {cpus} CPUs are {pods * cpus}",
         f"`minReplicas` | {workers['minReplicas']} |",
-        f"| {gateway['min_replicas']} and {classifier['min_replicas']} |",
+        f"| {least_g} and {least_c} |",
     ):
         assert fact in readme
 
@@ -65,10 +67,10 @@ def test_ray_counts_cpus(
     [
         (change(worker, "resources.requests.cpu", "4"), "as if they were"),
         (change(service, "rayClusterConfig.headGroupSpec.rayStartParams", {}), "on the head"),
-        (change(group, "maxReplicas", 7), "max_replicas needs 48 CPUs"),
-        (in_serve_config("max_replicas: 32", "max_replicas: 33"), "max_replicas needs 49 CPUs"),
-        (change(group, "minReplicas", 1), "min_replicas needs 8 CPUs"),
-        (in_serve_config("per_node: 2", "per_node: 1"), "Gateway cannot reach max_replicas"),
+        (change(group, "maxReplicas", 7), "need 48 CPUs, maxReplicas"),
+        (in_serve_config("max_replicas: 32", "max_replicas: 33"), "need 49 CPUs, maxReplicas"),
+        (change(group, "minReplicas", 1), "need 8 CPUs, minReplicas"),
+        (in_serve_config("per_node: 2", "per_node: 1"), "Gateway cannot reach"),
         (in_serve_config("per_node: 4", "per_node: 5"), "fills 7 of 6"),
         (change(BUDGET, "spec.minAvailable", "50%"), "a number"),
         (change(BUDGET, "spec", {"maxUnavailable": 1}), "a number"),
