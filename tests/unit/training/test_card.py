@@ -49,8 +49,8 @@ def test_the_card_states_figures_recipe_and_command(
         "| dev | 872 | 0.9014 | 0.8879 | 0.9144 | 0.9022 | 0.2601 | 0.0187 |",
         "| test | 872 | 0.8875 |",
         "A temperature of 0.912, fitted on 400 training sentences",
-        "65% to 100% of them are negative in NEGATIVE documents",
-        "exponential average of the weights with decay 0.99; seed 0",
+        "70% to 100% of them are negative in NEGATIVE documents",
+        "weights with decay 0.998 from step 150 on; seed 3",
         "converted exactly from BERT to DistilBERT",
         "    python -m training --preset embedded --train train.tsv",
         "after step 154 of epoch 1, the best of 2 validations",
@@ -95,13 +95,15 @@ def test_stages_take_the_place_of_the_command(metrics: dict[str, Any], tmp_path:
         {"note": "Two runs with different seeds.", "command": "python -m training --seed 1"},
         {"note": "Their mean.", "command": "python -m training.soup one two --output mean"},
     ]
-    refined = {"recipe": PRESETS["embedded-refine"].model_dump(), "stages": stages}
+    changes = {"schedule": "constant", "average": "uniform", "least_words": 6}
+    recipe = PRESETS["embedded"].model_copy(update=changes)
+    refined = {"recipe": recipe.model_dump(), "stages": stages}
     write_card(metrics | refined, tmp_path / "README.md")
     text = (tmp_path / "README.md").read_text()
     words = " ".join(text.split())
     assert "1. Two runs with different seeds.\n\n       python -m training --seed 1\n\n2. " in text
     assert metrics["command"] not in text
     assert "phrases and sentences of at least 6 words" in words
-    assert "constant after 3% of the steps" in words
+    assert "constant after 5% of the steps" in words
     assert "R-Drop with weight 1 for texts of up to 64 tokens" in words
-    assert "uniform average of the weights from step 60 on" in words
+    assert "uniform average of the weights from step 150 on" in words

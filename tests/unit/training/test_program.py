@@ -66,7 +66,20 @@ def test_a_finished_model_is_refined(
 ) -> None:
     assert main([*arguments, "--epochs", "1"]) == 0
     refined = tmp_path / "refined"
-    settings = ["--preset", "embedded-refine", "--train", str(tsv), "--evaluate", f"dev={tsv}"]
+    settings = [
+        "--preset",
+        "embedded",
+        "--convert",
+        "false",
+        "--average",
+        "uniform",
+        "--epochs",
+        "2",
+        "--train",
+        str(tsv),
+        "--evaluate",
+        f"dev={tsv}",
+    ]
     settings += ["--base-path", str(output), "--output", str(refined), "--max-tokens", "64"]
     settings += ["--joined-words", "10", "20", "--holdout-sentences", "4", "--precision", "no"]
 
