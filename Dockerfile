@@ -43,13 +43,14 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/r
     && rm -r /opt/venv/lib/python3.*/site-packages/ray/jars
 
 
-FROM packages AS packages-torch
+# Torch alone, as a layer over that of the packages.
+FROM packages AS torch
 COPY --from=requirements /torch.txt ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/venv/bin/python install --constraint constraints.txt --requirement torch.txt
+    pip --python /opt/venv/bin/python install --root /torch --constraint constraints.txt --requirement torch.txt
 
 
-# The application alone, as a small layer over that of the packages.
+# The application alone, which changes most often.
 FROM packages AS application
 COPY pyproject.toml README.md LICENSE ./
 COPY serve_app serve_app
@@ -59,34 +60,43 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/r
 
 
 # Exports the model to ONNX, quantizes it and verifies both against torch.
-FROM packages-torch AS prepared
+FROM packages AS prepared
+COPY --from=torch /torch /
+COPY --from=application /application /
 ARG MODEL_ID
 ARG MODEL_REVISION
+# The address of a mirror of the hub, where there is one.
+ARG HF_ENDPOINT
 ENV HF_HUB_CACHE=/models
-COPY --from=application /application /
-# The secret `hub` is a token for models that are not public.
+# The secret `hub` is a token for models that are not public. Weights may have been saved for their
+# owner's eyes only, while the service is another user.
 RUN --mount=type=secret,id=hub --mount=type=bind,from=model,target=/model \
     if [ -n "$MODEL_REVISION" ]; then source="$MODEL_ID@$MODEL_REVISION"; \
     else source="/models/$MODEL_ID" && mkdir -p "$source" && cp -r /model/. "$source"; fi \
-    && HF_TOKEN_PATH=/run/secrets/hub sentiment model prepare --beside "$source"
+    && HF_TOKEN_PATH=/run/secrets/hub sentiment model prepare --beside "$source" \
+    && chmod -R a+rX,go-w /models
 
 
 FROM base AS service
+WORKDIR /opt/sentiment
+COPY --from=packages /opt/venv /opt/venv
+COPY --from=prepared /models /models
+COPY --from=application /application /
+COPY configs configs
 ARG BASE
-ARG MODEL_ID
-ARG MODEL_REVISION
 ARG REVISION
 LABEL org.opencontainers.image.title="sentiment-serve" \
       org.opencontainers.image.description="Sentiment API on Ray Serve, with its model" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE}"
+ARG MODEL_ID
+ARG MODEL_REVISION
+# After the model's files: Buildah 1.28 takes these lines for unchanged when an argument changes.
 ENV SENTIMENT_MODEL=${MODEL_REVISION:+${MODEL_ID}@${MODEL_REVISION}}
 ENV SENTIMENT_MODEL=${SENTIMENT_MODEL:-/models/${MODEL_ID}} \
     HF_HUB_CACHE=/models \
     HF_HUB_OFFLINE=1
-WORKDIR /opt/sentiment
-COPY configs configs
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["wget", "--quiet", "--output-document=/dev/null", "http://127.0.0.1:8000/project/ready"]
@@ -99,12 +109,7 @@ USER 1000:1000
 FROM service AS gpu
 # What NVIDIA's container runtime gives the container; torch's wheels hold the rest of CUDA.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-COPY --from=packages-torch /opt/venv /opt/venv
-COPY --from=prepared /models /models
-COPY --from=application /application /
+COPY --from=torch /torch /
 
 
 FROM service AS cpu
-COPY --from=packages /opt/venv /opt/venv
-COPY --from=prepared /models /models
-COPY --from=application /application /

@@ -5,9 +5,8 @@ Needs root and Debian's buildah, debootstrap and runc, and no daemon.
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,16 +14,19 @@ import typer
 
 from serve_app.console import fail
 from serve_app.errors import StartupError
+from tests.conftest import write_classifier
 from tests.image.base import stand_in
 from tests.image.buildah import Buildah
+from tests.image.hub import COMMIT, MODEL_ID, hub
 from tests.image.image import Image
 from tests.image.pip_settings import PipSettings, pip_settings
 from tests.image.progress import Progress
-from tests.image.serving import serves_alone, serves_under_kuberay
+from tests.image.serving import knows, serves_alone, serves_under_kuberay
 
 ROOT: Final = Path(__file__).parents[2]
 TOOLS: Final = ("buildah", "debootstrap", "runc")
-NOT_FOR_CPU: Final = ("torch", "transformers", "onnx", "pip", "ray/jars")
+NOT_FOR_GPU: Final = ("pip", "ray/jars")
+NOT_FOR_CPU: Final = (*NOT_FOR_GPU, "torch", "transformers", "onnx")
 
 
 def main(
@@ -68,45 +70,42 @@ def test(buildah: Buildah, base: str, scratch: Path) -> None:
 
     Raises:
         RuntimeError: Something could not be built or started.
-        AssertionError: The image or its service is not what it ought to be.
+        AssertionError: An image or its service is not what it ought to be.
     """
-    progress = Progress(steps=8)
+    progress = Progress(steps=12)
     pip = pip_settings(scratch)
-    progress.step("lint", lint)
-    base = base or progress.step(
-        "base", lambda: stand_in(buildah, scratch / "base", progress.watch)
+    base = progress.step(
+        "base", lambda: base or stand_in(buildah, scratch / "base", progress.watch)
     )
 
-    def built(target: str) -> Image:
-        name = f"localhost/sentiment:{target}"
+    def built(name: str, target: str, options: Sequence[str] = (), **arguments: str) -> Image:
+        arguments["BASE"] = base
+        tag = f"localhost/sentiment:{name}"
         progress.step(
-            f"build {target}",
+            f"build {name}",
             lambda: buildah.build(
-                ROOT, target, name, arguments={"BASE": base}, pip=pip, watch=progress.watch
+                ROOT, target, tag,
+                arguments=arguments, options=options, pip=pip, watch=progress.watch,
             ),
-        )
-        return Image(buildah, name)
+        )  # fmt: skip
+        return Image(buildah, tag)
 
-    with built("cpu") as image:
-        progress.step("look into cpu", lambda: look_into(image, pip, without=NOT_FOR_CPU))
-        progress.step("serve alone", lambda: serves_alone(image, scratch))
-        progress.step("serve production under Ray", lambda: serves_under_kuberay(image, scratch))
-    with built("gpu") as image:
-        progress.step("serve alone on torch", lambda: serves_alone(image, scratch, engine="torch"))
-
-
-def lint() -> str:
-    """Run hadolint.
-
-    Raises:
-        RuntimeError: It objects.
-    """
-    done = subprocess.run(
-        ["hadolint", "Dockerfile"], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(done.stdout)
-    return "no objections"
+    with built("cpu", "cpu") as image:
+        progress.step("files of cpu", lambda: look_into(image, pip, without=NOT_FOR_CPU))
+        progress.step("service of cpu", lambda: serves_alone(image, scratch))
+        progress.step("service of cpu under Ray", lambda: serves_under_kuberay(image, scratch))
+    with built("gpu", "gpu") as image:
+        progress.step("files of gpu", lambda: look_into(image, pip, without=NOT_FOR_GPU))
+        progress.step("service of gpu", lambda: serves_alone(image, scratch, engine="torch"))
+    tiny = scratch / "tiny"
+    write_classifier(tiny)
+    with built("directory", "cpu", [f"--build-context=model={tiny}"], MODEL_ID="tiny") as image:
+        progress.step("model of directory", lambda: knows(image, "/models/tiny", scratch))
+    with (
+        hub(tiny) as url,
+        built("hub", "cpu", MODEL_ID=MODEL_ID, MODEL_REVISION=COMMIT, HF_ENDPOINT=url) as image,
+    ):
+        progress.step("model of hub", lambda: knows(image, f"{MODEL_ID}@{COMMIT}", scratch))
 
 
 def look_into(image: Image, pip: PipSettings, *, without: Iterable[str]) -> str:

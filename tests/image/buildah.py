@@ -41,9 +41,9 @@ class Buildah:
         tag: str,
         *,
         arguments: Mapping[str, str],
+        options: Iterable[str],
         pip: PipSettings,
         watch: Watch,
-        options: Iterable[str] = (),
     ) -> str:
         """Build a target of the Dockerfile, as `docker build` does.
 
@@ -52,9 +52,9 @@ class Buildah:
             target: The stage to build.
             tag: Name of the image.
             arguments: Build arguments.
+            options: Further options of `buildah build`.
             pip: Settings that reach pip as a secret.
             watch: Told every line that the build prints.
-            options: Further options of `buildah build`.
 
         Returns:
             The image's identity.

@@ -66,11 +66,11 @@ class Image:
             faults.append("no healthcheck")
         if not settings["Labels"].get("org.opencontainers.image.base.name", "").count("@sha256:"):
             faults.append("no label with the base and its digest")
-        faults += [f"a source of packages in its history: {source}" for source in sources
-                   if source in str(self._known)]  # fmt: skip
-        faults += [f"a source of packages in {path}" for path in self._naming(sources)]
-        faults += [f"{path} may be written by others" for path in self._lines(
-            "find", "opt", "models", "-perm", "/022", "!", "-type", "l")]  # fmt: skip
+        known = str(self._known)
+        faults += [f"its history names {source}" for source in sources if source in known]
+        faults += [f"{path} names a source of packages" for path in self._naming(sources)]
+        writable = self._lines("find", "opt", "models", "-perm", "/022", "!", "-type", "l")
+        faults += [f"{path} may be written by others than root" for path in writable]
         return faults
 
     def _naming(self, sources: Iterable[str]) -> list[str]:

@@ -47,7 +47,7 @@ def pip_settings(directory: Path) -> PipSettings:
     words = [word for words in settings.values() for word in words]
     return PipSettings(
         file=file,
-        needs=sorted({path for word in words if (path := _local(word))}),
+        needs=sorted({path for word in words if (path := _local(word)) and path.exists()}),
         sources=[word for name in _SOURCES for word in settings.get(name, ())],
     )
 

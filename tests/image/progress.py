@@ -1,5 +1,6 @@
 """Tells at a terminal what a long run is doing."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -43,5 +44,5 @@ class Progress:
     def watch(self, line: str) -> None:
         """Show a line of a build where it starts something, and keep it for a failure."""
         self._last.append(line)
-        if "STEP" in line:
+        if re.search(r"STEP \S+ (RUN|COPY) ", line):
             say(f"  {line[:WIDTH]}")

@@ -43,7 +43,7 @@ def serves_alone(image: Image, directory: Path, *, engine: str = "auto") -> str:
         change = f"sed 's/engine: auto/engine: {engine}/' configs/container.yaml > /tmp/other.yaml"
         command = ["tini", "--", "bash", "-c", f"{change} && exec sentiment serve /tmp/other.yaml"]
     kind, *healthcheck = image.settings["Healthcheck"]["Test"]
-    assert kind == "CMD"
+    assert kind == "CMD", "a healthcheck by a shell"
     with Container(image, directory, command) as container:
         seconds = container.until(START_S, *healthcheck)
         check_confinement(container)
@@ -77,6 +77,28 @@ def serves_under_kuberay(image: Image, directory: Path) -> str:
     return f"ready {seconds:.0f} s after the deployment, answered by {model}"
 
 
+def knows(image: Image, source: str, directory: Path) -> str:
+    """Make sure that an image holds its model, prepared, and return what it says of it.
+
+    Args:
+        image: The image.
+        source: What its model ought to be known by.
+        directory: For the container's files.
+
+    Raises:
+        AssertionError: It knows another model, or not all of it.
+    """
+    named = image.environment["SENTIMENT_MODEL"]
+    assert named == source, f"$SENTIMENT_MODEL is {named}, not {source}"
+    with Container(image, directory, ["sleep", "infinity"]) as container:
+        container.until(START_S, "true")
+        info = container.run("sentiment", "model", "info", source)
+    assert info.returncode == 0, f"no model: {info.stderr}"
+    known = dict(line.split(maxsplit=1) for line in info.stdout.splitlines())
+    assert known["prepared"].startswith("/models/"), f"not prepared:\n{info.stdout}"
+    return f"{known['model_id']} {known['revision']}, prepared"
+
+
 def check_confinement(container: Container) -> None:
     """Make sure that the container is as confined as the restricted profile asks.
 
@@ -101,9 +123,9 @@ def check_prediction(container: Container) -> str:
     """
     body = json.dumps({"text": TEXTS})
     done = container.run("wget", "-S", "-q", "-O", "-", f"--post-data={body}", PREDICT)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"no prediction: {done.stderr}"
     best = [labels[0]["label"] for labels in json.loads(done.stdout)["predictions"]]
-    assert best == ["POSITIVE", "NEGATIVE"], done.stdout
+    assert best == ["POSITIVE", "NEGATIVE"], f"wrong answer: {done.stdout}"
     headers = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if ": " in line)
     lower = {name.lower(): value for name, value in headers.items()}
     return f"{lower['x-model-id']} {lower['x-model-revision']}"
