@@ -98,7 +98,7 @@ ENV SENTIMENT_MODEL=${SENTIMENT_MODEL:-/models/${MODEL_ID}} \
     HF_HUB_CACHE=/models \
     HF_HUB_OFFLINE=1
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
     CMD ["wget", "--quiet", "--output-document=/dev/null", "http://127.0.0.1:8000/project/ready"]
 # Ray leaves processes behind that a first process has to reap.
 ENTRYPOINT ["tini", "--"]
