@@ -62,7 +62,7 @@ class Buildah:
         Raises:
             RuntimeError: The build failed.
         """
-        command = [*self._command, "build", "--layers", "--isolation", "chroot"]
+        command = [*self._command, "build", "--layers", "--force-rm", "--isolation", "chroot"]
         # The format of OCI has no healthcheck.
         command += ["--format", "docker", "--target", target, "--tag", tag]
         command += [f"--build-arg={name}={value}" for name, value in arguments.items()]

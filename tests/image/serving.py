@@ -13,6 +13,7 @@ START_S: Final = 180.0
 PRODUCTION: Final = "configs/prod.yaml"
 TEXTS: Final = ("I love this!", "What a waste.")
 PREDICT: Final = "http://127.0.0.1:8000/project/predict"
+INFO: Final = "http://127.0.0.1:8000/project/info"
 READY: Final = ("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/project/ready")
 
 # https://github.com/ray-project/kuberay/blob/v1.7.0/ray-operator/controllers/ray/common/pod.go
@@ -23,6 +24,12 @@ RAY_START: Final = (
 WORKER_PROBE: Final = (
     "wget --tries 1 -T 2 -q -O- http://localhost:52365/api/local_raylet_healthz | grep success && "
     "wget --tries 1 -T 10 -q -O- http://localhost:8000/-/healthz | grep success"
+)
+
+# The autoscaler beside the head, and the job that removes a cluster's state from Redis.
+OTHER_CONTAINERS: Final = (
+    "ray kuberay-autoscaler --help && "
+    "python -c 'from ray._private.gcs_utils import cleanup_redis_storage'"
 )
 
 
@@ -48,6 +55,7 @@ def serves_alone(image: Image, directory: Path, *, engine: str = "auto") -> str:
         seconds = container.until(START_S, *healthcheck)
         check_confinement(container)
         model = check_prediction(container)
+        assert engine == "auto" or model.endswith(engine), f"answered by {model}"
         status = container.stop()
         assert status == 0, f"SIGTERM ended it with status {status}:\n{container.log}"
     return f"healthy after {seconds:.0f} s, answered by {model}, ended by SIGTERM"
@@ -72,8 +80,8 @@ def serves_under_kuberay(image: Image, directory: Path) -> str:
         probe = container.run("bash", "-c", WORKER_PROBE)
         assert probe.returncode == 0, f"KubeRay's own worker probe: {probe.stderr}"
         model = check_prediction(container)
-        login = container.run("bash", "-lc", "ray kuberay-autoscaler --help")
-        assert login.returncode == 0, f"no autoscaler in a login shell: {login.stderr}"
+        others = container.run("bash", "-lc", OTHER_CONTAINERS)
+        assert others.returncode == 0, f"KubeRay's other containers: {others.stderr}"
     return f"ready {seconds:.0f} s after the deployment, answered by {model}"
 
 
@@ -116,7 +124,7 @@ def check_confinement(container: Container) -> None:
 
 
 def check_prediction(container: Container) -> str:
-    """Predict two texts, and return the model and revision that answered.
+    """Predict two texts, and return the model, revision and engine that answered.
 
     Raises:
         AssertionError: The answer is not that of the contract.
@@ -128,4 +136,5 @@ def check_prediction(container: Container) -> str:
     assert best == ["POSITIVE", "NEGATIVE"], f"wrong answer: {done.stdout}"
     headers = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if ": " in line)
     lower = {name.lower(): value for name, value in headers.items()}
-    return f"{lower['x-model-id']} {lower['x-model-revision']}"
+    info = json.loads(container.run("wget", "-q", "-O", "-", INFO).stdout)
+    return f"{lower['x-model-id']} {lower['x-model-revision']} on {info['engine']}"
