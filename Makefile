@@ -2,9 +2,11 @@
 CONFIG ?= configs/dev.yaml
 SCENARIO ?= family
 PYTHON ?= python3
+# The newest build of this tag is what `make image` stands on; the digest says which it was.
+BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load check format manifests k8s-check clean
+.PHONY: help serve test load check image image-test format manifests k8s-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -23,6 +25,14 @@ check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+
+image:  ## build the image with Docker, on $(BASE) by its digest
+	docker buildx build --load --tag sentiment-serve --build-arg REVISION=$$(git rev-parse HEAD) --build-arg \
+		BASE=$(BASE)@$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $(BASE)) $(ARGS) .
+
+image-test: .venv/.dev  ## build the image without Docker, look into it and serve from it (root)
+	@$(BIN)/python -m tests.image
 
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix

@@ -30,6 +30,12 @@ def resolve(source: str) -> ModelIdentity:
         ModelUnusable: It is not there, not whole, or no sequence classifier.
     """
     if source == "embedded":
+        if not EMBEDDED.is_dir():
+            raise ModelUnusable(
+                "the embedded model comes with a checkout, which this installation is not",
+                "give a directory in Hugging Face form or hub-id@revision; "
+                "an image names its own model in $SENTIMENT_MODEL",
+            )
         return read(EMBEDDED, model_id="embedded")
     if is_directory(source):
         path = Path(source).expanduser().resolve()

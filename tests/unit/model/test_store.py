@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.errors import ModelUnusable
+from serve_app.model import store
 from serve_app.model.store import resolve
 
 
@@ -83,6 +84,15 @@ def test_pickled_weights_are_no_weights(model_directory: Path) -> None:
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="no model directory"):
         resolve(str(tmp_path / "nowhere"))
+
+
+def test_an_installed_package_tells_that_it_has_no_embedded_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "EMBEDDED", tmp_path / "site-packages" / "models" / "embedded")
+    with pytest.raises(ModelUnusable, match="comes with a checkout") as refused:
+        resolve("embedded")
+    assert "$SENTIMENT_MODEL" in refused.value.hint
 
 
 def hub_info(source: str, hub_cache: Path) -> "subprocess.CompletedProcess[str]":
