@@ -14,6 +14,7 @@ Exception
     ├── Overloaded            429, Retry-After
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
+    │   └── OtherRevision
     └── DeadlineExceeded      504
 """
 
@@ -146,6 +147,10 @@ class ModelUnavailable(ServiceError):
     slug = "model-unavailable"
     title = "Model unavailable"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class OtherRevision(ModelUnavailable):
+    """The replica serves another revision of the model than the one that is asked for."""
 
 
 class DeadlineExceeded(ServiceError):

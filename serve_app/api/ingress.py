@@ -38,7 +38,7 @@ class GatewayIngress:
             model,
             engine,
             open_cache(args.cache_url(), len(model.labels), settings),
-            ClassifierClient(classifier),
+            ClassifierClient(classifier, model.digest),
             settings,
         )
 
