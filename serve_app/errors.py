@@ -5,7 +5,14 @@ Exception
 │   ├── InvalidConfig
 │   ├── ModelUnusable
 │   ├── UnfaithfulArtefact
-│   └── PortTaken
+│   ├── PortTaken
+│   ├── InvalidManifest
+│   └── RolloutError          with an exit status of its own
+│       ├── RolloutRefused    3
+│       ├── RolloutFailed     4
+│       ├── RolloutTimeout    5
+│       ├── ConnectionLost    6
+│       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
     ├── NotFound              404
     ├── MethodNotAllowed      405
@@ -29,6 +36,8 @@ class StartupError(Exception):
         problem: One line that says what is wrong.
         hint: One line that says what to do next.
     """
+
+    exit_status: ClassVar[int] = 1
 
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem, hint)
@@ -54,6 +63,44 @@ class UnfaithfulArtefact(StartupError):
 
 class PortTaken(StartupError):
     """Another process listens on the port that the service is to use."""
+
+
+class InvalidManifest(StartupError):
+    """A manifest or a revision cannot be applied as it is; nothing was changed."""
+
+
+class RolloutError(StartupError):
+    """A rollout has not reached its goal."""
+
+
+class RolloutRefused(RolloutError):
+    """The API server or the operator refuses what was applied."""
+
+    exit_status = 3
+
+
+class RolloutFailed(RolloutError):
+    """The new version does not start; what served before still serves."""
+
+    exit_status = 4
+
+
+class RolloutTimeout(RolloutError):
+    """The rollout was neither done nor failed in time; it may still go on."""
+
+    exit_status = 5
+
+
+class ConnectionLost(RolloutError):
+    """The API server does not answer; the rollout may still go on."""
+
+    exit_status = 6
+
+
+class PredictionFailed(RolloutError):
+    """The new version runs, but does not answer a prediction."""
+
+    exit_status = 7
 
 
 class FieldError(TypedDict):

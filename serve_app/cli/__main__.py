@@ -2,7 +2,7 @@
 
 import typer
 
-from serve_app.cli import model
+from serve_app.cli import model, rollout
 from serve_app.cli.serve import serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.add_typer(model.app, name="model")
+app.add_typer(rollout.app, name="rollout")
 
 
 def main() -> None:
