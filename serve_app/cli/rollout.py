@@ -54,7 +54,7 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
 ) -> None:
     """Apply a manifest, wait until it serves, and prove it by a prediction."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
+    from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
     from serve_app.rollout.watch import Limits  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     context: Context = None,
 ) -> None:
     """Return to an earlier revision, and wait as `apply` does."""
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
+    from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
     from serve_app.rollout.watch import Limits  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
 @app.command()
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
     """Tell what serves, what is under way, and which revisions there are."""
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
+    from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     rollout = Rollout(connect(context), name, namespace, say)
@@ -100,7 +100,7 @@ def status(name: Name, namespace: Namespace, context: Context = None) -> None:
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
     """Show what a manifest would change, and what the operator would do about it."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
+    from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     wanted = manifests.read(manifest, sys.stdin)

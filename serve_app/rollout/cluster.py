@@ -1,21 +1,11 @@
 """The API server, through the official client."""
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from serve_app.errors import (
-    ConnectionLost,
-    InvalidManifest,
-    RolloutRefused,
-    StartupError,
-)
+from serve_app.errors import InvalidManifest
+from serve_app.rollout.failures import json_object, translated
 from serve_app.rollout.manifest import Document
-from serve_app.rollout.status import one_line
 
 if TYPE_CHECKING:
     from kubernetes.dynamic import DynamicClient
@@ -27,13 +17,6 @@ _FIELD_MANAGER: Final = "sentiment-rollout"
 _CLUSTER_LABEL: Final = "ray.io/cluster"
 # To connect, to read, in seconds.
 _TIMEOUT: Final = (5, 20)
-_UNAUTHORIZED: Final = (401, 403)
-_NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
-_TOO_MANY: Final = 429
-_SERVER_ERROR: Final = 500
-# Webhooks refuse with 400, 403 or whatever status they choose, but always in these words.
-_WEBHOOK: Final = "admission webhook"
 
 
 class Answer(NamedTuple):
@@ -68,7 +51,7 @@ class Api:
             ConnectionLost: No answer.
         """
         what = f"{document['kind']} {document['metadata']['name']}"
-        with _translated(what):
+        with translated(what):
             return self._done(
                 self._client.server_side_apply(
                     self._resource(document["apiVersion"], document["kind"]),
@@ -84,7 +67,7 @@ class Api:
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None) -> Document | None:
         """Return an object, or None if there is none."""
-        with _translated(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             resource = self._resource(api_version, kind)
             path = resource.path(name=name, namespace=namespace)
             return self._found("get", path)
@@ -99,7 +82,7 @@ class Api:
         fields: str | None = None,
     ) -> list[Document]:
         """Return the objects of a namespace that match the selectors."""
-        with _translated(f"{kind}s"):
+        with translated(f"{kind}s"):
             found = self._client.get(
                 self._resource(api_version, kind),
                 namespace=namespace,
@@ -112,7 +95,7 @@ class Api:
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str) -> None:
         """Delete an object, unless it is gone already."""
-        with _translated(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             resource = self._resource(api_version, kind)
             self._found("delete", resource.path(name=name, namespace=namespace))
 
@@ -156,7 +139,7 @@ class Api:
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
 
         target = f"/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
-        with _translated(f"service {service}"):
+        with translated(f"service {service}"):
             try:
                 answer = self._client.request(
                     method,
@@ -168,7 +151,7 @@ class Api:
                 )
             except ApiException as error:
                 # What the API server itself has to say comes as a Status.
-                if "kind" in _json(error.body):
+                if "kind" in json_object(error.body):
                     raise
                 said = (error.body or "").encode()
                 return Answer(int(error.status), dict(error.headers or {}), said)
@@ -198,78 +181,3 @@ class Api:
     def _done(self, answer: Any) -> Document:
         document: Document = json.loads(answer.data)
         return document
-
-
-def connect(context: str | None) -> Api:
-    """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
-
-    Args:
-        context: Name of a context; by default the current one.
-
-    Raises:
-        StartupError: The `kuberay` extra is not installed, or there is no configuration.
-        ConnectionLost: The API server does not answer.
-    """
-    try:
-        from kubernetes import client, config  # noqa: PLC0415 - an extra
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-        from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
-    except ImportError:
-        raise StartupError(
-            "rollouts need a package that is not installed: kubernetes",
-            'pip install "sentiment-serve[kuberay]"',
-        ) from None
-    # The package's own load_config() cannot take a context within a pod.
-    kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-    try:
-        if in_pod and not Path(kubeconfig).expanduser().exists():
-            config.load_incluster_config()
-        else:
-            config.load_kube_config(config_file=kubeconfig, context=context)
-    except ConfigException as error:
-        raise StartupError(
-            f"cannot read the Kubernetes configuration: {error}",
-            "`az aks get-credentials` writes one; check with `kubectl config get-contexts`",
-        ) from None
-    # The client would keep what it discovers under a fixed name in /tmp, where others can write.
-    with tempfile.TemporaryDirectory() as private, _translated("the cluster"):
-        return Api(DynamicClient(client.ApiClient(), cache_file=str(Path(private) / "discovery")))
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn the client's errors into one line and a hint each."""
-    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-    try:
-        yield
-    except ApiException as error:
-        message = _message(error)
-        if error.status == _CONFLICT:
-            raise RolloutRefused(
-                f"{what}: {message}", "--force-conflicts takes these fields over"
-            ) from None
-        if error.status in _UNAUTHORIZED and _WEBHOOK not in message:
-            raise RolloutRefused(
-                f"{what}: {message}", "check your role with `kubectl auth can-i --list`"
-            ) from None
-        if error.status == _TOO_MANY or error.status >= _SERVER_ERROR:
-            raise ConnectionLost(f"{what}: the API server answers {message}") from None
-        raise RolloutRefused(f"{what}: {message}", "nothing of it was applied") from None
-    except (HTTPError, OSError) as error:
-        raise ConnectionLost(f"the API server does not answer: {one_line(str(error))}") from None
-
-
-def _message(error: Any) -> str:
-    """Return what the API server says, which is the `message` of a Status."""
-    return one_line(str(_json(error.body).get("message", f"{error.status} {error.reason}")))
-
-
-def _json(body: Any) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, TypeError):
-        return {}
-    return content if isinstance(content, dict) else {}

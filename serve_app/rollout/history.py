@@ -21,6 +21,7 @@ KEPT: Final = 10
 _SERVICE_LABEL: Final = "sentiment-rollout/service"
 _OUTCOME: Final = "sentiment-rollout/outcome"
 _APPLIED_AT: Final = "sentiment-rollout/applied-at"
+_GENERATION: Final = "sentiment-rollout/generation"
 _APPLIED_BY_KUBECTL: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -32,6 +33,7 @@ class Revision(NamedTuple):
         name: Of the ControllerRevision, by content: what is applied again is the same revision.
         outcome: `applied` until it has served, then `served`; or `failed`.
         applied_at: When it was last applied, ISO 8601.
+        generation: The RayService's, when it was.
         service: The RayService as it was applied.
     """
 
@@ -39,6 +41,7 @@ class Revision(NamedTuple):
     name: str
     outcome: str
     applied_at: str
+    generation: int
     service: Document
 
 
@@ -47,7 +50,9 @@ def selector(service: str) -> str:
     return f"{_SERVICE_LABEL}={service}"
 
 
-def revision(service: Document, number: int, outcome: str, applied_at: str) -> Revision:
+def revision(
+    service: Document, number: int, outcome: str, applied_at: str, generation: int
+) -> Revision:
     """Make the revision of a RayService that is being applied.
 
     Args:
@@ -55,11 +60,13 @@ def revision(service: Document, number: int, outcome: str, applied_at: str) -> R
         number: One more than that of the newest revision.
         outcome: See `Revision`.
         applied_at: See `Revision`.
+        generation: See `Revision`.
     """
     kept = _applied_part(service)
     content = json.dumps(kept, sort_keys=True).encode()
     digest = hashlib.blake2b(content, digest_size=5).hexdigest()
-    return Revision(number, f"{kept['metadata']['name']}-{digest}", outcome, applied_at, kept)
+    name = f"{kept['metadata']['name']}-{digest}"
+    return Revision(number, name, outcome, applied_at, generation, kept)
 
 
 def document(revision: Revision, owner_uid: str) -> Document:
@@ -77,7 +84,11 @@ def document(revision: Revision, owner_uid: str) -> Document:
             "name": revision.name,
             "namespace": metadata["namespace"],
             "labels": {_SERVICE_LABEL: metadata["name"]},
-            "annotations": {_OUTCOME: revision.outcome, _APPLIED_AT: revision.applied_at},
+            "annotations": {
+                _OUTCOME: revision.outcome,
+                _APPLIED_AT: revision.applied_at,
+                _GENERATION: str(revision.generation),
+            },
             "ownerReferences": [
                 {
                     "apiVersion": revision.service["apiVersion"],
@@ -94,17 +105,7 @@ def document(revision: Revision, owner_uid: str) -> Document:
 
 def read(documents: Sequence[Document]) -> list[Revision]:
     """Read ControllerRevisions, oldest first."""
-    revisions = [
-        Revision(
-            number=found["revision"],
-            name=found["metadata"]["name"],
-            outcome=found["metadata"].get("annotations", {}).get(_OUTCOME, ""),
-            applied_at=found["metadata"].get("annotations", {}).get(_APPLIED_AT, ""),
-            service=found["data"],
-        )
-        for found in documents
-    ]
-    return sorted(revisions)
+    return sorted(map(_read, documents), key=lambda revision: revision.number)
 
 
 def target(revisions: Sequence[Revision], number: int | None) -> Revision:
@@ -137,6 +138,19 @@ def surplus(revisions: Sequence[Revision]) -> list[Revision]:
     """Return the revisions to forget: the oldest, but never the last one that has served."""
     served = [found for found in revisions if found.outcome == "served"][-1:]
     return [found for found in revisions[:-KEPT] if found not in served]
+
+
+def _read(found: Document) -> Revision:
+    metadata = found["metadata"]
+    annotations = metadata.get("annotations", {})
+    return Revision(
+        number=found["revision"],
+        name=metadata["name"],
+        outcome=annotations.get(_OUTCOME, ""),
+        applied_at=annotations.get(_APPLIED_AT, ""),
+        generation=int(annotations.get(_GENERATION, 0)),
+        service=found["data"],
+    )
 
 
 def _applied_part(service: Document) -> Document:

@@ -16,6 +16,7 @@ from serve_app.rollout.difference import difference
 from serve_app.rollout.history import Revision
 from serve_app.rollout.impact import Impact, impact
 from serve_app.rollout.manifest import Document, Manifest
+from serve_app.rollout.status import ServiceState
 from serve_app.rollout.verdict import Failed, Goal, Judge, Working
 from serve_app.rollout.watch import Limits, Report, Watch
 
@@ -61,6 +62,7 @@ class Rollout:
             RolloutError: See its subclasses; what served before still serves.
         """
         expected = self._validated(wanted, options)
+        self._remember()
         for document in wanted.others:
             self._api.apply(document, force=options.force)
             self._report(f"applied {document['kind']} {document['metadata']['name']}")
@@ -77,10 +79,11 @@ class Rollout:
             InvalidManifest: There is no such revision.
             RolloutError: See `apply`.
         """
-        current = self._existing()
+        state = self._remember()
+        if state is None:
+            raise InvalidManifest(f"there is no RayService {self._name} in {self._namespace}")
         chosen = history.target(self.revisions(), number)
         self._report(f"returning to revision {chosen.number}, applied {chosen.applied_at}")
-        state = status.read(current)
         if state.pending.name:
             # The operator compares with the pending cluster, not with the one that serves.
             self._report(
@@ -133,7 +136,7 @@ class Rollout:
         Raises:
             RolloutError: The API server refuses a document or does not answer.
         """
-        there = self._api.get("v1", "Namespace", self._namespace, None) is not None
+        missing = self._missing_namespaces(wanted)
         parts = []
         for document in wanted.documents:
             metadata = document["metadata"]
@@ -143,7 +146,9 @@ class Rollout:
                 metadata["name"],
                 metadata.get("namespace"),
             )
-            after = self._api.apply(document, dry_run=True, force=force) if there else document
+            after = document
+            if metadata.get("namespace") not in missing:
+                after = self._api.apply(document, dry_run=True, force=force)
             parts.append(difference(before, after))
             if document is wanted.service:
                 self._report(f"RayService {self._name}: {impact(before, after).value}")
@@ -151,12 +156,20 @@ class Rollout:
 
     def _validated(self, wanted: Manifest, options: Options) -> Document:
         """Return what the RayService will be, or raise before anything has changed."""
-        if self._api.get("v1", "Namespace", self._namespace, None) is None:
-            # Nothing can be tried in a namespace that is not there.
-            return wanted.service
+        missing = self._missing_namespaces(wanted)
         for document in wanted.others:
-            self._api.apply(document, dry_run=True, force=options.force)
+            if document["metadata"].get("namespace") not in missing:
+                self._api.apply(document, dry_run=True, force=options.force)
+        if self._namespace in missing:
+            return wanted.service
         return self._api.apply(wanted.service, dry_run=True, force=options.force)
+
+    def _missing_namespaces(self, wanted: Manifest) -> frozenset[str]:
+        """Return the namespaces that the manifest makes; what is in them cannot be tried."""
+        names = [one["metadata"]["name"] for one in wanted.others if one["kind"] == "Namespace"]
+        return frozenset(
+            name for name in names if self._api.get("v1", "Namespace", name, None) is None
+        )
 
     def _roll(self, service: Document, expected: Document, options: Options) -> None:
         before = self._api.service(self._name, self._namespace)
@@ -166,8 +179,6 @@ class Rollout:
         goal_submitted = None
         if effect is Impact.IN_PLACE and before and _config(before) != _config(expected):
             goal_submitted = self._watch.submitted()
-        if before is not None and not self.revisions():
-            self._adopt(before)
         applied = self._api.apply(service, force=options.force)
         revision = self._record(service, applied, "applied")
         goal = Goal(
@@ -191,23 +202,32 @@ class Rollout:
             return prediction.by_api(self._api, self._name, self._namespace)
         return prediction.by_url(url)
 
-    def _existing(self) -> Document:
-        found = self._api.service(self._name, self._namespace)
-        if found is None:
-            raise InvalidManifest(f"there is no RayService {self._name} in {self._namespace}")
-        return found
+    def _remember(self) -> ServiceState | None:
+        """Record that what serves now has served, so that one can return to it.
 
-    def _adopt(self, before: Document) -> None:
-        """Record what was applied by other means, so that one can return to it."""
-        state = status.read(before)
-        if state.serves and not state.upgrading:
-            self._record(before, before, "served")
+        It may have come to serve after the tool had stopped looking, or be the work of another.
+
+        Returns:
+            The RayService; None if there is none.
+        """
+        live = self._api.service(self._name, self._namespace)
+        if live is None:
+            return None
+        state = status.read(live)
+        if state.serves and state.observed and not state.upgrading:
+            newest = next(reversed(self.revisions()), None)
+            if newest is None or newest.generation != state.metadata.generation:
+                self._record(live, live, "served")
+            elif newest.outcome != "served":
+                self._keep(newest._replace(outcome="served"), live)
+        return state
 
     def _record(self, service: Document, live: Document, outcome: str) -> Revision:
         revisions = self.revisions()
         number = revisions[-1].number + 1 if revisions else 1
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        revision = history.revision(service, number, outcome, now)
+        generation = live["metadata"]["generation"]
+        revision = history.revision(service, number, outcome, now, generation)
         self._keep(revision, live)
         for old in history.surplus(self.revisions()):
             self._api.delete(history.API_VERSION, history.KIND, old.name, self._namespace)

@@ -136,17 +136,17 @@ class Judge:
         newest = service.pending if service.pending.name else service.active
         present: dict[str, tuple[float, Failed]] = {}
         if broken := [trouble.text for trouble in sight.troubles if not trouble.may_wait]:
-            present["pods"] = (self.patience_s, Failed(broken[0]))
+            present[f"pods of {newest.name}"] = (self.patience_s, Failed(broken[0]))
         if not service.observed and sight.warnings:
             text = f"the operator cannot carry it out: {sight.warnings[-1]}"
-            present["warning"] = (self.patience_s, Failed(text))
+            present["warnings"] = (self.patience_s, Failed(text))
         if service.observed:
             for name, application in newest.applications.items():
                 text = f"application {name} is {application.status}: {application.reason}"
                 if application.status == "DEPLOY_FAILED":
-                    present[name] = (self.settle_s, Failed(text))
+                    present[f"application {name}"] = (self.settle_s, Failed(text))
                 elif application.status == "UNHEALTHY":
-                    present[name] = (self.patience_s, Failed(text))
+                    present[f"application {name}"] = (self.patience_s, Failed(text))
         self._since = {what: self._since.get(what, sight.at) for what in present}
         for what, (limit, failure) in present.items():
             if sight.at - self._since[what] >= limit:

@@ -1,6 +1,5 @@
 """An HTTP server that answers as a Kubernetes API server does, as far as rollouts ask."""
 
-import copy
 import json
 import sys
 import threading
@@ -13,10 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.k8s.rollout.objects import Document, Key, Objects, Refusal
 from tests.k8s.rollout.operator import Operator
-
-Document = dict[str, Any]
-Key = tuple[str, str, str]
 
 # By group and version: resource, kind, namespaced.
 _RESOURCES: Final = {
@@ -34,22 +31,6 @@ _VERBS: Final = ["get", "list", "patch", "delete"]
 RAY_TOKEN: Final = "the-token-of-the-cluster"
 
 
-class Refusal(Exception):
-    """A request that the API server answers with a Status."""
-
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "status": "Failure",
-            "code": code,
-            "reason": reason,
-            "message": message,
-        }
-
-
 class ApiServer:
     """Listens on a free port from entering to leaving.
 
@@ -60,15 +41,12 @@ class ApiServer:
     def __init__(self) -> None:
         self.operator = Operator()
         self.applied: list[str] = []
-        self.objects: dict[Key, Document] = {}
+        self.objects = Objects()
         self.prediction: Callable[[], tuple[int, Any]] = lambda: (
             200,
             {"predictions": [[{"label": "POSITIVE", "score": 0.9}]]},
         )
-        self.webhook: Callable[[Document], None] = lambda document: None
         self.drops = 0
-        self._owners: dict[tuple[Key, tuple[str, ...]], str] = {}
-        self._version = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01))
@@ -118,9 +96,8 @@ class ApiServer:
             if kind == document["kind"]
         )
         metadata = document["metadata"]
-        self._apply(
-            (resource, metadata.get("namespace", ""), metadata["name"]), document, manager, {}
-        )
+        key = (resource, metadata.get("namespace", ""), metadata["name"])
+        self.objects.apply(key, document, manager, dry_run=False, force=True)
 
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> tuple[int, Any]:
         """Answer one request."""
@@ -164,20 +141,22 @@ class ApiServer:
                 raise Refusal(415, "UnsupportedMediaType", "not a server-side apply")
             (manager,) = query["fieldManager"]
             return 200, self._apply(key, yaml.safe_load(body), manager, query)
-        if key not in self.objects:
+        stored = self.objects.stored
+        if key not in stored:
             raise Refusal(404, "NotFound", f'{key[0]} "{key[2]}" not found')
         if method == "DELETE":
-            return 200, self.objects.pop(key)
+            return 200, stored.pop(key)
         if key[0] == "rayservices":
-            self._operate(self.objects[key])
-        return 200, self.objects[key]
+            self._operate(key)
+        return 200, stored[key]
 
     def _list(self, resource: str, namespace: str, query: dict[str, list[str]]) -> list[Document]:
         virtual = {
             "pods": self.operator.pods(),
             "events": list(self.operator.events.values()),
         }
-        stored = [found for key, found in self.objects.items() if key[:2] == (resource, namespace)]
+        place = (resource, namespace)
+        stored = [found for key, found in self.objects.stored.items() if key[:2] == place]
         found = virtual.get(resource, stored)
         for selector in query.get("labelSelector", []):
             name, _, value = selector.partition("=")
@@ -199,54 +178,17 @@ class ApiServer:
     def _apply(
         self, key: Key, wanted: Document, manager: str, query: dict[str, list[str]]
     ) -> Document:
-        _, namespace, _ = key
-        if namespace and ("namespaces", "", namespace) not in self.objects:
-            raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found')
-        self.webhook(wanted)
-        if wanted["kind"] == "RayService" and "rayClusterConfig" not in wanted["spec"]:
-            name = wanted["metadata"]["name"]
-            text = f'RayService.ray.io "{name}" is invalid: spec.rayClusterConfig: Required value'
-            raise Refusal(422, "Invalid", text)
-        live = self.objects.get(key)
-        owners = dict(self._owners)
-        merged = self._merge(
-            key, live, wanted, manager, force=query.get("force", [""])[0].lower() == "true"
-        )
-        if "dryRun" in query:
-            self._owners = owners
-            return merged
-        self.applied.append(f"{wanted['kind']} {wanted['metadata']['name']}")
-        self._version += live != merged
-        merged["metadata"]["resourceVersion"] = str(self._version)
-        self.objects[key] = merged
-        return merged
+        force = query.get("force", [""])[0].lower() == "true"
+        dry_run = "dryRun" in query
+        if not dry_run:
+            self.applied.append(f"{wanted['kind']} {wanted['metadata']['name']}")
+        return self.objects.apply(key, wanted, manager, dry_run=dry_run, force=force)
 
-    def _merge(
-        self, key: Key, live: Document | None, wanted: Document, manager: str, *, force: bool
-    ) -> Document:
-        merged = copy.deepcopy(live or {"metadata": {"generation": 0, "uid": f"uid-{key[2]}"}})
-        leaves = dict(_leaves(wanted))
-        for path in [path for at, path in self._owners if at == key]:
-            if self._owners[key, path] == manager and path not in leaves:
-                _drop(merged, path)
-                del self._owners[key, path]
-        for path, value in leaves.items():
-            owner = self._owners.get((key, path), manager)
-            if owner != manager and _at(merged, path) != value and not force:
-                text = f'Apply failed with 1 conflict: conflict with "{owner}": .{".".join(path)}'
-                raise Refusal(409, "Conflict", text)
-            if owner == manager or _at(merged, path) != value:
-                self._owners[key, path] = manager
-            _set(merged, path, copy.deepcopy(value))
-        merged["metadata"]["generation"] += merged.get("spec") != (live or {}).get("spec")
-        return merged
-
-    def _operate(self, service: Document) -> None:
+    def _operate(self, key: Key) -> None:
+        service = self.objects.stored[key]
         status = self.operator.reconcile(service)
         if status is not None:
-            self._version += 1
-            service["status"] = status
-            service["metadata"]["resourceVersion"] = str(self._version)
+            self.objects.store(key, {**service, "status": status})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stub = self
@@ -303,29 +245,3 @@ def _resource_list(version: str, rows: list[tuple[str, str, bool]]) -> Document:
         for name, kind, namespaced in rows
     ]
     return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
-
-
-def _leaves(node: Document, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, (*path, key))
-        else:
-            yield (*path, key), value
-
-
-def _at(node: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        node = node.get(key) if isinstance(node, dict) else None
-    return node
-
-
-def _set(node: Document, path: tuple[str, ...], value: Any) -> None:
-    for key in path[:-1]:
-        node = node.setdefault(key, {})
-    node[path[-1]] = value
-
-
-def _drop(node: Document, path: tuple[str, ...]) -> None:
-    for key in path[:-1]:
-        node = node.get(key, {})
-    node.pop(path[-1], None)

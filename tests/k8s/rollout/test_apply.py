@@ -13,8 +13,9 @@ from serve_app.errors import (
     RolloutTimeout,
 )
 from serve_app.rollout.rollout import Rollout
-from tests.k8s.rollout.api_server import ApiServer, Refusal
+from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK
+from tests.k8s.rollout.objects import Refusal
 from tests.k8s.rollout.operator import BROKEN_IMPORT, MISSING_IMAGE, REFUSED_BY_SERVE
 from tests.k8s.rollout.release import IMAGE, NAME, NAMESPACE, SECOND, release
 
@@ -24,7 +25,7 @@ def outcomes(rollout: Rollout) -> list[tuple[int, str]]:
 
 
 def live(server: ApiServer) -> dict[str, Any]:
-    return server.objects["rayservices", NAMESPACE, NAME]
+    return server.objects.stored["rayservices", NAMESPACE, NAME]
 
 
 def active(server: ApiServer) -> str:
@@ -188,7 +189,7 @@ def test_a_webhook_that_refuses_is_quoted(server: ApiServer, rollout: Rollout) -
             raise Refusal(403, "Forbidden", text)
 
     rollout.apply(release(), QUICK)
-    server.webhook = deny
+    server.objects.webhook = deny
     with pytest.raises(RolloutRefused) as refusal:
         rollout.apply(release(SECOND), QUICK)
     assert refusal.value.problem.endswith('"policy.example.com" denied the request: no probes')
@@ -202,8 +203,7 @@ def test_a_lost_connection_is_borne_for_a_while(
     def drop(line: str) -> None:
         told.append(line)
         if "sentiment DEPLOYING" in line:
-            # More than the client tries again by itself.
-            server.drops = 8
+            server.drops = 3
 
     Rollout(rollout._api, NAME, NAMESPACE, drop).apply(release(SECOND), QUICK)
     assert any("the API server does not answer" in line for line in told)
@@ -249,7 +249,7 @@ def test_a_field_of_another_tool_is_taken_over_only_when_told_to(
 ) -> None:
     rollout.apply(release(), QUICK)
     theirs = {"metadata": {"name": NAME, "namespace": NAMESPACE}, "kind": "RayService"}
-    server.put(theirs | {"spec": {"suspend": True, "rayClusterConfig": {}}}, "kubectl")
+    server.put(theirs | {"spec": {"suspend": True}}, "kubectl")
     wanted = release(SECOND)
     wanted.service["spec"]["suspend"] = False
     with pytest.raises(RolloutRefused) as refusal:

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.errors import InvalidManifest, RolloutFailed
+from serve_app.errors import InvalidManifest, RolloutFailed, RolloutTimeout
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK
@@ -11,7 +11,7 @@ THIRD = "3" * 64
 
 
 def image(server: ApiServer) -> str:
-    config = server.objects["rayservices", NAMESPACE, NAME]["spec"]["rayClusterConfig"]
+    config = server.objects.stored["rayservices", NAMESPACE, NAME]["spec"]["rayClusterConfig"]
     return str(config["headGroupSpec"]["template"]["spec"]["containers"][0]["image"])
 
 
@@ -78,6 +78,21 @@ def test_what_another_tool_had_applied_can_be_returned_to(
     rollout.apply(release(SECOND), QUICK._replace(force=True))
     rollout.rollback(None, QUICK)
     assert image(server) == f"{IMAGE}@sha256:{FIRST}"
+
+
+def test_a_release_that_came_to_serve_after_the_tool_had_given_up_can_be_returned_to(
+    server: ApiServer, rollout: Rollout
+) -> None:
+    rollout.apply(release(FIRST), QUICK)
+    hasty = QUICK._replace(limits=QUICK.limits._replace(timeout_s=0))
+    with pytest.raises(RolloutTimeout):
+        rollout.apply(release(SECOND), hasty)
+    for _ in range(9):
+        rollout._api.service(NAME, NAMESPACE)
+    with pytest.raises(RolloutFailed):
+        rollout.apply(release(THIRD, image=MISSING_IMAGE), QUICK)
+    rollout.rollback(None, QUICK)
+    assert image(server) == f"{IMAGE}@sha256:{SECOND}"
 
 
 def test_only_the_last_revisions_are_kept(rollout: Rollout) -> None:

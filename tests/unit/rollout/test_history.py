@@ -18,7 +18,7 @@ def service(image: str = "a", **metadata: Any) -> dict[str, Any]:
 
 def revisions(*outcomes: str) -> list[Revision]:
     return [
-        history.revision(service(str(number)), number, outcome, "now")
+        history.revision(service(str(number)), number, outcome, "now", 7)
         for number, outcome in enumerate(outcomes, 1)
     ]
 
@@ -33,8 +33,8 @@ def test_a_revision_survives_being_written_and_read() -> None:
 def test_what_the_server_adds_is_no_part_of_a_revision() -> None:
     applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
     live = service(uid="1", resourceVersion="2", annotations=applied) | {"status": {"x": 1}}
-    assert history.revision(live, 1, "served", "now") == history.revision(
-        service(), 1, "served", "now"
+    assert history.revision(live, 1, "served", "now", 7) == history.revision(
+        service(), 1, "served", "now", 7
     )
 
 
