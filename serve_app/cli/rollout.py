@@ -7,17 +7,31 @@ import typer
 
 from serve_app.console import say
 
+DIFFERENT = 8
+STATUSES = f"""
+0: done
+
+1: not begun; the manifest, the revision or the kubeconfig is wrong
+
+2: wrong usage
+
+3: refused by the API server or the operator
+
+4: the new version does not start
+
+5: not done yet
+
+6: the API server does not answer
+
+7: the new version does not predict
+
+{DIFFERENT}: `diff` has found differences
+"""
+
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Bring a release to Kubernetes, and back.
-
-    Exit status: 0 done; 1 nothing was begun (manifest, configuration, connection settings);
-    2 wrong usage; 3 refused by the API server or the operator; 4 the new version does not start;
-    5 not done in time; 6 the API server does not answer; 7 the new version does not predict;
-    8 `diff` found differences. Whatever fails, the version before goes on serving.""",
+    help=f"Bring a release to Kubernetes, and back.\n\nExit status:\n{STATUSES}",
 )
-
-DIFFERENT = 8
 
 ManifestPath = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Rendered YAML; - reads standard input.")

@@ -56,5 +56,16 @@ def _hide(old: dict[str, Any], new: dict[str, Any]) -> None:
             was[key] = "hidden"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines, such as a Serve configuration, line by line."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
 def _lines(document: Document) -> list[str]:
-    return yaml.safe_dump(document, sort_keys=True).splitlines(keepends=True)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=True).splitlines(keepends=True)

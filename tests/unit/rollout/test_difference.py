@@ -29,3 +29,14 @@ def test_a_new_object_is_shown_whole() -> None:
     shown = difference(None, {"kind": "Namespace", "metadata": {"name": "n"}})
     assert shown.splitlines()[0] == "--- Namespace n (live)"
     assert "+kind: Namespace" in shown
+
+
+def test_a_serve_configuration_is_compared_line_by_line() -> None:
+    def service(max_texts: int) -> dict[str, Any]:
+        config = f"applications:\n- name: a\n  max_texts: {max_texts}\n"
+        return {"kind": "RayService", "metadata": {"name": "s"}, "spec": {"serveConfigV2": config}}
+
+    changed = [
+        line for line in difference(service(1), service(2)).splitlines()[3:] if line[0] in "+-"
+    ]
+    assert changed == ["-      max_texts: 1", "+      max_texts: 2"]
