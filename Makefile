@@ -3,7 +3,7 @@ CONFIG ?= configs/dev.yaml
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format clean
+.PHONY: help serve test check format clean prod-local
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -23,6 +23,9 @@ check: .venv/.dev  ## lint, formatting and types
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+prod-local: .venv/.dev  ## check the production topology under load, on this machine (3 minutes)
+	@$(BIN)/python -m tests.prod_local
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
