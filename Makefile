@@ -3,11 +3,11 @@ CONFIG ?= configs/dev.yaml
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format clean prod-local
+.PHONY: help serve test check format manifests k8s-check prod-local clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
@@ -23,6 +23,13 @@ check: .venv/.dev  ## lint, formatting and types
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
+	@$(BIN)/python -m kuberay.generate
+
+k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+	@$(BIN)/pytest tests/k8s
 
 prod-local: .venv/.dev  ## check the production topology under load, on this machine (3 minutes)
 	@$(BIN)/python -m tests.prod_local

@@ -3,6 +3,7 @@
 import typer
 
 from serve_app.cli import model, rollout
+from serve_app.cli.capacity import capacity
 from serve_app.cli.serve import serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
@@ -14,6 +15,7 @@ app = typer.Typer(
     help="Sentiment API on Ray Serve.",
 )
 app.command()(serve)
+app.command()(capacity)
 app.add_typer(model.app, name="model")
 app.add_typer(rollout.app, name="rollout")
 

@@ -33,8 +33,8 @@ class Classifier(Protocol):
     async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         """Score one chunk of texts within so many seconds."""
 
-    def reachable(self) -> bool:
-        """Tell whether any replica runs."""
+    def replicas(self) -> int:
+        """Return how many replicas run."""
 
 
 class Gateway:
@@ -46,6 +46,10 @@ class Gateway:
         cache: Remembers texts.
         classifier: Scores what is not cached.
         settings: Tunables.
+
+    Attributes:
+        flights: The computations under way.
+        duplicates: How many texts were another time in their request, in all.
     """
 
     def __init__(
@@ -62,7 +66,10 @@ class Gateway:
         self._keys = KeySpace(model.digest, engine)
         self._cache = cache
         self._classifier = classifier
-        self._flights = SingleFlight(self._compute_chunk, self._remember)
+        self.duplicates = 0
+        self.flights = SingleFlight(
+            self._compute_chunk, self._remember, classifier.replicas, settings
+        )
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
         self._probed_at = 0.0
@@ -70,6 +77,7 @@ class Gateway:
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Apply new tunables without a restart."""
         self.settings = settings
+        self.flights.settings = settings
         self._cache.reconfigure(settings)
 
     async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
@@ -87,6 +95,7 @@ class Gateway:
         """
         started = time.perf_counter()
         keys = {text: self._keys.key(text) for text in dict.fromkeys(texts)}
+        self.duplicates += len(texts) - len(keys)
         known = await self._cache.get_many(list(keys.values())) if keys else {}
         cache_s = time.perf_counter() - started
         wanted = {key: text for text, key in keys.items() if key not in known}
@@ -124,17 +133,17 @@ class Gateway:
         await self._cache.aclose()
 
     def _admit(self, wanted: Mapping[bytes, str]) -> None:
-        in_flight = self._flights.texts_in_flight
-        pending = in_flight + self._flights.absent(wanted)
+        in_flight = self.flights.texts_in_flight
+        pending = in_flight + self.flights.absent(wanted)
         if in_flight and pending > self.settings.max_pending_texts:
             raise Overloaded(f"{in_flight} texts wait for the model")
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
             async with asyncio.timeout(within_s):
-                return await self._flights.score(wanted, self.settings.chunk_texts)
+                return await self.flights.score(wanted)
         except TimeoutError:
-            if not self._classifier.reachable():
+            if not self._classifier.replicas():
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 

@@ -13,13 +13,14 @@ from typing import Final
 
 import httpx
 
+from kuberay.generate import CONFIG
 from serve_app.config import load
 from serve_app.console import say
 from tests.prod_local.pods import enter_namespaces, make_network
 from tests.prod_local.ray_cluster import Plan, redis
 from tests.prod_local.report import Report
 from tests.prod_local.revisions import revisions, texts
-from tests.prod_local.scenario import PROD, WORKERS, Scenario
+from tests.prod_local.scenario import WORKERS, Scenario
 
 TEXTS: Final = 400
 LOG_LINES: Final = 15
@@ -42,7 +43,7 @@ def main() -> int:
         say("preparing two revisions of the model (the first time, each takes half a minute)")
         first, second = revisions(files, texts(TEXTS))
         report = Report()
-        plan = Plan(load(PROD), WORKERS, control, cache, files)
+        plan = Plan(load(CONFIG), WORKERS, control, cache, files)
         try:
             Scenario(plan, first, second, report).run()
         except (TimeoutError, RuntimeError, httpx.HTTPError, subprocess.SubprocessError) as error:

@@ -2,18 +2,18 @@
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import yaml
 
+from kuberay.generate import CONFIG, serve_config, serve_patch
 from serve_app.config import read
 from tests.prod_local.load import Load
 from tests.prod_local.ray_cluster import HTTP_PORT, Plan, RayCluster, Replica, eventually
 from tests.prod_local.report import Report
 from tests.prod_local.revisions import Revision
 
-PROD: Final = Path(__file__).parents[2] / "configs" / "prod.yaml"
 WORKERS: Final = 2
 # Short, so that at any time a part of the texts is computed and a part is remembered.
 CACHE_TTL_S: Final = 3.0
@@ -25,14 +25,13 @@ DELETION_DELAY_S: Final = 5.0
 _EXPORTER_PORT: Final = 9101
 
 
-def serve_config() -> dict[str, Any]:
+def production() -> dict[str, Any]:
     """Return what production deploys, with fewer replicas and a short memory."""
-    content = read(PROD)
-    del content["environment"]
-    gateway, classifier = sentiment(content)["deployments"]
-    for deployment in (gateway, classifier):
-        deployment["autoscaling_config"] |= {"min_replicas": WORKERS, "max_replicas": WORKERS}
-    gateway["user_config"]["cache_ttl_s"] = CACHE_TTL_S
+    bounds = {"autoscaling_config": {"min_replicas": WORKERS, "max_replicas": WORKERS}}
+    gateway = bounds | {"user_config": {"cache_ttl_s": CACHE_TTL_S}}
+    config = serve_config(read(CONFIG), {"Gateway": gateway, "Classifier": bounds})
+    patch = serve_patch(config)[0]
+    content: dict[str, Any] = yaml.safe_load(patch["value"])
     return content
 
 
@@ -58,7 +57,7 @@ class Scenario:
         self._first = first
         self._second = second
         self._report = report
-        self._config = serve_config()
+        self._config = production()
 
     def run(self) -> None:
         """Live through all of it.

@@ -31,7 +31,10 @@ def test_every_argument_is_documented_with_its_default() -> None:
     assert documented(r"^\| `(\w+)` \| `([^`]+)` \| ") == defaults(AppArgs)
 
 
-@pytest.mark.parametrize("document", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"])
+@pytest.mark.parametrize(
+    "document",
+    [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("kuberay/**/*.md")), ROOT / "README.md"],
+)
 def test_links_to_files_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []

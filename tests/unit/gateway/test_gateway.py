@@ -34,8 +34,8 @@ class Model:
             raise Overloaded("busy")
         return ChunkReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
 
-    def reachable(self) -> bool:
-        return self.available
+    def replicas(self) -> int:
+        return int(self.available)
 
 
 def logits(text: str) -> TextLogits:
@@ -60,7 +60,8 @@ async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
     answer = await gateway.classify(["bb", "a", "ccc"], 9)
     assert answer.texts == [logits("bb"), logits("a"), logits("ccc")]
     assert (answer.hits, answer.misses) == (0, 3)
-    assert (answer.times.queue, answer.times.inference) == (3.0, 7.0)
+    assert answer.times.queue >= 3.0
+    assert answer.times.inference == 7.0
 
 
 async def test_no_text_needs_no_model(gateway: Gateway, model: Model) -> None:
