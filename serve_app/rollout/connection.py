@@ -4,9 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from yaml import YAMLError
+
 from serve_app.errors import StartupError
 from serve_app.rollout.cluster import Api
 from serve_app.rollout.failures import translated
+from serve_app.rollout.status import one_line
 
 
 def connect(context: str | None) -> Api:
@@ -36,9 +39,9 @@ def connect(context: str | None) -> Api:
             config.load_incluster_config()
         else:
             config.load_kube_config(config_file=kubeconfig, context=context)
-    except ConfigException as error:
+    except (ConfigException, OSError, YAMLError) as error:
         raise StartupError(
-            f"cannot read the Kubernetes configuration: {error}",
+            f"cannot read the Kubernetes configuration: {one_line(str(error))}",
             "`az aks get-credentials` writes one; check with `kubectl config get-contexts`",
         ) from None
     # The client would keep what it discovers under a fixed name in /tmp, where others can write.

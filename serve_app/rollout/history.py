@@ -31,7 +31,8 @@ class Revision(NamedTuple):
     Attributes:
         number: Counts up with each application.
         name: Of the ControllerRevision, by content: what is applied again is the same revision.
-        outcome: `applied` until it has served, then `served`; or `failed`.
+        outcome: `applied` until it has served, then `served`; `failed`; or `silent` where it ran,
+            but did not predict.
         applied_at: When it was last applied, ISO 8601.
         generation: The RayService's, when it was.
         service: The RayService as it was applied.

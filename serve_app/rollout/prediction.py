@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from serve_app.errors import ConnectionLost, PredictionFailed
+from serve_app.errors import ConnectionLost, PredictionFailed, StartupError
 from serve_app.rollout.cluster import Answer, Api
 
 PATH: Final = "/project/predict"
@@ -24,7 +24,12 @@ def by_url(url: str) -> Ask:
 
     Args:
         url: The service's, without path.
+
+    Raises:
+        StartupError: It is none.
     """
+    if not url.startswith(("http://", "https://")):
+        raise StartupError(f"{url} is no URL", "write https://host")
     import urllib3  # noqa: PLC0415 - comes with the extra
 
     def ask() -> Answer:

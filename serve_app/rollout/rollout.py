@@ -61,12 +61,13 @@ class Rollout:
         Raises:
             RolloutError: See its subclasses; what served before still serves.
         """
+        ask = self._ask(options.url)
         expected = self._validated(wanted, options)
         self._remember()
         for document in wanted.others:
             self._api.apply(document, force=options.force)
             self._report(f"applied {document['kind']} {document['metadata']['name']}")
-        self._roll(wanted.service, expected, options)
+        self._roll(wanted.service, expected, ask, options)
 
     def rollback(self, number: int | None, options: Options) -> None:
         """Apply an earlier revision of the RayService, and wait as `apply` does.
@@ -79,6 +80,7 @@ class Rollout:
             InvalidManifest: There is no such revision.
             RolloutError: See `apply`.
         """
+        ask = self._ask(options.url)
         state = self._remember()
         if state is None:
             raise InvalidManifest(f"there is no RayService {self._name} in {self._namespace}")
@@ -91,7 +93,7 @@ class Rollout:
                 f"{state.active.name or 'none'} serves until a new one of that revision does"
             )
         expected = self._api.apply(chosen.service, dry_run=True, force=options.force)
-        self._roll(chosen.service, expected, options)
+        self._roll(chosen.service, expected, ask, options)
 
     def revisions(self) -> list[Revision]:
         """Return the RayService's revisions, oldest first."""
@@ -171,7 +173,9 @@ class Rollout:
             name for name in names if self._api.get("v1", "Namespace", name, None) is None
         )
 
-    def _roll(self, service: Document, expected: Document, options: Options) -> None:
+    def _roll(
+        self, service: Document, expected: Document, ask: prediction.Ask, options: Options
+    ) -> None:
         before = self._api.service(self._name, self._namespace)
         effect = impact(before, expected)
         self._report(f"RayService {self._name}: {effect.value}")
@@ -190,9 +194,12 @@ class Rollout:
             if effect is Impact.IGNORED:
                 raise RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
             self._watch.until_done(goal, options.limits, self._report)
-            self._report(prediction.predict(self._ask(options.url), options.limits.predict_s))
-        except (RolloutFailed, RolloutRefused, PredictionFailed):
+            self._report(prediction.predict(ask, options.limits.predict_s))
+        except (RolloutFailed, RolloutRefused):
             self._keep(revision._replace(outcome="failed"), applied)
+            raise
+        except PredictionFailed:
+            self._keep(revision._replace(outcome="silent"), applied)
             raise
         self._keep(revision._replace(outcome="served"), applied)
         self._report(f"revision {revision.number} serves")
@@ -218,7 +225,7 @@ class Rollout:
             newest = next(reversed(self.revisions()), None)
             if newest is None or newest.generation != state.metadata.generation:
                 self._record(live, live, "served")
-            elif newest.outcome != "served":
+            elif newest.outcome in {"applied", "failed"}:
                 self._keep(newest._replace(outcome="served"), live)
         return state
 

@@ -11,6 +11,7 @@ from serve_app.errors import (
     RolloutFailed,
     RolloutRefused,
     RolloutTimeout,
+    StartupError,
 )
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
@@ -241,7 +242,7 @@ def test_a_service_that_does_not_predict_is_not_rolled_out(
     with pytest.raises(PredictionFailed) as failure:
         rollout.apply(release(), QUICK)
     assert "status 503" in failure.value.problem
-    assert outcomes(rollout) == [(1, "failed")]
+    assert outcomes(rollout) == [(1, "silent")]
 
 
 def test_a_field_of_another_tool_is_taken_over_only_when_told_to(
@@ -278,6 +279,14 @@ def test_a_prediction_can_take_the_way_of_clients(server: ApiServer, rollout: Ro
     through = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-serve-svc:8000/proxy"
     rollout.apply(release(), QUICK._replace(url=server.url + through))
     assert outcomes(rollout) == [(1, "served")]
+
+
+def test_what_is_no_url_is_refused_before_anything_is_applied(
+    server: ApiServer, rollout: Rollout
+) -> None:
+    with pytest.raises(StartupError, match="is no URL"):
+        rollout.apply(release(), QUICK._replace(url="app.example.com"))
+    assert server.applied == []
 
 
 def test_worker_bounds_change_in_place(rollout: Rollout, told: list[str]) -> None:
