@@ -25,6 +25,17 @@ _RESOURCES: Final = {
         ("events", "Event", True),
     ],
     "apps/v1": [("controllerrevisions", "ControllerRevision", True)],
+    "external-secrets.io/v1": [
+        ("externalsecrets", "ExternalSecret", True),
+        ("secretstores", "SecretStore", True),
+    ],
+    "gateway.networking.k8s.io/v1": [("httproutes", "HTTPRoute", True)],
+    "monitoring.coreos.com/v1": [
+        ("podmonitors", "PodMonitor", True),
+        ("prometheusrules", "PrometheusRule", True),
+    ],
+    "networking.k8s.io/v1": [("networkpolicies", "NetworkPolicy", True)],
+    "policy/v1": [("poddisruptionbudgets", "PodDisruptionBudget", True)],
     "ray.io/v1": [("rayservices", "RayService", True)],
 }
 _VERBS: Final = ["get", "list", "patch", "delete"]

@@ -221,5 +221,13 @@ def _conditions(status: Document) -> None:
 def _condition(status: Document, name: str, value: str, reason: str, message: str) -> None:
     conditions = status.setdefault("conditions", [])
     conditions[:] = [condition for condition in conditions if condition["type"] != name]
-    conditions.append({"type": name, "status": value, "reason": reason, "message": message})
+    conditions.append(
+        {
+            "type": name,
+            "status": value,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": "2026-11-23T00:00:00Z",
+        }
+    )
     conditions.sort(key=lambda condition: str(condition["type"]))
