@@ -18,6 +18,7 @@ from tests.prod_local.pods import GATEWAY, Pod
 from tests.serve.redis_server import RedisServer
 
 HTTP_PORT: Final = 8000
+START_S: Final = 120.0
 _GCS_PORT: Final = 6379
 _DASHBOARD_PORT: Final = 8265
 _AGENT_PORT: Final = 52365
@@ -101,13 +102,13 @@ class RayCluster:
     def start(self) -> None:
         """Start every pod and wait until the workers have joined."""
         self.start_head()
-        eventually(self.head_answers, "the head answers", 60)
+        eventually(self.head_answers, "the head answers", START_S)
         for worker in self.workers:
             worker.start(
                 [*_RAY_START, f"--address={self._gcs}", f"--num-cpus={_WORKER_CPUS}"],
                 self._environment | _OF_KUBERAY_WORKERS,
             )
-        eventually(lambda: len(self._nodes()) == 1 + len(self.workers), "workers join", 60)
+        eventually(lambda: len(self._nodes()) == 1 + len(self.workers), "workers join", START_S)
 
     def start_head(self) -> None:
         """Start the head with an empty disk; what it knew, it reads from Redis."""
@@ -133,7 +134,7 @@ class RayCluster:
             env=self._environment,
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=START_S,
         )
 
     def applications(self) -> dict[str, Any]:
