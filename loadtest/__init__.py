@@ -1,0 +1,1 @@
+"""Load tests: k6 scenarios, what runs them and what reports on them."""
