@@ -35,7 +35,7 @@ k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or 
 	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
 	@$(BIN)/pytest tests/k8s
 
-prod-local: .venv/.dev  ## check the production topology under load, on this machine (3 minutes)
+prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
 	@$(BIN)/python -m tests.prod_local
 
 clean:  ## remove .venv and all caches of tools

@@ -13,6 +13,7 @@ import httpx
 
 from tests.prod_local.revisions import TOLERANCE, Revision, margin
 
+MIXED_UP: Final = "a score of another revision than the answer claims"
 _CONNECTIONS: Final = 6
 _PAUSE_S: Final = 0.1
 _TEXTS: Final = 4
@@ -109,7 +110,7 @@ class Load:
             return f"an unknown revision {revision!r}"
         for text, scores in zip(texts, predictions, strict=True):
             if abs(margin(scores) - expected[text]) > TOLERANCE:
-                return f"a score that is not of revision {revision}"
+                return MIXED_UP
         return ""
 
 
