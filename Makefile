@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load check image image-test format manifests k8s-check clean
+.PHONY: help serve test load check image image-test format manifests k8s-check prod-local clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -44,6 +44,9 @@ manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewh
 k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
 	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
 	@$(BIN)/pytest tests/k8s
+
+prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
+	@$(BIN)/python -m tests.prod_local
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

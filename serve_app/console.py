@@ -5,8 +5,6 @@ from typing import NoReturn
 
 from serve_app.errors import StartupError
 
-FAILURE = 1
-
 
 def say(line: str) -> None:
     """Print a line of progress to standard error, where it does not mix with results."""
@@ -18,4 +16,4 @@ def fail(error: StartupError) -> NoReturn:
     say(f"error: {error.problem}")
     if error.hint:
         say(f"hint: {error.hint}")
-    sys.exit(FAILURE)
+    sys.exit(error.exit_status)

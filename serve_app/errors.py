@@ -6,7 +6,14 @@ Exception
 │   ├── ModelUnusable
 │   ├── UnfaithfulArtefact
 │   ├── PortTaken
-│   └── RunUnreadable
+│   ├── RunUnreadable
+│   ├── InvalidManifest
+│   └── RolloutError          with an exit status of its own
+│       ├── RolloutRefused    3
+│       ├── RolloutFailed     4
+│       ├── RolloutTimeout    5
+│       ├── ConnectionLost    6
+│       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
     ├── NotFound              404
     ├── MethodNotAllowed      405
@@ -15,6 +22,7 @@ Exception
     ├── Overloaded            429, Retry-After
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
+    │   └── OtherRevision
     └── DeadlineExceeded      504
 """
 
@@ -29,6 +37,8 @@ class StartupError(Exception):
         problem: One line that says what is wrong.
         hint: One line that says what to do next.
     """
+
+    exit_status: ClassVar[int] = 1
 
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem, hint)
@@ -58,6 +68,44 @@ class PortTaken(StartupError):
 
 class RunUnreadable(StartupError):
     """The files of a load test are missing, cut off, or of another form."""
+
+
+class InvalidManifest(StartupError):
+    """A manifest or a revision cannot be applied as it is; nothing was changed."""
+
+
+class RolloutError(StartupError):
+    """A rollout has not reached its goal."""
+
+
+class RolloutRefused(RolloutError):
+    """The API server or the operator refuses what was applied."""
+
+    exit_status = 3
+
+
+class RolloutFailed(RolloutError):
+    """The new version does not start; the cluster that an upgrade was to replace still serves."""
+
+    exit_status = 4
+
+
+class RolloutTimeout(RolloutError):
+    """The rollout was neither done nor failed in time; it may still go on."""
+
+    exit_status = 5
+
+
+class ConnectionLost(RolloutError):
+    """The API server does not answer; the rollout may still go on."""
+
+    exit_status = 6
+
+
+class PredictionFailed(RolloutError):
+    """The new version runs, but does not answer a prediction."""
+
+    exit_status = 7
 
 
 class FieldError(TypedDict):
@@ -151,6 +199,10 @@ class ModelUnavailable(ServiceError):
     slug = "model-unavailable"
     title = "Model unavailable"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class OtherRevision(ModelUnavailable):
+    """The replica serves another revision of the model than the one that is asked for."""
 
 
 class DeadlineExceeded(ServiceError):

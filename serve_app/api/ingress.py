@@ -43,7 +43,8 @@ class GatewayIngress:
     ) -> None:
         settings = GatewaySettings()
         cache = open_cache(args.cache_url(), len(model.labels), settings)
-        self._gateway = Gateway(model, engine, cache, ClassifierClient(classifier), settings)
+        client = ClassifierClient(classifier, model.digest)
+        self._gateway = Gateway(model, engine, cache, client, settings)
         self._meters = RayMeters()
         follow_gateway(self._meters, self._gateway, cache)
         every(EXPORT_S, self._meters.flush)

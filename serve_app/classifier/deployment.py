@@ -16,7 +16,7 @@ from serve_app.classifier.reply import ChunkReply
 from serve_app.classifier.scheduler import Job, Scheduler, Scored
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import InferenceFailed, ModelUnusable
+from serve_app.errors import InferenceFailed, ModelUnusable, OtherRevision
 from serve_app.logs import LogForm, configure
 from serve_app.metrics.catalogue import TOKENIZE_SECONDS
 from serve_app.metrics.ray import EXPORT_S, RayMeters
@@ -62,6 +62,7 @@ class Classifier:
             )
         # Ray sets this to the CPUs that the replica was given, at least one.
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        self._digest = digest
         self._tokenizer = Tokenizer(model)
         self._settings = ClassifierSettings()
         self._meters = RayMeters()
@@ -80,6 +81,25 @@ class Classifier:
         self._scheduler.max_batch_tokens = settings.max_batch_tokens
         self._queue.set_max_batch_size(settings.max_batch_requests)
         self._queue.set_batch_wait_timeout_s(settings.batch_wait_s)
+
+    async def classify_as(self, digest: str, texts: list[str], within_s: float) -> ChunkReply:
+        """Score one chunk of texts, unless another model than this one is asked for.
+
+        While a model is replaced in place, gateways of one revision reach classifiers of the
+        other, whose scores they would give out, and cache, as their own.
+
+        Args:
+            digest: The model's that is asked for.
+            texts: At least one text.
+            within_s: Seconds after which the caller no longer waits.
+
+        Raises:
+            OtherRevision: This replica serves another model.
+            DeadlineExceeded: Not all texts could be scored in time.
+        """
+        if digest != self._digest:
+            raise OtherRevision("this replica serves another revision of the model")
+        return await self.classify(texts, within_s)
 
     async def classify(self, texts: list[str], within_s: float) -> ChunkReply:
         """Score one chunk of texts.

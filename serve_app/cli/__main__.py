@@ -2,7 +2,7 @@
 
 import typer
 
-from serve_app.cli import model
+from serve_app.cli import model, rollout
 from serve_app.cli.capacity import capacity
 from serve_app.cli.report import report
 from serve_app.cli.serve import serve
@@ -19,6 +19,7 @@ app.command()(serve)
 app.command()(capacity)
 app.command()(report)
 app.add_typer(model.app, name="model")
+app.add_typer(rollout.app, name="rollout")
 
 
 def main() -> None:

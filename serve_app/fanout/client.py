@@ -9,10 +9,18 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.classifier.reply import ChunkReply
-from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
+from serve_app.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    ModelUnavailable,
+    OtherRevision,
+    Overloaded,
+)
 
 # Scoring a text twice does no harm, so a call that a dying replica lost is made again.
 ATTEMPTS: Final = 3
+# While a model is replaced, replicas of either revision take calls; the next may be the right one.
+OTHER_REVISION_PAUSE_S: Final = 0.02
 
 
 class ClassifierClient:
@@ -20,10 +28,12 @@ class ClassifierClient:
 
     Args:
         handle: Handle of the classifier deployment.
+        digest: The model's whose scores are wanted.
     """
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
-        self._handle = handle.classify
+    def __init__(self, handle: DeploymentHandle[Any], digest: str) -> None:
+        self._handle = handle.classify_as
+        self._digest = digest
 
     async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         """Score one chunk of texts on some replica.
@@ -35,16 +45,21 @@ class ClassifierClient:
         Raises:
             Overloaded: The queue to the replicas is full.
             DeadlineExceeded: No answer in time.
-            ModelUnavailable: No replica runs, or every attempt lost its replica.
+            ModelUnavailable: No replica of this model runs, or every attempt lost its replica.
             InferenceFailed: The replica raised.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
-        for _ in range(ATTEMPTS):
+        lost = 0
+        while lost < ATTEMPTS:
             try:
                 return await self._call(texts, deadline - loop.time())
             except RayActorError:
-                continue
+                lost += 1
+            except OtherRevision:
+                if loop.time() + OTHER_REVISION_PAUSE_S >= deadline:
+                    raise
+                await asyncio.sleep(OTHER_REVISION_PAUSE_S)
         raise ModelUnavailable("replicas were lost while they scored the texts")
 
     def replicas(self) -> int:
@@ -56,7 +71,7 @@ class ClassifierClient:
         return len(router._asyncio_router.request_router.curr_replicas) if router else 0
 
     async def _call(self, texts: Sequence[str], within_s: float) -> ChunkReply:
-        response = self._handle.remote(list(texts), within_s)
+        response = self._handle.remote(self._digest, list(texts), within_s)
         try:
             async with asyncio.timeout(within_s):
                 reply: ChunkReply = await response
@@ -73,7 +88,7 @@ class ClassifierClient:
             raise Overloaded("too many texts wait for the model") from None
         except DeploymentUnavailableError:
             raise ModelUnavailable("the model's deployment failed") from None
-        except (DeadlineExceeded, RayActorError):
+        except (DeadlineExceeded, OtherRevision, RayActorError):
             raise
         except RayError as error:
             raise InferenceFailed("a model replica failed on the texts") from error

@@ -11,7 +11,7 @@ from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
 from serve_app.classifier.deployment import INLINE_CHARS, Classifier
-from serve_app.errors import DeadlineExceeded, ModelUnusable
+from serve_app.errors import DeadlineExceeded, ModelUnusable, OtherRevision
 from serve_app.model.identity import ModelIdentity
 
 pytest.importorskip("torch")
@@ -150,3 +150,11 @@ def test_an_onnx_replica_imports_neither_torch_nor_transformers(
         [sys.executable, "-c", replica], capture_output=True, text=True, check=True
     )
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+async def test_a_replica_scores_nothing_as_another_model_than_its_own(
+    classifier: Classifier, model: ModelIdentity
+) -> None:
+    assert len((await classifier.classify_as(model.digest, ["good"], 60)).texts) == 1
+    with pytest.raises(OtherRevision):
+        await classifier.classify_as("digest of another", ["good"], 60)

@@ -1,0 +1,65 @@
+"""The rollout tool and its stand-ins against the real manifests and schemas."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from serve_app.errors import InvalidManifest
+from serve_app.rollout import history
+from serve_app.rollout.cluster import Api
+from serve_app.rollout.manifest import Manifest, check_images, parse
+from serve_app.rollout.rollout import Rollout
+from tests.k8s.conftest import Render
+from tests.k8s.rollout.api_server import ApiServer
+from tests.k8s.rollout.conftest import QUICK
+from tests.k8s.rollout.release import FIRST, NAME, NAMESPACE, SECOND, release
+from tests.k8s.schemas import custom_schema, violations
+
+
+@pytest.fixture
+def production(rendered: Render) -> Manifest:
+    return parse(yaml.safe_dump_all(rendered("prod")))
+
+
+def pinned(manifest: Manifest, digest: str) -> Manifest:
+    return parse(yaml.safe_dump_all(manifest.documents).replace("0" * 64, digest))
+
+
+def test_the_committed_overlay_is_refused_until_its_image_is_named(production: Manifest) -> None:
+    with pytest.raises(InvalidManifest, match="placeholder of zeros"):
+        check_images(production, allow_tags=True)
+    check_images(pinned(production, FIRST), allow_tags=False)
+
+
+def test_the_production_overlay_is_rolled_out_and_upgraded(
+    server: ApiServer, api: Api, told: list[str], production: Manifest
+) -> None:
+    rollout = Rollout(api, production.name, production.namespace, told.append)
+    rollout.apply(pinned(production, FIRST), QUICK)
+    rollout.apply(pinned(production, SECOND), QUICK)
+    assert server.applied[0] == f"Namespace {production.namespace}"
+    assert told[-1] == "revision 2 serves"
+
+
+def test_the_operator_of_these_tests_writes_statuses_that_its_schema_allows(
+    server: ApiServer, rollout: Rollout, crds: Path
+) -> None:
+    schema = custom_schema(crds, "ray.io/v1", "RayService")["properties"]["status"]
+    validator = jsonschema.Draft202012Validator(schema)
+    statuses = []
+
+    def keep(line: str) -> None:
+        found = server.objects.stored.get(("rayservices", NAMESPACE, NAME), {})
+        statuses.append(found.get("status", {}))
+
+    Rollout(rollout._api, NAME, NAMESPACE, keep).apply(release(), QUICK)
+    Rollout(rollout._api, NAME, NAMESPACE, keep).apply(release(SECOND), QUICK)
+    assert len(statuses) > 9
+    assert [error.message for status in statuses for error in validator.iter_errors(status)] == []
+
+
+def test_revisions_are_valid_objects_of_kubernetes(crds: Path) -> None:
+    revision = history.revision(release().service, 1, "served", "2026-11-23T00:00:00+00:00", 1)
+    assert list(violations(history.document(revision, "uid"), crds)) == []

@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+
+from serve_app.classifier.reply import ChunkReply
+from serve_app.errors import ModelUnavailable, OtherRevision
+from serve_app.fanout.client import ATTEMPTS, ClassifierClient
+
+OTHER = OtherRevision("another revision")
+LOST = RayActorError()
+REPLY = ChunkReply([], 0.0, 0.0)
+
+
+class Handle:
+    """A handle whose calls end, one after the other, in what it is given."""
+
+    def __init__(self, *ends: ChunkReply | Exception) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self._ends = list(ends)
+
+    @property
+    def classify_as(self) -> "Handle":
+        return self
+
+    def remote(self, *arguments: Any) -> Any:
+        self.calls.append(arguments)
+        return self._end(self._ends.pop(0) if len(self._ends) > 1 else self._ends[0])
+
+    async def _end(self, end: ChunkReply | Exception) -> ChunkReply:
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+async def test_a_call_that_meets_another_revision_is_made_again_until_it_meets_the_right_one() -> (
+    None
+):
+    handle = Handle(*[OTHER] * (ATTEMPTS + 2), REPLY)
+    client: Any = ClassifierClient(handle, "digest")  # type: ignore[arg-type]
+    assert await client.classify(["good"], 9) is REPLY
+    assert all(call[:2] == ("digest", ["good"]) for call in handle.calls)
+
+
+async def test_without_a_replica_of_the_right_revision_the_model_is_unavailable() -> None:
+    client: Any = ClassifierClient(Handle(OTHER), "digest")  # type: ignore[arg-type]
+    with pytest.raises(ModelUnavailable):
+        await client.classify(["good"], 0.05)
+
+
+async def test_a_call_that_loses_its_replica_every_time_is_given_up() -> None:
+    handle = Handle(LOST)
+    client: Any = ClassifierClient(handle, "digest")  # type: ignore[arg-type]
+    with pytest.raises(ModelUnavailable):
+        await client.classify(["good"], 9)
+    assert len(handle.calls) == ATTEMPTS
