@@ -3,7 +3,7 @@ CONFIG ?= configs/dev.yaml
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format clean
+.PHONY: help serve test check format scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -23,6 +23,12 @@ check: .venv/.dev  ## lint, formatting and types
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5)
+	@$(BIN)/python -m loadtest.scale scale $(SCALE)
+
+scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
+	@$(BIN)/python -m loadtest.scale nodes $(SCALE)
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
