@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +13,7 @@ import psutil
 import ray
 from ray import serve
 
-from loadtest.scale import analysis
+from loadtest.scale import analysis, verdicts
 from loadtest.scale.generator import Plan
 from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
@@ -38,10 +37,6 @@ BULK_TEXTS: Final = 16
 BASE: Final = 0.6 * RATE / TOKENS
 STEPS: Final = Bounds(1, 24)
 POLICY: Final = ScalingSettings()
-LEAST_EFFICIENCY: Final = 0.9
-EFFICIENT_UP_TO: Final = 16
-MOST_OVERSHOOT: Final = 0.25
-MOST_LATE_S: Final = 10.0
 
 
 class Lengths(NamedTuple):
@@ -66,15 +61,7 @@ FULL: Final = Lengths((1, 2, 4, 8, 16, 32), 24.0, (40.0, 120.0, 100.0), 600.0, 9
 QUICK: Final = Lengths((1, 2, 4), 12.0, (20.0, 60.0, 60.0), 60.0, 60.0)
 
 
-class Verdict(NamedTuple):
-    """One claim, and whether the run bears it out."""
-
-    claim: str
-    figure: str
-    holds: bool
-
-
-def scale(lengths: Lengths, out: Path) -> tuple[dict[str, Any], list[Verdict]]:
+def scale(lengths: Lengths, out: Path) -> tuple[dict[str, Any], list[verdicts.Verdict]]:
     """Measure throughput, reaction and rest on one Ray; write the picture."""
     ray.init(num_cpus=8, include_dashboard=False, namespace="serve", logging_level=logging.WARNING)
     lab = Lab(COST, gateways=1)
@@ -103,41 +90,46 @@ def scale(lengths: Lengths, out: Path) -> tuple[dict[str, Any], list[Verdict]]:
     ]
     serve.shutdown()
     ray.shutdown()
+    seen = _reaction(steps)
     figures = {
         "throughput": [_plain(point) for point in points],
         "gateway": [_plain(point) for point in limits],
-        "steps": {"reaction": _reaction(steps)._asdict(), **_seen(steps)},
+        "steps": {"reaction": seen._asdict(), **_seen(steps)},
         "constant": {"turns": analysis.turns(constant.during(1)), **_seen(constant)},
     }
-    return figures, [*_throughput(points), *_steps(steps), *_constant(constant)]
+    return figures, [
+        *verdicts.on_throughput(points),
+        *verdicts.on_steps(steps, seen),
+        *verdicts.on_constant(constant),
+    ]
 
 
-def nodes(lengths: Lengths) -> tuple[dict[str, Any], list[Verdict]]:
+def nodes(lengths: Lengths) -> tuple[dict[str, Any], list[verdicts.Verdict]]:
     """Lose one of three worker nodes under load."""
     plan = Plan("", [(lengths.nodes, 2 * BASE)], 0.0, 0, 1, TOKENS)
     loss = lose_a_node(COST, plan, lengths.nodes / 3)
     serve.shutdown()
     ray.shutdown()
-    return {"nodes": _plain(loss)}, _nodes(loss)
+    return {"nodes": _plain(loss)}, verdicts.on_nodes(loss)
 
 
 def main() -> None:
     """Run what the arguments name: `scale` or `nodes`, `full` or `quick`, and a folder."""
     part, extent, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     lengths = QUICK if extent == "quick" else FULL
-    figures, verdicts = scale(lengths, out) if part == "scale" else nodes(lengths)
+    figures, judged = scale(lengths, out) if part == "scale" else nodes(lengths)
     report = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{psutil.cpu_count()} CPUs, {platform.machine()}",
         "load_average": os.getloadavg()[0],
         "engine": COST.model_dump() | {"tokens": TOKENS, "batch_texts": BATCH_TEXTS},
         **figures,
-        "verdicts": [verdict._asdict() for verdict in verdicts],
+        "verdicts": [verdict._asdict() for verdict in judged],
     }
     (out / f"{part}.json").write_text(json.dumps(report, indent=1) + "\n")
-    for verdict in verdicts:
+    for verdict in judged:
         print(f"{'holds' if verdict.holds else 'FAILS'}  {verdict.claim}: {verdict.figure}")
-    sys.exit(not all(verdict.holds for verdict in verdicts))
+    sys.exit(not all(verdict.holds for verdict in judged))
 
 
 def _reaction(steps: Run) -> analysis.Reaction:
@@ -149,76 +141,6 @@ def _reaction(steps: Run) -> analysis.Reaction:
         utilization=POLICY.target_utilization,
         target_wait_s=POLICY.target_wait_s,
     )
-
-
-def _throughput(points: list[Throughput]) -> list[Verdict]:
-    one = points[0].texts_s
-    return [
-        Verdict(
-            f"{point.replicas} replicas do at least {LEAST_EFFICIENCY:g} of one's work each",
-            f"{point.texts_s / point.replicas / one:.2f}",
-            point.texts_s / point.replicas >= LEAST_EFFICIENCY * one,
-        )
-        for point in points[1:]
-        if point.replicas <= EFFICIENT_UP_TO
-    ]
-
-
-def _steps(steps: Run) -> list[Verdict]:
-    seen, counts = _reaction(steps), steps.counts
-    allowed = seen.start_s + MOST_LATE_S
-    return [
-        Verdict(
-            f"target wait is met within {MOST_LATE_S:g} s plus replica start of ten times the load",
-            f"{seen.late_s:.0f} s, of which start {seen.start_s:.0f} s",
-            seen.late_s <= allowed,
-        ),
-        Verdict(
-            f"overshoot is at most {MOST_OVERSHOOT:.0%}",
-            f"{seen.overshoot:.0%}: {seen.most} wanted, {seen.needed} needed",
-            seen.overshoot <= MOST_OVERSHOOT,
-        ),
-        Verdict(
-            "replicas go when the load has gone",
-            f"{steps.moments[-1].running} run at the end",
-            steps.moments[-1].running < seen.needed / 2,
-        ),
-        _nothing_lost("no request fails on the way up and down", counts.sent, counts.answered),
-    ]
-
-
-def _constant(constant: Run) -> list[Verdict]:
-    settled, counts = constant.during(1), constant.counts
-    changes = sum(a.wanted != b.wanted for a, b in pairwise(settled))
-    turned = analysis.turns(settled)
-    return [
-        Verdict(
-            f"a constant load of {constant.segments[1].seconds:.0f} s does not flap",
-            f"{changes} changes, {turned} turns",
-            turned == 0,
-        ),
-        _nothing_lost("no request of it fails", counts.sent, counts.answered),
-    ]
-
-
-def _nodes(loss: NodeLoss) -> list[Verdict]:
-    return [
-        Verdict("replicas are spread over all nodes", str(loss.before), len(loss.before) > 2),  # noqa: PLR2004
-        Verdict(
-            "capacity comes back on the nodes that are left",
-            f"after {loss.recovery_s:.0f} s: {loss.after}",
-            sum(loss.after.values()) == sum(loss.before.values()) and loss.lost not in loss.after,
-        ),
-        _nothing_lost(
-            f"a lost node costs no request ({loss.counts.retried} were tried again)",
-            loss.counts.sent,
-            loss.counts.answered,
-        ),
-    ]
-
-
-def _nothing_lost(claim: str, sent: int, answered: int) -> Verdict:
-    return Verdict(claim, f"{sent} sent, {answered} answered", sent == answered)
 
 
 def _seen(seen: Run) -> dict[str, Any]:
