@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 from types import FrameType
@@ -25,12 +26,20 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     run_id = uuid.uuid4().hex
     extent = "quick" if quick else "full"
-    # Ray reads its settings when it is imported, so they belong to another process.
-    program = subprocess.Popen(
-        [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],
-        env=environment(PROD, run_id),
-        start_new_session=True,
-    )
+    # A folder of its own, because Ray's clusters of several nodes leave their address in it.
+    with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as directory:
+        # Ray reads its settings when it is imported, so they belong to another process.
+        program = subprocess.Popen(
+            [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],
+            env=environment(PROD, run_id) | {"RAY_TMPDIR": directory},
+            start_new_session=True,
+        )
+        status = _wait(program, run_id)
+    sys.exit(status)
+
+
+def _wait(program: subprocess.Popen[bytes], run_id: str) -> int:
+    """Wait for the program, pass on what asks it to end, and leave no process of it behind."""
 
     def end(signum: int, frame: FrameType | None) -> None:
         program.send_signal(signum)
@@ -38,10 +47,9 @@ def main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
-        status = program.wait()
+        return program.wait()
     finally:
         end_processes(run_id, program.pid)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -38,10 +38,10 @@ class Bounds(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """One replica as the controller knows it."""
+    """One replica as the controller knows it; process and node are unknown before it has any."""
 
-    pid: int
-    node: str
+    pid: int | None
+    node: str | None
     state: str
 
 
@@ -123,7 +123,8 @@ class Lab:
         details = self._client.get_serve_details()
         found = details["applications"]["sentiment"]["deployments"][name]
         replicas = [
-            Replica(each["pid"], each["node_id"], each["state"]) for each in found["replicas"]
+            Replica(each.get("pid"), each.get("node_id"), each["state"])
+            for each in found["replicas"]
         ]
         return Fleet(found["target_num_replicas"], replicas)
 

@@ -119,4 +119,4 @@ def lose_a_node(cost: SimulatedCost, plan: Plan, kill_after_s: float) -> NodeLos
 
 def _placed(lab: Lab) -> Counter[str]:
     fleets = (lab.fleet(GATEWAY), lab.fleet(CLASSIFIER))
-    return Counter(replica.node for fleet in fleets for replica in fleet.running)
+    return Counter(replica.node or "" for fleet in fleets for replica in fleet.running)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -37,11 +38,11 @@ class Observer:
         self.moments: list[Moment] = []
         self._lab = lab
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
         """Begin to watch."""
-        self._thread.start()
+        self._watching = self._thread.submit(self._watch)
         return self
 
     def __exit__(
@@ -50,9 +51,10 @@ class Observer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End watching."""
+        """End watching, with the error that ended it before."""
         self._ended.set()
-        self._thread.join()
+        self._thread.shutdown()
+        self._watching.result()
 
     def _watch(self) -> None:
         while not self._ended.wait(INTERVAL_S):

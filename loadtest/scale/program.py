@@ -70,7 +70,7 @@ def scale(lengths: Lengths, out: Path) -> tuple[dict[str, Any], list[verdicts.Ve
     single = bulk._replace(texts=1)
     points = []
     for count in lengths.replicas:
-        plan = bulk._replace(connections=3 * count)
+        plan = bulk._replace(connections=6 * count)
         points.append(saturate(lab, count, lengths.saturate_s, plan))
         say(f"{count} classifiers: {points[-1].texts_s / count:.1f} texts/s each")
     say("1x, 10x, 1x the load")
