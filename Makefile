@@ -25,7 +25,7 @@ format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff format
 
 scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5)
-	@$(BIN)/python -m loadtest.scale scale $(SCALE)
+	@$(BIN)/python -m loadtest.scale $(SCALE)
 
 scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
 	@$(BIN)/python -m loadtest.scale nodes $(SCALE)

@@ -113,11 +113,6 @@ class Lab:
         self._client.deploy_apps(ServeDeploySchema.model_validate(served), _blocking=False)
         until(self._runs, "the service does not run")
 
-    def simulate(self, cost: SimulatedCost) -> None:
-        """Give the engine another cost, which restarts the replicas."""
-        self._content["applications"][0]["args"]["simulated"] = cost.model_dump()
-        self.deploy()
-
     def fleet(self, name: str) -> Fleet:
         """Return a deployment's replicas."""
         details = self._client.get_serve_details()

@@ -58,7 +58,12 @@ class Nodes:
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
         )
         self._workers = [self._cluster.add_node(num_cpus=NODE_CPUS) for _ in range(WORKERS)]
-        ray.init(address=self._cluster.address, namespace="serve", logging_level=logging.WARNING)
+        ray.init(
+            address=self._cluster.address,
+            namespace="serve",
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
 
     def names(self) -> dict[str, str]:
         """Return each worker's short name by Ray's identity of it."""
