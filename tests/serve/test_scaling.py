@@ -54,12 +54,13 @@ def classifiers(service: Service) -> int:
 
 
 def scaling(directory: Path) -> Path:
-    """Write a configuration whose classifiers take a fifth of a second for a batch."""
+    """Write a configuration whose classifiers take a fifth of a second for a small batch."""
     cost = {"batch_ms": 200, "token_us": 100}
     path = configured(directory, {"engine": "simulated", "simulated": cost})
     content = read(path)
     classifier = content["applications"][0]["deployments"][1]
     classifier["ray_actor_options"]["num_cpus"] = 0.2
+    classifier["user_config"] = {"max_batch_tokens": 128}
     classifier["autoscaling_config"] |= {"upscale_delay_s": 0, "downscale_delay_s": 2}
     path.write_text(yaml.safe_dump(content))
     return path
