@@ -13,7 +13,8 @@ from tests.serve.service import Service, configured
 pytestmark = pytest.mark.serve
 
 WAIT_S = 90
-CALLERS = 6
+CALLERS = 12
+TEXTS = 32
 
 
 class Callers:
@@ -37,7 +38,7 @@ class Callers:
             for number in iter(int, 1):
                 if self._stop.is_set():
                     return
-                texts = [f"text {number} {index} of {caller}" for index in range(16)]
+                texts = [f"text {number} {index} of {caller}" for index in range(TEXTS)]
                 answer = client.post("/project/predict", json={"text": texts})
                 self.statuses.append(answer.status_code)
 
