@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load check image image-test format manifests k8s-check prod-local clean
+.PHONY: help serve test load check image image-test format manifests k8s-check prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -47,6 +47,12 @@ k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or 
 
 prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
 	@$(BIN)/python -m tests.prod_local
+
+scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5)
+	@$(BIN)/python -m loadtest.scale $(SCALE)
+
+scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
+	@$(BIN)/python -m loadtest.scale nodes $(SCALE)
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

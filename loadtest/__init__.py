@@ -1,1 +1,1 @@
-"""Load tests: k6 scenarios, what runs them and what reports on them."""
+"""Load tests: k6 scenarios, programs that put load on the service, and what reports on them."""

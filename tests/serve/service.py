@@ -95,11 +95,11 @@ class Service:
 
         Some of Ray's processes overwrite their environment, so that only their session tells.
         """
-        return [p for p in psutil.process_iter() if named in p.name() and self._is_mine(p)]
+        return [process for process in psutil.process_iter() if self._is_mine(process, named)]
 
-    def _is_mine(self, process: psutil.Process) -> bool:
+    def _is_mine(self, process: psutil.Process, named: str) -> bool:
         try:
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if named not in process.name() or process.status() == psutil.STATUS_ZOMBIE:
                 return False
             return (
                 os.getsid(process.pid) in self._sessions

@@ -11,8 +11,10 @@ import pytest
 import ray
 from ray import serve
 from ray.serve._private.api import serve_start
+from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from serve_app.autoscaling.signal import ARRIVED, RATE, WAITING
 from serve_app.config import read
 from tests.serve.service import configured
 
@@ -48,6 +50,12 @@ class Deployed:
         details = self._client.get_serve_details()
         replicas = details["applications"]["sentiment"]["deployments"][deployment]["replicas"]
         return [replica["pid"] for replica in replicas if replica["state"] == "RUNNING"]
+
+    def reported(self, deployment: str) -> set[str]:
+        """Return the names of what replicas have reported to the policy."""
+        identity = DeploymentID(name=deployment, app_name="sentiment")
+        controller: Any = self._client._controller
+        return set(ray.get(controller._get_metrics_for_deployment_for_testing.remote(identity)))
 
     def predict(self, *texts: str) -> httpx.Response:
         return self.http.post("/project/predict", json={"text": texts})
@@ -86,6 +94,13 @@ def test_tunables_change_without_a_restart(deployed: Deployed) -> None:
     assert (deployed.replicas("Gateway"), deployed.replicas("Classifier")) == before
     deployed.tune(0)
     eventually(lambda: deployed.predict("a", "b", "c").status_code == 200)
+
+
+@pytest.mark.parametrize("deployment", ["Gateway", "Classifier"])
+def test_the_policy_learns_of_the_work(deployed: Deployed, deployment: str) -> None:
+    for number in range(3):
+        assert deployed.predict(f"some work {number}").status_code == 200
+    eventually(lambda: {WAITING, ARRIVED, RATE} <= deployed.reported(deployment))
 
 
 def test_a_killed_classifier_is_replaced_and_its_requests_are_answered(deployed: Deployed) -> None:

@@ -3,14 +3,21 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings, Settings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    ScalingSettings,
+    Settings,
+)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SCALING = (ROOT / "docs" / "scaling.md").read_text()
 
 
-def documented(pattern: str) -> dict[str, str]:
-    return dict(re.findall(pattern, README, flags=re.MULTILINE))
+def documented(pattern: str, document: str = README) -> dict[str, str]:
+    return dict(re.findall(pattern, document, flags=re.MULTILINE))
 
 
 def defaults(settings: type[Settings]) -> dict[str, str]:
@@ -29,6 +36,11 @@ def test_every_tunable_is_documented_with_its_default(
 
 def test_every_argument_is_documented_with_its_default() -> None:
     assert documented(r"^\| `(\w+)` \| `([^`]+)` \| ") == defaults(AppArgs)
+
+
+def test_every_tunable_of_the_policy_is_documented_with_its_default() -> None:
+    pattern = r"^\| `(\w+)` \| `([^`]+)` \| "
+    assert documented(pattern, SCALING) == defaults(ScalingSettings)
 
 
 @pytest.mark.parametrize(

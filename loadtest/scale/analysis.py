@@ -1,0 +1,76 @@
+"""What a run shows: pure functions of what was observed and what became of the requests."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import ceil
+from typing import NamedTuple
+
+from loadtest.scale.observer import Moment
+
+
+class Reaction(NamedTuple):
+    """How the replicas followed a step up.
+
+    Attributes:
+        start_s: Seconds from the first wish for more replicas until those wanted at first run.
+        late_s: Seconds from the step until the wait was last above its target.
+        needed: Replicas that the load needs at the target utilization.
+        most: Most replicas wanted.
+    """
+
+    start_s: float
+    late_s: float
+    needed: int
+    most: int
+
+    @property
+    def overshoot(self) -> float:
+        """By which fraction more were wanted than needed."""
+        return self.most / self.needed - 1
+
+
+def reaction(
+    moments: Sequence[Moment],
+    step: float,
+    arriving: float,
+    rate: float,
+    *,
+    utilization: float,
+    target_wait_s: float,
+) -> Reaction:
+    """Judge how the replicas followed a step up.
+
+    Args:
+        moments: From the step until the load falls again.
+        step: When the load rose.
+        arriving: Tokens that arrive each second since.
+        rate: Tokens that one replica does each second.
+        utilization: The policy's target.
+        target_wait_s: The policy's target.
+    """
+    before = moments[0].wanted
+    asked = next((m for m in moments if m.wanted > before), moments[-1])
+    served = next((m for m in moments if m.running >= asked.wanted), moments[-1])
+    late = [m.time for m in moments if wait_s(m, rate) > target_wait_s]
+    return Reaction(
+        start_s=served.time - asked.time,
+        late_s=max(late, default=step) - step,
+        needed=ceil(arriving / (rate * utilization)),
+        most=max(m.wanted for m in moments),
+    )
+
+
+def wait_s(moment: Moment, rate: float) -> float:
+    """Return how long what waits takes the replicas that run.
+
+    Args:
+        moment: The replicas and their queue.
+        rate: Tokens that one replica does each second.
+    """
+    return moment.queue_tokens / (rate * max(1, moment.running))
+
+
+def turns(moments: Sequence[Moment]) -> int:
+    """Count how often the wanted number changed its direction: flapping."""
+    changes = [b.wanted - a.wanted for a, b in pairwise(moments) if a.wanted != b.wanted]
+    return sum((a > 0) != (b > 0) for a, b in pairwise(changes))

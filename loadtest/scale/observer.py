@@ -1,0 +1,64 @@
+"""Looks at the service twice a second."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from loadtest.scale.lab import CLASSIFIER, Lab
+
+INTERVAL_S: Final = 0.5
+
+
+class Moment(NamedTuple):
+    """The classifiers at one time.
+
+    Attributes:
+        time: Seconds since the epoch.
+        wanted: Replicas that the policy wants.
+        running: Replicas that take work.
+        queue_tokens: Tokens that wait or are computed, as the policy sees them.
+    """
+
+    time: float
+    wanted: int
+    running: int
+    queue_tokens: float
+
+
+class Observer:
+    """Watches a service for the time of a `with` block.
+
+    Args:
+        lab: The service.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.moments: list[Moment] = []
+        self._lab = lab
+        self._ended = threading.Event()
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        self._watching = self._thread.submit(self._watch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End watching, with the error that ended it before."""
+        self._ended.set()
+        self._thread.shutdown()
+        self._watching.result()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL_S):
+            fleet = self._lab.fleet(CLASSIFIER)
+            self.moments.append(
+                Moment(time.time(), fleet.target, len(fleet.running), self._lab.queue_tokens())
+            )

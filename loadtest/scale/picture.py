@@ -1,0 +1,69 @@
+"""The picture that goes into the README."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+
+from loadtest.scale.schedule import Run
+
+mpl.use("Agg")
+
+WINDOW_S: Final = 3.0
+# Colour-blind safe, after Okabe and Ito.
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+GREEN: Final = "#009E73"
+RED: Final = "#D55E00"
+
+
+def draw(run: Run, texts: int, target_wait_s: float, path: Path) -> None:
+    """Draw a run: load, replicas, queue and time to the answer over time.
+
+    Args:
+        run: What was seen.
+        texts: Texts in a request.
+        target_wait_s: The policy's target.
+        path: Where to write the PNG.
+    """
+    figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
+    times = [moment.time - run.started for moment in run.moments]
+    edges = np.cumsum([0.0, *(each.seconds for each in run.segments)])
+    offered = [each.rate * texts for each in run.segments]
+    axes[0].stairs(offered, edges, color=BLUE, baseline=None, linewidth=2)
+    axes[0].set_ylabel("offered texts/s")
+    axes[1].step(times, [m.wanted for m in run.moments], ORANGE, where="post", label="wanted")
+    axes[1].step(times, [m.running for m in run.moments], GREEN, where="post", label="running")
+    axes[1].set_ylabel("classifiers")
+    axes[1].legend(loc="upper right")
+    axes[2].plot(times, [m.queue_tokens for m in run.moments], color=RED)
+    axes[2].set_ylabel("queue, tokens")
+    _latency(axes[3], run)
+    axes[3].axhline(target_wait_s, color="grey", linestyle=":", label="target wait")
+    axes[3].set_ylabel("answer, s")
+    axes[3].set_xlabel("seconds")
+    axes[3].legend(loc="upper right")
+    for axis in axes:
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+    counts = run.counts
+    figure.suptitle(
+        f"{counts.sent} requests sent, {counts.answered} answered, "
+        f"{counts.sent - counts.answered} failed"
+    )
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _latency(axis: Any, run: Run) -> None:
+    sent = np.array([record.sent for record in run.records]) - run.started
+    seconds = np.array([record.seconds for record in run.records])
+    windows = np.arange(0, sent.max(), WINDOW_S)
+    inside = [seconds[(sent >= begin) & (sent < begin + WINDOW_S)] for begin in windows]
+    seen = [(begin, values) for begin, values in zip(windows, inside, strict=True) if values.size]
+    middle = [begin + WINDOW_S / 2 for begin, _ in seen]
+    for percent, colour in ((50, BLUE), (99, RED)):
+        drawn = [np.percentile(values, percent) for _, values in seen]
+        axis.plot(middle, drawn, color=colour, label=f"p{percent}")

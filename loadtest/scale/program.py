@@ -1,0 +1,202 @@
+"""One part of the scale test, in a process that has a Ray to itself; see `__main__`."""
+
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+import ray
+from ray import serve
+
+from loadtest.scale import verdicts
+from loadtest.scale.analysis import reaction
+from loadtest.scale.generator import Plan
+from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
+from loadtest.scale.nodes import NodeLoss, lose_a_node
+from loadtest.scale.picture import draw
+from loadtest.scale.schedule import Run, Segment, run
+from loadtest.scale.throughput import Throughput, saturate
+from loadtest.scale.verdicts import Verdict
+from serve_app.console import say
+from serve_app.settings import ScalingSettings, SimulatedCost
+
+TOKENS: Final = 24
+BATCH_TEXTS: Final = 10
+BULK_TEXTS: Final = 16
+# A full batch of ten texts takes half a second, so that a replica does 480 tokens a second, and 32
+# of them leave the two cores of a laptop to the gateway and the load generator.
+COST: Final = SimulatedCost(batch_ms=380, token_us=500)
+RATE: Final = TOKENS * BATCH_TEXTS / 0.5
+# Costs next to nothing, so that the gateway is what saturates.
+FREE: Final = SimulatedCost(batch_ms=1, token_us=0)
+FREE_CLASSIFIERS: Final = 4
+# Enough for every classifier to have a full batch waiting, however calls are spread.
+CONNECTIONS_EACH: Final = 6
+CONNECTIONS: Final = 32
+# Texts a second that a single classifier does at six tenths of its rate.
+BASE: Final = 0.6 * RATE / TOKENS
+SCALED: Final = Bounds(1, 24)
+POLICY: Final = ScalingSettings()
+LOGICAL_CPUS: Final = 4
+
+Outcome = tuple[dict[str, Any], list[Verdict]]
+
+
+class Lengths(NamedTuple):
+    """How long each part takes, in seconds.
+
+    Attributes:
+        replicas: The numbers of replicas to saturate.
+        saturate: For each of them.
+        steps: Before, during and after ten times the load.
+        constant: The constant load.
+        nodes: Under load with a node lost.
+    """
+
+    replicas: tuple[int, ...]
+    saturate: float
+    steps: tuple[float, float, float]
+    constant: float
+    nodes: float
+
+
+FULL: Final = Lengths((1, 2, 4, 8, 16, 32), 24.0, (40.0, 120.0, 100.0), 600.0, 90.0)
+QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), 60.0, 60.0)
+
+
+def throughput(lengths: Lengths, out: Path) -> Outcome:
+    """Saturate growing numbers of replicas."""
+    lab = _lab(COST)
+    plan = Plan(lab.url, [], 0.0, 0, BULK_TEXTS, TOKENS)
+    points: list[Throughput] = []
+    for count in lengths.replicas:
+        connections = CONNECTIONS_EACH * count
+        point = saturate(lab, count, lengths.saturate, plan._replace(connections=connections))
+        say(f"{count} classifiers: {point.texts_s / count:.1f} texts/s each")
+        points.append(point)
+    return {"throughput": [_plain(point) for point in points]}, verdicts.on_throughput(points)
+
+
+def gateway(lengths: Lengths, out: Path) -> Outcome:
+    """Saturate one gateway, with requests of one text and of many."""
+    lab = _lab(FREE)
+    points = [
+        saturate(
+            lab,
+            FREE_CLASSIFIERS,
+            lengths.saturate,
+            Plan(lab.url, [], 0.0, CONNECTIONS, texts, TOKENS),
+        )
+        for texts in (1, BULK_TEXTS)
+    ]
+    for point in points:
+        say(
+            f"{point.texts_s / point.texts:.0f} requests/s of {point.texts} texts, "
+            f"{point.gateway_request_ms:.2f} ms of the gateway's CPU each"
+        )
+    return {"gateway": [_plain(point) for point in points]}, []
+
+
+def steps(lengths: Lengths, out: Path) -> Outcome:
+    """Offer a load, ten times as much, and the first again."""
+    lab = _lab(COST)
+    rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
+    seen = run(lab, SCALED, [Segment(*each) for each in rates], _single(lab))
+    draw(seen, 1, POLICY.target_wait_s, out / "steps.png")
+    judged = reaction(
+        seen.during(1),
+        seen.begins(1),
+        10 * BASE * TOKENS,
+        RATE,
+        utilization=POLICY.target_utilization,
+        target_wait_s=POLICY.target_wait_s,
+    )
+    return {"reaction": judged._asdict(), **_seen(seen)}, verdicts.on_steps(seen, judged)
+
+
+def constant(lengths: Lengths, out: Path) -> Outcome:
+    """Offer the same load for long."""
+    lab = _lab(COST)
+    settling, settled = Segment(60.0, 5 * BASE), Segment(lengths.constant, 5 * BASE)
+    seen = run(lab, SCALED, [settling, settled], _single(lab))
+    draw(seen, 1, POLICY.target_wait_s, out / "constant.png")
+    return _seen(seen), verdicts.on_constant(seen)
+
+
+def nodes(lengths: Lengths, out: Path) -> Outcome:
+    """Lose one of three worker nodes under load."""
+    plan = Plan("", [(lengths.nodes, 2 * BASE)], 0.0, 0, 1, TOKENS)
+    loss = lose_a_node(COST, plan, lengths.nodes / 3)
+    return _plain(loss), verdicts.on_nodes(loss)
+
+
+PARTS: Final[dict[str, Callable[[Lengths, Path], Outcome]]] = {
+    "throughput": throughput,
+    "gateway": gateway,
+    "steps": steps,
+    "constant": constant,
+    "nodes": nodes,
+}
+
+
+def main() -> None:
+    """Run what the arguments name: a part, `full` or `quick`, and a folder."""
+    part, extent, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    before = os.getloadavg()[0]
+    figures, judged = PARTS[part](QUICK if extent == "quick" else FULL, out)
+    serve.shutdown()
+    ray.shutdown()
+    report = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{psutil.cpu_count()} CPUs, {platform.machine()}",
+        "load_average_before": before,
+        "engine": COST.model_dump() | {"tokens": TOKENS, "batch_texts": BATCH_TEXTS},
+        "verdicts": [verdict._asdict() for verdict in judged],
+        **figures,
+    }
+    (out / f"{part}.json").write_text(json.dumps(report, indent=1) + "\n")
+    for verdict in judged:
+        print(f"{'holds' if verdict.holds else 'FAILS'}  {verdict.claim}: {verdict.figure}")
+    sys.exit(not all(verdict.holds for verdict in judged))
+
+
+def _lab(cost: SimulatedCost) -> Lab:
+    ray.init(
+        num_cpus=LOGICAL_CPUS,
+        include_dashboard=False,
+        namespace="serve",
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+    )
+    lab = Lab(cost, gateways=1)
+    lab.deployment(CLASSIFIER)["user_config"] = {"max_batch_tokens": TOKENS * BATCH_TEXTS}
+    return lab
+
+
+def _single(lab: Lab) -> Plan:
+    return Plan(lab.url, [], 0.0, 0, 1, TOKENS)
+
+
+def _seen(seen: Run) -> dict[str, Any]:
+    return {
+        "counts": seen.counts._asdict(),
+        "segments": [segment._asdict() for segment in seen.segments],
+        "moments": [
+            [round(m.time - seen.started, 1), m.wanted, m.running, m.queue_tokens]
+            for m in seen.moments
+        ],
+    }
+
+
+def _plain(figures: Throughput | NodeLoss) -> dict[str, Any]:
+    return figures._asdict() | {"counts": figures.counts._asdict()}
+
+
+if __name__ == "__main__":
+    main()

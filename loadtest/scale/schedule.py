@@ -1,0 +1,73 @@
+"""Runs a load that changes in steps against the policy, and watches."""
+
+import time
+from typing import NamedTuple
+
+from loadtest.scale.generator import Plan, Record
+from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
+from loadtest.scale.observer import Moment, Observer
+from loadtest.scale.traffic import Counts, Traffic, counts
+
+DOWNSCALE_DELAY_S = 20.0
+
+
+class Segment(NamedTuple):
+    """A part of a run in which the load is the same.
+
+    Attributes:
+        seconds: How long.
+        rate: Requests each second.
+    """
+
+    seconds: float
+    rate: float
+
+
+class Run(NamedTuple):
+    """What was seen.
+
+    Attributes:
+        started: When the first segment began, in seconds since the epoch.
+        segments: What was sent.
+        moments: The replicas and their queue.
+        records: The requests.
+    """
+
+    started: float
+    segments: list[Segment]
+    moments: list[Moment]
+    records: list[Record]
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the requests."""
+        return counts(self.records)
+
+    def begins(self, segment: int) -> float:
+        """Return when a segment began, in seconds since the epoch."""
+        return self.started + sum(each.seconds for each in self.segments[:segment])
+
+    def during(self, segment: int) -> list[Moment]:
+        """Return what was seen during a segment."""
+        begin, end = self.begins(segment), self.begins(segment + 1)
+        return [moment for moment in self.moments if begin <= moment.time < end]
+
+
+def run(lab: Lab, bounds: Bounds, segments: list[Segment], plan: Plan) -> Run:
+    """Offer a load in segments while the policy decides within bounds.
+
+    Args:
+        lab: The service.
+        bounds: Fewest and most classifiers.
+        segments: What to send.
+        plan: How to send it; its segments are set here.
+    """
+    lab.scale(CLASSIFIER, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)
+    lab.until_running(CLASSIFIER, bounds.least)
+    sent = [(each.seconds, each.rate) for each in segments]
+    with Observer(lab) as observer:
+        begun = time.time()
+        with Traffic(plan._replace(segments=sent, seconds=0.0)) as traffic:
+            pass
+    started = min((record.sent for record in traffic.records), default=begun)
+    return Run(started, segments, observer.moments, traffic.records)
