@@ -3,7 +3,7 @@ CONFIG ?= configs/dev.yaml
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format clean
+.PHONY: help serve test check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -23,6 +23,9 @@ check: .venv/.dev  ## lint, formatting and types
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+bench: .venv/.dev  ## measure speed, memory and cold start beside the engine's limit (5 minutes)
+	@$(BIN)/python -m loadtest.bench
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

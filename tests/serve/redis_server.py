@@ -49,6 +49,11 @@ class RedisServer:
         credentials = f":{self.password}@" if self.password else ""
         return f"redis://{credentials}127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "redis-server does not run"
+        return self._process.pid
+
     def start(self) -> Self:
         """Start, or start again on the same port and empty, and wait until it answers.
 
