@@ -1,14 +1,17 @@
 """From the order for one classifier replica to its first answer, on a Ray that runs already."""
 
+import asyncio
 import json
 import logging
 import subprocess
 import sys
 import time
 import uuid
+from typing import Any
 
 import ray
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
 from loadtest.bench.service import PROD
 from serve_app.classifier.deployment import Classifier
@@ -60,10 +63,15 @@ def main(source: str, engine: EngineName) -> None:
     application = deployment.bind(source, resolve(source).digest, engine)
     started = time.monotonic()
     handle = serve.run(application, name="cold", route_prefix=None)
-    handle.classify.remote([TEXT], LIMIT_S).result()
+    asyncio.run(_ask(handle))
     print(json.dumps(time.monotonic() - started), flush=True)
     serve.shutdown()
     ray.shutdown()
+
+
+async def _ask(handle: DeploymentHandle[Any]) -> None:
+    """Use the handle from an event loop, as with production's settings it has to be."""
+    await handle.classify.remote([TEXT], LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Measurement:
     """What was answered in a span of time.
 
     Attributes:
+        seconds: How long it was.
         requests_s: Requests answered a second.
         texts_s: Texts answered a second.
         p50_ms: Median time from request to answer.
@@ -36,6 +37,7 @@ class Measurement:
         generator_cpu: CPUs that the load generator itself used.
     """
 
+    seconds: float
     requests_s: float
     texts_s: float
     p50_ms: float
@@ -127,7 +129,7 @@ def drive(
         requests: What to ask; never ends.
         connections: How many connections ask at once.
         warm_up_s: Seconds that are not counted.
-        seconds: Seconds that are.
+        seconds: Seconds that are; more where not even one answer a connection has come by then.
         at_edges: Called when the counting begins and when it ends.
 
     Raises:
@@ -165,6 +167,8 @@ async def _drive(
         at_edges()
         cpu, started = time.process_time(), time.perf_counter()
         await _work(run, seconds)
+        while len(run.latencies) < connections and time.perf_counter() - started < ANSWER_TIMEOUT_S:
+            await _work(run, 1.0)
         elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
         latencies, texts = run.latencies, run.texts
         at_edges()
@@ -181,6 +185,7 @@ async def _drive(
     milliseconds = np.percentile(np.asarray(latencies) * 1000, [50, 95, 99])
     p50, p95, p99 = (float(value) for value in milliseconds)
     return Measurement(
+        seconds=elapsed,
         requests_s=len(latencies) / elapsed,
         texts_s=texts / elapsed,
         p50_ms=p50,

@@ -49,6 +49,8 @@ def sample(
     texts: Texts,
     pace: Pace,
     processes: Callable[[], Iterable[psutil.Process]],
+    *,
+    key: str = "text",
 ) -> Sample:
     """Measure one workload once.
 
@@ -58,12 +60,13 @@ def sample(
         texts: Where texts come from; one source for a system's whole life.
         pace: Warm-up and length.
         processes: Finds the system's processes.
+        key: Under which a request carries its texts.
     """
     known = list(processes())
     readings: list[tuple[dict[str, float], float]] = []
     measured = drive(
         url,
-        workload.requests(texts),
+        workload.requests(texts, key),
         connections=workload.connections,
         warm_up_s=pace.warm_up_s,
         seconds=pace.seconds,
@@ -71,12 +74,12 @@ def sample(
     )
     (before, busy_before), (after, busy_after) = readings
     cpu_s = {role: after[role] - before[role] for role in after}
-    cpu_s["generator"] = measured.generator_cpu * pace.seconds
-    answered = measured.requests_s * pace.seconds
+    cpu_s["generator"] = measured.generator_cpu * measured.seconds
+    answered = measured.requests_s * measured.seconds
     return Sample(
         measured,
         {role: used * 1000 / answered for role, used in cpu_s.items()},
-        max(0.0, busy_after - busy_before - sum(cpu_s.values())) / pace.seconds,
+        max(0.0, busy_after - busy_before - sum(cpu_s.values())) / measured.seconds,
     )
 
 

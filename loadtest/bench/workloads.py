@@ -37,11 +37,16 @@ class Workload:
     texts: int
     draw: Callable[[Texts], Iterator[str]]
 
-    def requests(self, texts: Texts) -> Iterator[Request]:
-        """Yield requests for ever."""
+    def requests(self, texts: Texts, key: str = "text") -> Iterator[Request]:
+        """Yield requests for ever.
+
+        Args:
+            texts: Where texts come from.
+            key: Under which a request carries them.
+        """
         drawn = self.draw(texts)
         while True:
-            body = json.dumps({"text": list(islice(drawn, self.texts))}).encode()
+            body = json.dumps({key: list(islice(drawn, self.texts))}).encode()
             yield Request(body, self.texts)
 
 
