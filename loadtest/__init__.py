@@ -1,1 +1,1 @@
-"""Programs that put load on the service and measure it."""
+"""Load tests: k6 scenarios and their report, benchmarks of the service, and of its peers."""

@@ -30,9 +30,9 @@ def build(args: AppArgs) -> Application:
     args.cache_url()
     model = resolve(args.model_source())
     engine = choose(model, args.engine, logger.info)
-    classifier = serve.deployment(
-        name="Classifier", user_config=ClassifierSettings().model_dump()
-    )(Classifier).bind(args.model_source(), model.digest, engine)  # fmt: skip
+    classifier = serve.deployment(name="Classifier", user_config=ClassifierSettings().model_dump())(
+        Classifier
+    ).bind(args.model_source(), model.digest, engine, args.simulated, args.log_form)
     return serve.deployment(name="Gateway", user_config=GatewaySettings().model_dump())(
         GatewayIngress
     ).bind(classifier, args, model, engine)

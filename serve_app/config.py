@@ -13,15 +13,39 @@ from ray.serve.schema import (
 )
 
 from serve_app.errors import InvalidConfig
-from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings, Settings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    ScalingSettings,
+    Settings,
+)
 
 _STRICT: Final = ConfigDict(extra="forbid")
+
+
+# Calls to the classifier that a gateway makes on its own account: its probe of the model.
+GATEWAY_PROBES: Final = 1
+
+
+class WorkPolicySchema(Settings):
+    """The policy that follows the work; without one, Ray's own counts ongoing calls.
+
+    Attributes:
+        policy_function: Where it is.
+        policy_kwargs: Its tunables.
+    """
+
+    policy_function: Literal["serve_app.autoscaling.serve_policy:WorkPolicy"]
+    policy_kwargs: ScalingSettings = ScalingSettings()
 
 
 class StrictAutoscaling(AutoscalingConfig):
     """Ray's autoscaling settings, unknown keys refused."""
 
     model_config = _STRICT
+
+    policy: WorkPolicySchema | None = None  # type: ignore[assignment]
 
 
 class StrictActorOptions(RayActorOptionsSchema):
@@ -46,6 +70,7 @@ class _Deployment(DeploymentSchema):
 
     # Ray's default of 5 starves batching, so it has to be stated.
     max_ongoing_requests: int = Field(gt=0)
+    graceful_shutdown_timeout_s: float = Field(ge=0)
     autoscaling_config: StrictAutoscaling
     ray_actor_options: StrictActorOptions
 
@@ -72,6 +97,7 @@ class ClassifierDeployment(_Deployment):
 
     name: Literal["Classifier"]
     user_config: ClassifierSettings  # type: ignore[assignment]
+    max_queued_requests: int = Field(ge=-1)
 
     @model_validator(mode="after")
     def _batches_fit_the_replica(self) -> Self:
@@ -91,6 +117,36 @@ class SentimentApplication(BaseModel):
     args: AppArgs
     deployments: tuple[GatewayDeployment, ClassifierDeployment]
 
+    @model_validator(mode="after")
+    def _a_full_gateway_fits_the_queue(self) -> Self:
+        """Refuse a queue that overflows before the gateway refuses requests.
+
+        Ray bounds the calls that wait for a replica within each caller, so that the number of
+        gateways has no part in this. A call carries one text or more.
+        """
+        gateway, classifier = self.deployments
+        calls = gateway.user_config.max_pending_texts + GATEWAY_PROBES
+        room = classifier.max_queued_requests
+        if 0 <= room < calls:
+            raise ValueError(
+                f"max_queued_requests of Classifier is {room}, but a full Gateway makes {calls} "
+                f"calls (max_pending_texts {calls - GATEWAY_PROBES} of one text each, and "
+                f"{GATEWAY_PROBES} probe)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _requests_survive_a_scale_down(self) -> Self:
+        """Refuse a production gateway that is stopped before its requests' deadlines."""
+        gateway = self.deployments[0]
+        grace, deadline = gateway.graceful_shutdown_timeout_s, gateway.user_config.deadline_s
+        if self.args.production and grace < deadline:
+            raise ValueError(
+                f"graceful_shutdown_timeout_s of Gateway is {grace:g}, below its deadline_s of "
+                f"{deadline:g}: a replica that is released would lose requests"
+            )
+        return self
+
 
 class ServeConfig(Settings):
     """A configuration file.
@@ -100,6 +156,8 @@ class ServeConfig(Settings):
             `sentiment serve` sets them, and on Kubernetes they are container variables.
         proxy_location: Which nodes take HTTP.
         http_options: Where they listen.
+        metrics_port: Where `sentiment serve` exports metrics on this machine; 0 takes a free
+            port. Ray ignores this key: on Kubernetes `ray start` is told.
         logging_config: How the applications log.
         applications: What is served.
     """
@@ -107,6 +165,7 @@ class ServeConfig(Settings):
     environment: dict[str, str] = Field(default_factory=dict)
     proxy_location: Literal["EveryNode", "HeadOnly"]
     http_options: StrictHttpOptions
+    metrics_port: int = Field(default=0, ge=0, lt=65536)
     logging_config: LoggingConfig
     applications: tuple[SentimentApplication]
 

@@ -5,7 +5,8 @@ Exception
 │   ├── InvalidConfig
 │   ├── ModelUnusable
 │   ├── UnfaithfulArtefact
-│   └── PortTaken
+│   ├── PortTaken
+│   └── RunUnreadable
 └── ServiceError              a request ends with an RFC 9457 problem
     ├── NotFound              404
     ├── MethodNotAllowed      405
@@ -53,6 +54,10 @@ class UnfaithfulArtefact(StartupError):
 
 class PortTaken(StartupError):
     """Another process listens on the port that the service is to use."""
+
+
+class RunUnreadable(StartupError):
+    """The files of a load test are missing, cut off, or of another form."""
 
 
 class FieldError(TypedDict):

@@ -70,6 +70,9 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # A run is one node: with clusters off, Ray's own ports, the metrics' among them, are on
+        # loopback alone. The switch works on Linux too.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         **{str(name): str(value) for name, value in configured.items()},
         RUN_ID: run_id,
     }

@@ -39,13 +39,17 @@ def run(path: Path) -> None:
     started = time.monotonic()
     launcher = os.getppid()
     config = load(path)
-    check_port(config.http_options.host, config.http_options.port)
+    check_port(config.http_options.host, config.http_options.port, "http_options.port")
+    if config.metrics_port:
+        check_port("127.0.0.1", config.metrics_port, "metrics_port")
     check_model(config.applications[0].args)
     say("starting Ray Serve")
     try:
         deploy(path, config)
         url = base_url(config.http_options)
         say(f"ready after {time.monotonic() - started:.0f} s; documentation: {url}/project/docs")
+        if config.metrics_port:
+            say(f"metrics for Prometheus: http://127.0.0.1:{config.metrics_port}/metrics")
         say("try it:")
         say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
         say("Ctrl-C ends it")
@@ -60,8 +64,13 @@ def run(path: Path) -> None:
             ray.shutdown()
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, key: str) -> None:
     """Make sure that nobody listens where the service is to listen.
+
+    Args:
+        host: The address.
+        port: The port.
+        key: Where the configuration names the port.
 
     Raises:
         PortTaken: Somebody does.
@@ -74,7 +83,7 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise PortTaken(
                 f"cannot listen on {host}:{port}: {error.strerror}",
-                "end the process that listens there, or change http_options.port",
+                f"end the process that listens there, or change {key}",
             ) from None
 
 
@@ -98,7 +107,12 @@ def deploy(path: Path, config: ServeConfig) -> None:
         StartupError: An application failed to start; its message says why.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(include_dashboard=False, namespace="serve", logging_level=logging.WARNING)
+    ray.init(
+        include_dashboard=False,
+        namespace="serve",
+        logging_level=logging.WARNING,
+        _metrics_export_port=config.metrics_port,
+    )
     # What `serve run` does, but with the log level applied to Serve's own processes too.
     client = serve_start(
         http_options=config.http_options.model_dump(),

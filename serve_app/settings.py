@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from serve_app.errors import InvalidConfig
+from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
-EngineName = OnnxName | Literal["torch"]
+EngineName = OnnxName | Literal["torch", "simulated"]
 EngineChoice = EngineName | Literal["auto"]
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
@@ -41,11 +42,16 @@ class GatewaySettings(Settings):
         max_pending_texts: While more texts than this wait for the model, requests are refused
             with 429.
         chunk_texts: One call to a classifier replica carries at most this many texts.
+        chunk_chars: So many characters fill a call as well; a longer text travels alone.
+        calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
+            Else texts wait for a call to return, and share the next one.
+        call_wait_s: The longest such wait.
         cache_ttl_s: How long a cached score lives.
         cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
             not expire together.
         cache_memory_entries: Most texts held in a replica's memory tier.
         cache_timeout_s: A cache that answers slower than this is treated as absent.
+        request_log: Whether every request for predictions is logged in one line.
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -54,10 +60,14 @@ class GatewaySettings(Settings):
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
     chunk_texts: Positive = 16
+    chunk_chars: Positive = 4096
+    calls_per_replica: Positive = 2
+    call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     cache_ttl_s: PositiveSeconds = 3600.0
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
+    request_log: bool = True
 
     @model_validator(mode="after")
     def _one_request_fits_the_queue(self) -> Self:
@@ -85,6 +95,46 @@ class ClassifierSettings(Settings):
     hang_timeout_s: PositiveSeconds = 60.0
 
 
+class ScalingSettings(Settings):
+    """Tunables of the scaling policy, `policy_kwargs` in a file; changing them restarts replicas.
+
+    Attributes:
+        target_wait_s: A queue that takes longer than this to clear asks for more replicas.
+        target_utilization: Share of a replica's rate that arriving work may use before another
+            one is asked for.
+        release_utilization: Replicas are released when the others would be used less than this.
+        max_surge: By which fraction a queue may raise what arriving work needs.
+        stale_s: An older report counts as none.
+    """
+
+    target_wait_s: PositiveSeconds = 2.0
+    target_utilization: Annotated[float, Field(gt=0, le=1)] = 0.75
+    release_utilization: Annotated[float, Field(gt=0, le=1)] = 0.6
+    max_surge: Annotated[float, Field(ge=0, le=10)] = 0.25
+    stale_s: PositiveSeconds = 10.0
+
+    @model_validator(mode="after")
+    def _thresholds_leave_room(self) -> Self:
+        if self.release_utilization >= self.target_utilization:
+            raise ValueError("release_utilization must be below target_utilization")
+        return self
+
+
+class SimulatedCost(Settings):
+    """What a pass through the simulated engine costs.
+
+    Attributes:
+        batch_ms: Milliseconds for a pass, whatever its size.
+        token_us: Microseconds for each token of it, padding included.
+    """
+
+    batch_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
+    token_us: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+
+
+DEFAULT_COST: Final = SimulatedCost()
+
+
 class AppArgs(Settings):
     """Identity of the application; changing it restarts the replicas.
 
@@ -92,15 +142,19 @@ class AppArgs(Settings):
         model: `embedded`, a directory in Hugging Face form, `hub-id@revision`, or `env:NAME`
             to read one of these from the environment.
         engine: `auto` takes the int8 engine where it passes its fidelity check, else fp32.
+            `simulated` computes nothing: for tests of scaling.
         cache: `memory://`, `redis://…`, `rediss://…`, or `env:NAME` to read the URL from the
             environment, which is the only way to give one with a password.
-        production: Refuses what only development may do: a hub model without a revision.
+        production: Refuses what only development may do: a hub model without a revision, and
+            the simulated engine.
+        simulated: What the simulated engine's passes cost.
     """
 
     model: Annotated[str, Field(min_length=1)] = "embedded"
     engine: EngineChoice = "auto"
     cache: str = "memory://"
     production: bool = False
+    simulated: SimulatedCost = DEFAULT_COST
 
     @field_validator("model", "cache")
     @classmethod
@@ -121,6 +175,17 @@ class AppArgs(Settings):
                 "put the URL into an environment variable and write env:NAME"
             )
         return value
+
+    @property
+    def log_form(self) -> LogForm:
+        """Form of the service's logs: for programs in production, else for a person."""
+        return "json" if self.production else "text"
+
+    @model_validator(mode="after")
+    def _production_computes(self) -> Self:
+        if self.production and self.engine == "simulated":
+            raise ValueError("production needs an engine that computes, not the simulated one")
+        return self
 
     def model_source(self) -> str:
         """Return where the model comes from, read from the environment where so configured.

@@ -15,7 +15,7 @@ from loadtest.bench.machine import facts
 from loadtest.bench.measure import Pace, medians, sample
 from loadtest.bench.mixed_lengths import mixed_lengths
 from loadtest.bench.model import base_model
-from loadtest.bench.processes import memory
+from loadtest.bench.processes import family, replica_memory
 from loadtest.bench.report import markdown
 from loadtest.bench.service import ENGINE, PATH, running
 from loadtest.bench.texts import Texts
@@ -68,10 +68,12 @@ def bench(
             for _ in range(repeats):
                 for workload in workloads:
                     url = service.url + PATH
-                    found = sample(url, workload, texts, pace, service.processes)
+                    found = sample(url, workload, texts, pace, service.roots)
                     say(f"{workload.name}: {found.measurement.texts_s:.0f} texts/s")
                     samples[workload.name].append(found)
-            result["memory"] = [replica._asdict() for replica in memory(service.processes())]
+            result["memory"] = [
+                replica._asdict() for replica in replica_memory(family(service.roots))
+            ]
         result["workloads"] = {name: medians(found) for name, found in samples.items()}
     if "cold" in chosen:
         say("cold start")

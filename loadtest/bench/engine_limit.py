@@ -10,6 +10,7 @@ from queue import Queue
 from typing import Final, NamedTuple
 
 from loadtest.bench.texts import Texts
+from loadtest.machine import cores
 from serve_app.engine.engine import Engine
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
@@ -65,10 +66,9 @@ def engine_limit(model: str, engine: EngineName, seconds: float) -> EngineLimit:
         engine: What runs it.
         seconds: How long each arrangement runs.
     """
-    cores = len(os.sched_getaffinity(0))
     variants = [
         Variant(processes, threads, batch, texts_s)
-        for processes, threads in dict.fromkeys([(cores, 1), (1, cores)])
+        for processes, threads in dict.fromkeys([(cores(), 1), (1, cores())])
         for batch, texts_s in zip(
             BATCHES,
             _measured(_Arrangement(processes, threads, BATCHES), model, engine, seconds),

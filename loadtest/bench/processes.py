@@ -1,44 +1,38 @@
-"""Which processes of the service do what, their memory, and the CPU time each role takes."""
+"""Memory and CPU time of a system under load, by the part that each process plays."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 import psutil
 
-# The first that occurs in a process's command line names its role; all others are Ray's own.
-_ROLES = (
-    ("ServeReplica:sentiment:Gateway", "gateway"),
-    ("ServeReplica:sentiment:Classifier", "classifier"),
-    ("haproxy", "haproxy"),
-    ("redis-server", "redis"),
-)
+from loadtest.processes import role
 
 
 class Memory(NamedTuple):
     """A process's memory in MiB: resident, and the part of it that it shares with nobody."""
 
     role: str
-    pid: int
     rss_mib: int
     unique_mib: int
 
 
-def role(process: psutil.Process) -> str:
-    """Return what a process of the service does."""
-    command = " ".join(process.cmdline())
-    return next((name for part, name in _ROLES if part in command), "ray")
+def family(roots: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
+    """Yield processes and all that descend from them."""
+    for root in roots:
+        yield root
+        yield from root.children(recursive=True)
 
 
-def memory(processes: Iterable[psutil.Process]) -> list[Memory]:
-    """Measure the replicas."""
+def replica_memory(processes: Iterable[psutil.Process]) -> list[Memory]:
+    """Measure the replicas among the service's processes."""
     found = []
     for process in processes:
         with suppress(psutil.Error):
-            if (name := role(process)) in ("gateway", "classifier"):
+            if (name := role(process.cmdline())) in ("gateway", "classifier"):
                 used = process.memory_full_info()
-                found.append(Memory(name, process.pid, used.rss >> 20, used.uss >> 20))
+                found.append(Memory(name, used.rss >> 20, used.uss >> 20))
     return sorted(found)
 
 
@@ -48,7 +42,7 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[str, float]:
     for process in processes:
         with suppress(psutil.Error):
             times = process.cpu_times()
-            seconds[role(process)] += times.user + times.system
+            seconds[role(process.cmdline())] += times.user + times.system
     return seconds
 
 

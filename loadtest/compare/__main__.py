@@ -12,7 +12,6 @@ from loadtest.bench import service
 from loadtest.bench.machine import facts
 from loadtest.bench.measure import Pace, sample
 from loadtest.bench.model import base_model
-from loadtest.bench.service import BenchedService
 from loadtest.bench.texts import Texts
 from loadtest.bench.workloads import WORKLOADS
 from loadtest.compare import peer
@@ -22,6 +21,7 @@ from loadtest.compare.environments import python_of, version_of
 from loadtest.compare.report import COMPARED, markdown
 from loadtest.compare.results import OURS, Results, Sample, read
 from loadtest.compare.systems import SYSTEMS
+from loadtest.service import Service
 from serve_app.console import say
 
 RESULTS: Final = Path(__file__).parent / "results.json"
@@ -75,7 +75,7 @@ def _measure(name: str, session: str, names: list[str], pace: Pace) -> list[Samp
         predictions = system.predictions(answer) if system else answer["predictions"]
         verify(name, system.engine if system else service.ENGINE, model, predictions)
         for workload in (WORKLOADS[each] for each in names):
-            taken = sample(running.url + path, workload, texts, pace, running.processes, key=key)
+            taken = sample(running.url + path, workload, texts, pace, running.roots, key=key)
             measured = taken.measurement
             say(f"{name} {workload.name}: {measured.texts_s:.0f} texts/s")
             samples.append(
@@ -93,7 +93,7 @@ def _measure(name: str, session: str, names: list[str], pace: Pace) -> list[Samp
     return samples
 
 
-def _running(name: str, model: Path) -> AbstractContextManager[BenchedService]:
+def _running(name: str, model: Path) -> AbstractContextManager[Service]:
     if name == OURS:
         return service.running(str(model), gateways=1)
     return peer.running(SYSTEMS[name], model)

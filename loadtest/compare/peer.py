@@ -15,14 +15,14 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-from loadtest.bench.service import BenchedService
 from loadtest.compare.environments import python_of
 from loadtest.compare.systems import System
+from loadtest.machine import cores
+from loadtest.redis_server import RedisServer, free_port, redis_server
+from loadtest.service import Service
 from serve_app.launch import RUN_ID, end_processes
 from serve_app.model.artefact import find
 from serve_app.model.store import resolve
-from tests.serve.redis_server import RedisServer
-from tests.serve.service import free_port
 
 START_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.25
@@ -30,7 +30,7 @@ LOG_TAIL: Final = 2000
 
 
 @contextmanager
-def running(system: System, model: Path) -> Iterator[BenchedService]:
+def running(system: System, model: Path) -> Iterator[Service]:
     """Run a peer and, whether it uses it or not, a Redis.
 
     Args:
@@ -41,9 +41,9 @@ def running(system: System, model: Path) -> Iterator[BenchedService]:
         RuntimeError: It did not answer in time, or ended; says what it printed last.
     """
     run_id, port = uuid.uuid4().hex, free_port()
-    command = system.command(port, len(os.sched_getaffinity(0)))
+    command = system.command(port, cores())
     python = python_of(system.requirements, standalone=system.standalone)
-    with RedisServer() as redis, TemporaryFile() as log:
+    with redis_server() as redis, TemporaryFile() as log:
         server = subprocess.Popen(
             [python, *command],
             env=_environment(system, model, port, redis) | {RUN_ID: run_id},
@@ -60,14 +60,7 @@ def running(system: System, model: Path) -> Iterator[BenchedService]:
                     said = log.read().decode(errors="replace")[-LOG_TAIL:]
                     raise RuntimeError(f"{system.name} does not start: {said}")
                 time.sleep(POLL_S)
-            yield BenchedService(
-                url,
-                lambda: [
-                    psutil.Process(redis.pid),
-                    *psutil.Process(server.pid).children(recursive=True),
-                    psutil.Process(server.pid),
-                ],
-            )
+            yield Service(url, (psutil.Process(server.pid), psutil.Process(redis.pid)))
         finally:
             end_processes(run_id, server.pid)
             server.wait()

@@ -1,5 +1,6 @@
 """The HTTP application, which knows nothing of Ray."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from serve_app.api.problems import (
     on_not_found,
     on_service_error,
 )
+from serve_app.api.report import Observed, Observer
 from serve_app.errors import ServiceError
 from serve_app.gateway.service import SentimentService
 
@@ -31,6 +33,8 @@ ROUTES = (
     ("GET", "/project/info", info),
 )
 
+PREDICTION_PATHS = [path for method, path, _ in ROUTES if method == "POST"]
+
 
 class Application(FastAPI):
     """FastAPI with a document of its own."""
@@ -40,11 +44,15 @@ class Application(FastAPI):
         return document(self.version)
 
 
-def create_app(service: SentimentService) -> FastAPI:
+def create_app(service: SentimentService, observers: Sequence[Observer] = ()) -> FastAPI:
     """Build the application over a service.
 
     The routes are Starlette's, called with the request alone: parsing, validation and the
     document of the API are the package's own, so FastAPI's work per request is saved.
+
+    Args:
+        service: Answers the requests.
+        observers: Told about every request for predictions when it is over.
     """
     app = Application(
         title="sentiment-serve",
@@ -64,6 +72,7 @@ def create_app(service: SentimentService) -> FastAPI:
         },
     )
     app.add_middleware(UnexpectedErrors)
+    app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)
     for method, path, endpoint in ROUTES:
         app.add_route(path, partial(endpoint, service), methods=[method])
     return app

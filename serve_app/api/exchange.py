@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from serve_app.api.body import read_body
 from serve_app.api.deadline import deadline
+from serve_app.api.report import observation
 from serve_app.api.validation import AnyTextsRequest, check_limits, parse
 from serve_app.gateway.service import SentimentService
 from serve_app.model.identity import ModelIdentity
@@ -37,12 +38,13 @@ async def exchange(
         ClientDisconnect: The client left before the end of the body.
     """
     started = time.perf_counter()
-    settings = service.settings
+    settings, noted = service.settings, observation(request.scope)
     async with deadline(settings.deadline_s) as seconds_left:
         body = await read_body(request, settings.max_body_bytes)
         asked = parse(schema, body)
         check_limits(asked, settings)
-        found = await service.classify(asked.texts, within_s=seconds_left())
+        noted.texts = len(asked.texts)
+        noted.found = found = await service.classify(asked.texts, within_s=seconds_left())
     content = render(asked, service.model.labels, found)
     total_ms = (time.perf_counter() - started) * 1000
     headers = prediction_headers(service.model, found, total_ms)

@@ -1,5 +1,6 @@
 """The gateway as a Ray Serve deployment that takes HTTP."""
 
+import time
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,9 +8,16 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import create_app
+from serve_app.api.request_log import WRITE_S, RequestLog
+from serve_app.api.request_metrics import RequestMetrics
+from serve_app.autoscaling import signal
+from serve_app.background import every
 from serve_app.cache.score_cache import open_cache
 from serve_app.fanout.client import ClassifierClient
 from serve_app.gateway.gateway import Gateway
+from serve_app.gateway.metrics import follow_gateway
+from serve_app.logs import configure
+from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import AppArgs, EngineName, GatewaySettings
 
@@ -34,22 +42,35 @@ class GatewayIngress:
         engine: EngineName,
     ) -> None:
         settings = GatewaySettings()
-        self._gateway = Gateway(
-            model,
-            engine,
-            open_cache(args.cache_url(), len(model.labels), settings),
-            ClassifierClient(classifier),
-            settings,
-        )
+        cache = open_cache(args.cache_url(), len(model.labels), settings)
+        self._gateway = Gateway(model, engine, cache, ClassifierClient(classifier), settings)
+        self._meters = RayMeters()
+        follow_gateway(self._meters, self._gateway, cache)
+        every(EXPORT_S, self._meters.flush)
+        configure(args.log_form)
+        self._request_log = RequestLog(args.log_form)
+        every(WRITE_S, self._request_log.write)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
         """Apply new tunables without a restart."""
-        self._gateway.reconfigure(GatewaySettings.model_validate(user_config))
+        settings = GatewaySettings.model_validate(user_config)
+        self._gateway.reconfigure(settings)
+        self._request_log.enabled = settings.request_log
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish the CPU time that this process has used; Serve asks.
+
+        A gateway's work is what its process computes, for cached texts as for others. Its ongoing
+        requests would count the time in which they wait for the classifier, and a slow classifier
+        would multiply gateways that have nothing to do.
+        """
+        return signal.stats(waiting=0, arrived=time.process_time(), calls=0, rate=1)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application that Serve hosts on this replica."""
-        return create_app(self._gateway)
+        return create_app(self._gateway, [RequestMetrics(self._meters), self._request_log])
 
     async def __del__(self) -> None:
         """Finish pending writes; Serve calls this when the replica is to end."""
         await self._gateway.aclose()
+        self._request_log.write()

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.api.report import observation
 from serve_app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
 
 PROBLEM_JSON = "application/problem+json"
@@ -50,6 +51,7 @@ def problem(
         headers: Headers beside those of the error's class.
         extension: Members beside those of every problem.
     """
+    observation(request.scope).problem = error.slug
     request_id = request.headers.get("x-request-id", "")
     return Response(
         json.dumps(problem_members(error, request_id) | extension),

@@ -23,9 +23,14 @@ class MemoryTier:
     Args:
         max_entries: Most entries held; one more evicts the least recently used.
         clock: Monotonic time in seconds.
+
+    Attributes:
+        size: How many entries were held after the last change. To count them would expire some,
+            which only the tier's own thread may do.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.size = 0
         self._clock = clock
         self._max_entries = max_entries
         # The library fixes its bound at construction, so the bound that can change is kept here.
@@ -49,5 +54,6 @@ class MemoryTier:
         self._evict()
 
     def _evict(self) -> None:
-        while len(self._entries) > self._max_entries:
+        while (size := len(self._entries)) > self._max_entries:
             self._entries.popitem()
+        self.size = size

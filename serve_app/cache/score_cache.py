@@ -25,6 +25,11 @@ class ScoreCache:
         settings: Lifetime, jitter, bound of the memory tier.
         shared: Tier that replicas share, if there is one; closed with this cache.
         random: Source of the jitter.
+
+    Attributes:
+        shared: Tier that replicas share, if there is one.
+        memory_hits: How many values were found in memory, in all.
+        shared_hits: How many were found in the shared tier, in all.
     """
 
     def __init__(
@@ -37,13 +42,20 @@ class ScoreCache:
         self._labels = labels
         self._settings = settings
         self._memory = MemoryTier(settings.cache_memory_entries)
-        self._shared = shared
+        self.shared = shared
+        self.memory_hits = 0
+        self.shared_hits = 0
         self._random = random or Random()
 
     @property
     def state(self) -> CacheState:
         """State of the shared tier; `off` where none is configured."""
-        return "off" if self._shared is None else self._shared.state
+        return "off" if self.shared is None else self.shared.state
+
+    @property
+    def memory_entries(self) -> int:
+        """How many values memory holds."""
+        return self._memory.size
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, TextLogits]:
         """Return what is cached, within `cache_timeout_s`; absent keys are misses.
@@ -51,22 +63,24 @@ class ScoreCache:
         A value found in the shared tier is then kept in memory.
         """
         found = self._memory.get_many(keys)
+        self.memory_hits += len(found)
         missing = [key for key in keys if key not in found]
-        if not missing or self._shared is None:
+        if not missing or self.shared is None:
             return found
-        for key, raw in (await self._shared.get_many(missing)).items():
+        for key, raw in (await self.shared.get_many(missing)).items():
             value = codec.decode(key, raw, self._labels)
             if value is not None:
                 self._memory.set(key, value, self._lifetime_s())
                 found[key] = value
+                self.shared_hits += 1
         return found
 
     async def set_many(self, items: Mapping[bytes, TextLogits]) -> None:
         """Keep values in memory and, within `cache_timeout_s`, in the shared tier."""
         for key, value in items.items():
             self._memory.set(key, value, self._lifetime_s())
-        if items and self._shared is not None:
-            await self._shared.set_many(
+        if items and self.shared is not None:
+            await self.shared.set_many(
                 {
                     key: (codec.encode(key, value), self._lifetime_s())
                     for key, value in items.items()
@@ -75,20 +89,20 @@ class ScoreCache:
 
     async def probe(self) -> None:
         """Bring `state` up to date, within `cache_timeout_s`."""
-        if self._shared is not None:
-            await self._shared.probe()
+        if self.shared is not None:
+            await self.shared.probe()
 
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Apply other settings; entries that are already cached keep their lifetime."""
         self._settings = settings
         self._memory.resize(settings.cache_memory_entries)
-        if self._shared is not None:
-            self._shared.reconfigure(settings.cache_timeout_s)
+        if self.shared is not None:
+            self.shared.reconfigure(settings.cache_timeout_s)
 
     async def aclose(self) -> None:
         """Close the connections to the shared tier."""
-        if self._shared is not None:
-            await self._shared.aclose()
+        if self.shared is not None:
+            await self.shared.aclose()
 
     def _lifetime_s(self) -> float:
         jitter = self._settings.cache_ttl_jitter

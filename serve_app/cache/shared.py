@@ -22,9 +22,13 @@ class SharedTier:
 
     Args:
         redis: The tier to guard; closed with this one.
+
+    Attributes:
+        failures: How many calls failed or were too slow, in all, by operation.
     """
 
     def __init__(self, redis: RedisTier) -> None:
+        self.failures: dict[Operation, int] = {"read": 0, "write": 0, "probe": 0}
         self._redis = redis
         self._answers = CircuitBreaker()
         self._stores = CircuitBreaker()
@@ -36,6 +40,11 @@ class SharedTier:
         """`degraded` while a breaker is not closed, or nothing succeeded since a failed probe."""
         closed = self._answers.state == self._stores.state == "closed"
         return "ok" if closed and not self._probe_failed else "degraded"
+
+    @property
+    def breakers(self) -> dict[str, CircuitBreaker]:
+        """The breaker of each operation that has one: reads show whether Redis answers at all."""
+        return {"read": self._answers, "write": self._stores}
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the values that Redis has and can give in time."""
@@ -71,6 +80,8 @@ class SharedTier:
         return result
 
     def _record(self, operation: Operation, error: SharedTierError | None) -> None:
+        if error is not None:
+            self.failures[operation] += 1
         if error is None or isinstance(error, WriteRefused):
             self._answers.success()
             self._probe_failed = False

@@ -10,13 +10,18 @@ from typing import Any, Final
 
 from ray import serve
 
+from serve_app.background import every
+from serve_app.classifier.metrics import PassMetrics, follow_scheduler
 from serve_app.classifier.reply import ChunkReply
 from serve_app.classifier.scheduler import Job, Scheduler, Scored
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import InferenceFailed, ModelUnusable
+from serve_app.logs import LogForm, configure
+from serve_app.metrics.catalogue import TOKENIZE_SECONDS
+from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.store import resolve
-from serve_app.settings import ClassifierSettings, EngineName
+from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -31,12 +36,23 @@ class Classifier:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
         digest: The digest that the gateway's cache keys are built from.
         engine: What runs the model.
+        simulated: What a pass costs where the engine is the simulated one.
+        log_form: Form of what is logged; None leaves logging as it is.
 
     Raises:
         ModelUnusable: The model is missing or is not the one that the gateway knows.
     """
 
-    def __init__(self, source: str, digest: str, engine: EngineName) -> None:
+    def __init__(
+        self,
+        source: str,
+        digest: str,
+        engine: EngineName,
+        simulated: SimulatedCost = DEFAULT_COST,
+        log_form: LogForm | None = None,
+    ) -> None:
+        if log_form:
+            configure(log_form)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         model = resolve(source)
         if model.digest != digest:
@@ -48,9 +64,14 @@ class Classifier:
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         self._tokenizer = Tokenizer(model)
         self._settings = ClassifierSettings()
+        self._meters = RayMeters()
         self._scheduler = Scheduler(
-            load(model, engine, threads=threads), self._settings.max_batch_tokens
+            load(model, engine, threads=threads, simulated=simulated),
+            self._settings.max_batch_tokens,
+            PassMetrics(model.labels, self._meters),
         )
+        follow_scheduler(self._meters, self._scheduler)
+        every(EXPORT_S, self._meters.flush)
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
@@ -71,10 +92,13 @@ class Classifier:
             DeadlineExceeded: Not all texts could be scored in time.
         """
         deadline = time.monotonic() + within_s
+        started = time.perf_counter()
         if sum(map(len, texts)) > INLINE_CHARS:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
+        self._meters.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
+        self._scheduler.workload.arrive(tokens)
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
         jobs = [Job(text, deadline, arrived, loop.create_future()) for text in tokens]
@@ -102,6 +126,12 @@ class Classifier:
         """
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish the tokens that wait, have arrived and can be done each second; Serve asks."""
+        return self._scheduler.workload.stats(
+            self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
+        )
 
     async def check_health(self) -> None:
         """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serve_app.classifier.packing import companions
+from serve_app.classifier.workload import Workload, token_count
 from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
@@ -50,6 +52,26 @@ class Job(NamedTuple):
     result: "asyncio.Future[Scored]"
 
 
+class Pass(NamedTuple):
+    """One pass through the model that has succeeded.
+
+    Attributes:
+        lengths: Tokens of each text.
+        queue_s: How long the text that waited longest did so.
+        inference_s: Time of the pass.
+        logits: The model's output, of shape [texts, labels].
+    """
+
+    lengths: list[int]
+    queue_s: float
+    inference_s: float
+    logits: NDArray[np.float32]
+
+
+def _ignore(_: Pass) -> None:
+    pass
+
+
 class Scheduler:
     """Runs one batch at a time; the texts that arrive meanwhile form the next.
 
@@ -59,15 +81,32 @@ class Scheduler:
     Args:
         engine: Computes in a thread of its own.
         max_batch_tokens: Most tokens, padding included, in one pass.
+        on_pass: Told about every pass.
+
+    Attributes:
+        left: How many texts were dropped because their callers had left, in all.
+        late: How many were dropped because their deadlines had passed, in all.
+        failed: How many the model could not score, in all.
     """
 
-    def __init__(self, engine: Engine, max_batch_tokens: int) -> None:
+    def __init__(
+        self, engine: Engine, max_batch_tokens: int, on_pass: Callable[[Pass], None] = _ignore
+    ) -> None:
         self.max_batch_tokens = max_batch_tokens
+        self.left = self.late = self.failed = 0
+        self.workload = Workload()
         self._engine = engine
+        self._on_pass = on_pass
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
+        self._running_tokens = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many texts wait for the engine."""
+        return len(self._waiting)
 
     @property
     def pass_age_s(self) -> float:
@@ -75,6 +114,12 @@ class Scheduler:
         if self._pass_started is None:
             return 0.0
         return time.monotonic() - self._pass_started
+
+    @property
+    def pending_tokens(self) -> int:
+        """Tokens that wait or are being computed, those that nobody waits for left out."""
+        waiting = [text.tokens for text in self._waiting if not text.result.done()]
+        return self._running_tokens + token_count(waiting)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue texts, each on its own account."""
@@ -94,8 +139,10 @@ class Scheduler:
         kept = []
         for text in self._waiting:
             if text.result.done():
+                self.left += 1
                 continue
             if now >= text.deadline:
+                self.late += 1
                 text.result.set_exception(DeadlineExceeded("the deadline passed in the queue"))
             else:
                 kept.append(text)
@@ -111,31 +158,41 @@ class Scheduler:
 
     async def _run(self, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
+        tokens = [text.tokens for text in batch]
+        waiting = self.pending_tokens
+        self._running_tokens = token_count(tokens)
         self._pass_started = started = time.monotonic()
         try:
             logits = await loop.run_in_executor(
-                self._thread, self._engine.logits, [text.tokens.ids for text in batch]
+                self._thread, self._engine.logits, [text.ids for text in tokens]
             )
         except Exception as error:
             await self._run_apart(batch, error)
             return
         finally:
             self._pass_started = None
-        inference_ms = (time.monotonic() - started) * 1000
+            self._running_tokens = 0
+        inference_s = time.monotonic() - started
+        self.workload.passed(tokens, inference_s, waiting, self.max_batch_tokens)
+        oldest = min(text.arrived for text in batch)
+        lengths = [len(text.ids) for text in tokens]
+        self._on_pass(Pass(lengths, started - oldest, inference_s, logits))
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
                 continue
             if np.isfinite(row).all():
                 values = TextLogits(tuple(row.tolist()), text.tokens.truncated)
                 queue_ms = (started - text.arrived) * 1000
-                text.result.set_result(Scored(values, queue_ms, inference_ms))
+                text.result.set_result(Scored(values, queue_ms, inference_s * 1000))
             else:
+                self.failed += 1
                 text.result.set_exception(InferenceFailed("the model returned no finite score"))
 
     async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""
         if len(batch) == 1:
             logger.error("inference failed: %s: %s", type(error).__name__, error)
+            self.failed += 1
             if not batch[0].result.done():
                 batch[0].result.set_exception(InferenceFailed("the model could not score a text"))
             return

@@ -3,6 +3,8 @@
 import typer
 
 from serve_app.cli import model
+from serve_app.cli.capacity import capacity
+from serve_app.cli.report import report
 from serve_app.cli.serve import serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
@@ -14,6 +16,8 @@ app = typer.Typer(
     help="Sentiment API on Ray Serve.",
 )
 app.command()(serve)
+app.command()(capacity)
+app.command()(report)
 app.add_typer(model.app, name="model")
 
 

@@ -4,21 +4,29 @@ from typing import assert_never
 
 from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.simulated import SimulatedEngine
 from serve_app.errors import ModelUnusable
 from serve_app.model.artefact import find
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import EngineName, OnnxName
+from serve_app.settings import DEFAULT_COST, EngineName, OnnxName, SimulatedCost
 
 WARM_UP_TOKENS = 16
 
 
-def load(model: ModelIdentity, engine: EngineName, *, threads: int) -> Engine:
+def load(
+    model: ModelIdentity,
+    engine: EngineName,
+    *,
+    threads: int,
+    simulated: SimulatedCost = DEFAULT_COST,
+) -> Engine:
     """Load a model and run it once, so that the first request is no slower than the next.
 
     Args:
         model: What to load.
         engine: What runs it.
         threads: Threads within one operator, on CPU.
+        simulated: What a pass costs where the engine is the simulated one.
 
     Raises:
         ModelUnusable: The engine's files or packages are missing.
@@ -28,6 +36,8 @@ def load(model: ModelIdentity, engine: EngineName, *, threads: int) -> Engine:
             loaded: Engine = _onnx(model, engine, threads)
         case "torch":
             loaded = load_torch(model, threads=threads)
+        case "simulated":
+            loaded = SimulatedEngine(len(model.labels), simulated)
         case _:
             assert_never(engine)
     loaded.logits([[model.pad_id] * WARM_UP_TOKENS])

@@ -28,6 +28,8 @@ class OnnxEngine:
         # The exported file is fused already. A higher level would fuse Add and LayerNormalization
         # further, into SkipLayerNormalization, which is slower on CPU; see docs/quantization.md.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        # It would keep a plan of memory for every shape of batch that ever came.
+        options.enable_mem_pattern = False
         # Replicas share cores, so a thread that waits must not spin.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

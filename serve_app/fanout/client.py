@@ -47,13 +47,13 @@ class ClassifierClient:
                 continue
         raise ModelUnavailable("replicas were lost while they scored the texts")
 
-    def reachable(self) -> bool:
-        """Tell whether any replica runs, as far as this process has been told.
+    def replicas(self) -> int:
+        """Return how many replicas run, as far as this process has been told.
 
         Ray's own `running_replicas_populated` stays true once it was true.
         """
         router: Any = self._handle._router
-        return bool(router and router._asyncio_router.request_router.curr_replicas)
+        return len(router._asyncio_router.request_router.curr_replicas) if router else 0
 
     async def _call(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         response = self._handle.remote(list(texts), within_s)
@@ -63,7 +63,7 @@ class ClassifierClient:
                 return reply
         except TimeoutError:
             response.cancel()  # type: ignore[no-untyped-call]
-            if not self.reachable():
+            if not self.replicas():
                 raise ModelUnavailable("no model replica is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
         except asyncio.CancelledError:

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.fanout.chunks import chunks
+from serve_app.fanout.flight import Flight
 from serve_app.scores import TextLogits
+from serve_app.settings import GatewaySettings
 
 Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
+
+# A call costs as much CPU as a few short texts do, so spreading fewer over idle replicas is slower.
+LEAST_SPREAD: Final = 4
 
 
 class Landed(NamedTuple):
@@ -18,7 +23,7 @@ class Landed(NamedTuple):
 
     Attributes:
         texts: One entry per key; None where the model failed on the text.
-        queue_ms: Longest wait for an engine among them.
+        queue_ms: Longest wait for a call and for an engine among them.
         inference_ms: Longest pass through the model among them.
     """
 
@@ -27,17 +32,12 @@ class Landed(NamedTuple):
     inference_ms: float
 
 
-class _Flight:
-    """One chunk under way, and how many requests wait for it."""
-
-    def __init__(self, keys: Sequence[bytes], task: "asyncio.Task[ChunkReply]") -> None:
-        self.keys = keys
-        self.task = task
-        self.passengers = 0
-
-
 class SingleFlight:
-    """Shares computations between requests.
+    """Shares computations, and calls, between requests.
+
+    While the replicas have calls enough to stay busy, texts board a flight together, which
+    departs when it is full, when another one lands, or after `call_wait_s`. So calls are few
+    under load, and nobody waits when there is none.
 
     A flight belongs to nobody: the request that started it may leave, and it goes on as long as
     another one waits for it. When the last one leaves, it is cancelled.
@@ -45,91 +45,148 @@ class SingleFlight:
     Args:
         compute: Scores a chunk of texts.
         on_landed: Told about every text scored.
+        replicas: Returns how many replicas take calls.
+        settings: Tunables; the attribute of this name may be replaced at any time.
+
+    Attributes:
+        started: How many texts flights were started for, in all.
+        joined: How many texts were found on their way already, in all.
+        waiting: How many requests wait for flights.
     """
 
-    def __init__(self, compute: Compute, on_landed: OnLanded) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        on_landed: OnLanded,
+        replicas: Callable[[], int],
+        settings: GatewaySettings,
+    ) -> None:
+        self.settings = settings
+        self.started = 0
+        self.joined = 0
+        self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
-        self._flights: dict[bytes, _Flight] = {}
+        self._replicas = replicas
+        self._flights: dict[bytes, Flight] = {}
+        self._boarding: Flight | None = None
+        self._under_way = 0
 
     @property
     def texts_in_flight(self) -> int:
-        """How many distinct texts are being computed."""
+        """How many distinct texts are being computed, or wait for it."""
         return len(self._flights)
 
     def absent(self, keys: Iterable[bytes]) -> int:
-        """Return for how many of these keys no flight is under way."""
+        """Return for how many of these keys there is no flight."""
         return sum(key not in self._flights for key in keys)
 
-    async def score(self, wanted: Mapping[bytes, str], chunk_texts: int) -> Landed:
-        """Join the flights that carry these texts, and start flights for the others.
+    async def score(self, wanted: Mapping[bytes, str]) -> Landed:
+        """Join the flights that carry these texts, and put the others on flights.
 
         Args:
             wanted: Texts by key; not empty.
-            chunk_texts: Most texts in one flight.
 
         Raises:
             ServiceError: A flight failed as a whole.
         """
-        absent = [key for key in wanted if key not in self._flights]
-        for keys in chunks(absent, chunk_texts):
-            self._start({key: wanted[key] for key in keys})
-        flights = {id(flight): flight for flight in (self._flights[key] for key in wanted)}
-        for flight in flights.values():
-            flight.passengers += 1
+        absent = {key: text for key, text in wanted.items() if key not in self._flights}
+        self.started += len(absent)
+        self.joined += len(wanted) - len(absent)
+        self._board(absent)
+        tickets: dict[Flight, list[bytes]] = {}
+        for key in wanted:
+            tickets.setdefault(self._flights[key], []).append(key)
+        for flight, keys in tickets.items():
+            flight.enter(keys)
+        self.waiting += 1
         try:
-            # wait() leaves the tasks running when the caller is cancelled; gather() would not.
+            # wait() leaves the replies alone when the caller is cancelled; gather() would not.
             await asyncio.wait(
-                [flight.task for flight in flights.values()],
-                return_when=asyncio.FIRST_EXCEPTION,
+                [flight.reply for flight in tickets], return_when=asyncio.FIRST_EXCEPTION
             )
-            return _landed(wanted, list(flights.values()))
+            return _landed(wanted, list(tickets))
         finally:
-            for flight in flights.values():
-                flight.passengers -= 1
-                if not flight.passengers and not flight.task.done():
-                    flight.task.cancel()
-                    self._forget(flight)
+            self.waiting -= 1
+            for flight, keys in tickets.items():
+                self._leave(flight, keys)
 
-    def _start(self, chunk: Mapping[bytes, str]) -> None:
-        # An empty context unties the call from the request that starts it: Ray Serve cancels
-        # every call made in a request's context when its client disconnects.
-        task = asyncio.get_running_loop().create_task(
-            self._compute(list(chunk.values())), context=Context()
+    def _board(self, texts: Mapping[bytes, str]) -> None:
+        settings = self.settings
+        idle = self._replicas() - self._under_way
+        spread = max(1, min(idle, len(texts) // LEAST_SPREAD))
+        for chunk in chunks(texts, settings.chunk_texts, settings.chunk_chars, spread):
+            if self._boarding and self._boarding.filled + chunk.filled > 1:
+                self._depart(self._boarding)
+            flight = self._boarding or self._open()
+            flight.board(chunk)
+            self._flights.update(dict.fromkeys(chunk.texts, flight))
+            if self._has_room() or flight.filled + 1 / settings.chunk_texts > 1:
+                self._depart(flight)
+
+    def _has_room(self) -> bool:
+        """Tell whether another call may be made at once: one computes while the next waits."""
+        return self._under_way < max(1, self._replicas()) * self.settings.calls_per_replica
+
+    def _open(self) -> Flight:
+        self._boarding = flight = Flight()
+        asyncio.get_running_loop().call_later(
+            self.settings.call_wait_s, self._depart, flight, context=Context()
         )
-        flight = _Flight(list(chunk), task)
-        self._flights.update(dict.fromkeys(chunk, flight))
-        task.add_done_callback(lambda _: self._land(flight))
+        return flight
 
-    def _land(self, flight: _Flight) -> None:
-        self._forget(flight)
-        if flight.task.cancelled() or flight.task.exception():
+    def _depart(self, flight: Flight) -> None:
+        if flight is not self._boarding:
             return
-        scored = zip(flight.keys, flight.task.result().texts, strict=True)
-        self._on_landed({key: text for key, text in scored if text is not None})
+        self._boarding = None
+        self._under_way += 1
+        flight.reply.add_done_callback(lambda _: self._land(flight))
+        flight.depart(self._compute(list(flight.texts.values())))
 
-    def _forget(self, flight: _Flight) -> None:
-        for key in flight.keys:
+    def _land(self, flight: Flight) -> None:
+        self._under_way -= 1
+        self._forget(flight, flight.texts)
+        if self._boarding and self._has_room():
+            self._depart(self._boarding)
+        if not flight.reply.cancelled() and not flight.reply.exception():
+            scored = zip(flight.texts, flight.reply.result().texts, strict=True)
+            self._on_landed({key: text for key, text in scored if text is not None})
+
+    def _leave(self, flight: Flight, keys: Iterable[bytes]) -> None:
+        flight.leave(keys)
+        if flight is self._boarding:
+            self._forget(flight, flight.drop_abandoned())
+            if not flight.texts:
+                self._boarding = None
+        elif not flight.wanted:
+            flight.cancel()
+            self._forget(flight, flight.texts)
+
+    def _forget(self, flight: Flight, keys: Iterable[bytes]) -> None:
+        for key in keys:
             if self._flights.get(key) is flight:
                 del self._flights[key]
 
 
-def _succeeded(flight: _Flight) -> bool:
-    task = flight.task
-    return not task.done() or (not task.cancelled() and task.exception() is None)
+def _succeeded(flight: Flight) -> bool:
+    reply = flight.reply
+    return not reply.done() or (not reply.cancelled() and reply.exception() is None)
 
 
-def _landed(wanted: Mapping[bytes, str], flights: Sequence[_Flight]) -> Landed:
+def _landed(wanted: Mapping[bytes, str], flights: Sequence[Flight]) -> Landed:
     # Where one has failed, others may still be on their way: its error is the request's.
-    replies = [flight.task.result() for flight in sorted(flights, key=_succeeded)]
+    replies = [flight.reply.result() for flight in sorted(flights, key=_succeeded)]
     texts = {
         key: text
         for flight, reply in zip(flights, replies, strict=True)
-        for key, text in zip(flight.keys, reply.texts, strict=True)
+        for key, text in zip(flight.texts, reply.texts, strict=True)
         if key in wanted
     }
     return Landed(
         texts,
-        max(reply.queue_ms for reply in replies),
+        max(
+            flight.boarding_ms + reply.queue_ms
+            for flight, reply in zip(flights, replies, strict=True)
+        ),
         max(reply.inference_ms for reply in replies),
     )

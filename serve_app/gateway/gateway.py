@@ -1,6 +1,7 @@
 """What happens to a request between its validation and its answer."""
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import Context
@@ -23,7 +24,8 @@ from serve_app.scores import Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
 PROBE_TEXT: Final = "ready?"
-PROBE_TIMEOUT_S: Final = 2.0
+# Kubernetes gives its probes one second unless told otherwise.
+PROBE_TIMEOUT_S: Final = 0.5
 PROBE_LIFETIME_S: Final = 1.0
 
 
@@ -33,8 +35,8 @@ class Classifier(Protocol):
     async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         """Score one chunk of texts within so many seconds."""
 
-    def reachable(self) -> bool:
-        """Tell whether any replica runs."""
+    def replicas(self) -> int:
+        """Return how many replicas run."""
 
 
 class Gateway:
@@ -46,6 +48,10 @@ class Gateway:
         cache: Remembers texts.
         classifier: Scores what is not cached.
         settings: Tunables.
+
+    Attributes:
+        flights: The computations under way.
+        duplicates: How many texts were another time in their request, in all.
     """
 
     def __init__(
@@ -62,14 +68,19 @@ class Gateway:
         self._keys = KeySpace(model.digest, engine)
         self._cache = cache
         self._classifier = classifier
-        self._flights = SingleFlight(self._compute_chunk, self._remember)
+        self.duplicates = 0
+        self.flights = SingleFlight(
+            self._compute_chunk, self._remember, classifier.replicas, settings
+        )
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
         self._probed_at = 0.0
+        self._answered_at = -math.inf
 
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Apply new tunables without a restart."""
         self.settings = settings
+        self.flights.settings = settings
         self._cache.reconfigure(settings)
 
     async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
@@ -87,6 +98,7 @@ class Gateway:
         """
         started = time.perf_counter()
         keys = {text: self._keys.key(text) for text in dict.fromkeys(texts)}
+        self.duplicates += len(texts) - len(keys)
         known = await self._cache.get_many(list(keys.values())) if keys else {}
         cache_s = time.perf_counter() - started
         wanted = {key: text for text, key in keys.items() if key not in known}
@@ -104,18 +116,11 @@ class Gateway:
         )
 
     async def readiness(self) -> Readiness:
-        """Ask the model for a prediction, and the cache for a sign of life.
+        """Ask the cache for a sign of life, and the model for a prediction, if it gave none lately.
 
         Probes are shared and live for `PROBE_LIFETIME_S`, so that asking costs next to nothing.
         """
-        now = time.monotonic()
-        if self._probe is None or now - self._probed_at > PROBE_LIFETIME_S:
-            self._probed_at = now
-            # An empty context: the probe is not to be cancelled with the request that starts it.
-            self._probe = asyncio.get_running_loop().create_task(
-                self._model_answers(), context=Context()
-            )
-        _, answers = await asyncio.gather(self._cache.probe(), asyncio.shield(self._probe))
+        _, answers = await asyncio.gather(self._cache.probe(), self._model_answers())
         return Readiness("ok" if answers else "unavailable", self._cache.state)
 
     async def aclose(self) -> None:
@@ -124,23 +129,25 @@ class Gateway:
         await self._cache.aclose()
 
     def _admit(self, wanted: Mapping[bytes, str]) -> None:
-        in_flight = self._flights.texts_in_flight
-        pending = in_flight + self._flights.absent(wanted)
+        in_flight = self.flights.texts_in_flight
+        pending = in_flight + self.flights.absent(wanted)
         if in_flight and pending > self.settings.max_pending_texts:
             raise Overloaded(f"{in_flight} texts wait for the model")
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
             async with asyncio.timeout(within_s):
-                return await self._flights.score(wanted, self.settings.chunk_texts)
+                return await self.flights.score(wanted)
         except TimeoutError:
-            if not self._classifier.reachable():
+            if not self._classifier.replicas():
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
     async def _compute_chunk(self, texts: Sequence[str]) -> ChunkReply:
         # A flight ends with its last passenger, who may have boarded as its first one left.
-        return await self._classifier.classify(texts, 2 * self.settings.deadline_s)
+        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s)
+        self._answered_at = time.monotonic()
+        return reply
 
     def _remember(self, scores: Mapping[bytes, TextLogits]) -> None:
         write = asyncio.get_running_loop().create_task(self._cache.set_many(scores))
@@ -148,6 +155,18 @@ class Gateway:
         write.add_done_callback(self._writes.discard)
 
     async def _model_answers(self) -> bool:
+        now = time.monotonic()
+        if now - self._answered_at < PROBE_LIFETIME_S:
+            return True
+        if self._probe is None or now - self._probed_at > PROBE_LIFETIME_S:
+            self._probed_at = now
+            # An empty context: the probe is not to be cancelled with the request that starts it.
+            self._probe = asyncio.get_running_loop().create_task(
+                self._ask_the_model(), context=Context()
+            )
+        return await asyncio.shield(self._probe)
+
+    async def _ask_the_model(self) -> bool:
         try:
             reply = await self._classifier.classify([PROBE_TEXT], PROBE_TIMEOUT_S)
         except (Overloaded, DeadlineExceeded):

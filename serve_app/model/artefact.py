@@ -12,7 +12,7 @@ from serve_app.model.identity import ModelIdentity
 from serve_app.settings import OnnxName
 
 # Raised whenever export or quantization change what they write.
-FORMAT: Final = 1
+FORMAT: Final = 2
 REPORT: Final = "verification.json"
 
 

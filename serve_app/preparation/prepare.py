@@ -35,8 +35,9 @@ def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> Engine
     Raises:
         ModelUnusable: The model could not be prepared, or verification refused the engine.
     """
-    if engine == "torch":
-        return "torch"
+    match engine:
+        case "torch" | "simulated":
+            return engine
     artefact = find(model) or _prepare_apart(model, report)
     if engine == "auto":
         return artefact.best

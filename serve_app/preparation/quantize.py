@@ -37,8 +37,8 @@ _Float = NDArray[np.float32]
 def quantize_int8(fp32: Path, destination: Path) -> None:
     """Write a copy of the graph with most products with constant matrices in int8.
 
-    The feed-forward products of the first third of the layers, products of two activations,
-    embeddings and the classifier's `Gemm` stay fp32.
+    The feed-forward products of the first third of the layers, products of two activations and
+    the classifier's `Gemm` stay fp32. Embeddings are stored in half the memory, as fp16.
 
     Args:
         fp32: A graph with opset 21 or later, as `export_onnx` writes it.
@@ -109,9 +109,14 @@ class _Rewriter:
         """Replace the products, and drop the matrices that nothing reads any more."""
         readers = [reader for found in quantizable(self._graph).values() for reader in found]
         matrices = {node.output[0]: tensor for node, tensor in readers}
+        tables = {
+            t.name: t for t in self._graph.initializer if t.data_type == onnx.TensorProto.FLOAT
+        }
         for node in self._graph.node:
             if node.output[0] in matrices:
                 self._product(node, numpy_helper.to_array(matrices[node.output[0]]))
+            elif node.op_type == "Gather" and node.input[0] in tables:
+                self._look_up(node, numpy_helper.to_array(tables[node.input[0]]))
             else:
                 self._nodes.append(node)
         used = {name for node in self._nodes for name in node.input}
@@ -140,6 +145,16 @@ class _Rewriter:
             domain=_MICROSOFT,
         )
         self._emit("Mul", [unscaled, rows.scale], output)
+
+    def _look_up(self, node: onnx.NodeProto, table: _Float) -> None:
+        """Keep an embedding in fp16, exactly where the model's weights are fp16 too."""
+        if np.abs(table).max() > np.finfo(np.float16).max:
+            self._nodes.append(node)
+            return
+        name, output = node.input[0], node.output[0]
+        half = self._constant(f"{name}_fp16", table.astype(np.float16))
+        found = self._emit("Gather", [half, node.input[1]], f"{output}_fp16")
+        self._emit("Cast", [found], output, to=onnx.TensorProto.FLOAT)
 
     def _quantized(self, name: str, width: int) -> _Rows:
         if name in self._gelus:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi.openapi.models import OpenAPI
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from serve_app.api.app import ROUTES
 from serve_app.api.openapi import document

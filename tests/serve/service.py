@@ -7,7 +7,7 @@ import threading
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 import yaml
@@ -30,6 +30,7 @@ def configured(directory: Path, args: dict[str, Any], **changes: Any) -> Path:
     """Write the development configuration with other arguments and a free port."""
     content = read(DEV) | changes
     content["http_options"] = {"host": "127.0.0.1", "port": free_port()}
+    content["metrics_port"] = free_port()
     content["applications"][0]["args"] |= args
     path = directory / "config.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -41,11 +42,14 @@ class Service:
 
     Args:
         config: The configuration file.
+        output: Where standard output goes; the tests' own where it is None.
         environment: Variables that the user's shell has set.
     """
 
-    def __init__(self, config: Path, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{read(config)['http_options']['port']}"
+    def __init__(self, config: Path, output: IO[str] | None = None, **environment: str) -> None:
+        content = read(config)
+        self.url = f"http://127.0.0.1:{content['http_options']['port']}"
+        self.metrics_url = f"http://127.0.0.1:{content['metrics_port']}/metrics"
         self.printed: list[str] = []
         self._mark = uuid.uuid4().hex
         self._sessions: set[int] = set()
@@ -53,6 +57,7 @@ class Service:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "serve_app.cli", "serve", str(config)],
             env={**os.environ, **environment, MARK: self._mark},
+            stdout=output,
             stderr=subprocess.PIPE,
             text=True,
         )

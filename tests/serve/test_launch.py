@@ -32,7 +32,7 @@ def refused(config: Path) -> str:
 
 
 def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
-    foreign = {
+    foreign: dict[str, Any] = {
         "RAY_ADDRESS": "127.0.0.1:1",
         "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
         "RAY_AUTH_MODE": "token",

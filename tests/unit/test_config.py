@@ -76,6 +76,9 @@ CLASSIFIER = ("applications", 0, "deployments", 1)
         ((*GATEWAY, "name"), "Classifier"),
         ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
         ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
+        ((*CLASSIFIER, "autoscaling_config", "policy", "policy_function"), "os:system"),
+        ((*CLASSIFIER, "autoscaling_config", "policy", "policy_kwargs"), {"target_wait": 1}),
+        (("applications", 0, "args", "simulated"), {"batch_s": 1}),
         ((*CLASSIFIER, "user_config", "max_batch_tokens"), 0),
         ((*CLASSIFIER, "user_config", "max_batch_requests"), "many"),
     ],
@@ -101,6 +104,46 @@ def test_autoscaling_that_cannot_work_is_refused(
 ) -> None:
     with pytest.raises(InvalidConfig, match=key):
         load(changed(*CLASSIFIER, "autoscaling_config", key, to=value))
+
+
+def test_rays_own_policy_can_be_chosen(changed: Callable[..., Path]) -> None:
+    path = changed(*CLASSIFIER, "autoscaling_config", to={"max_replicas": 2})
+    scaling = load(path).applications[0].deployments[1].autoscaling_config
+    assert scaling.policy is None
+
+
+def test_thresholds_that_would_oscillate_are_refused(changed: Callable[..., Path]) -> None:
+    policy = {**read(CONFIGS / "dev.yaml")["applications"][0]["deployments"][1]}
+    policy = policy["autoscaling_config"]["policy"] | {
+        "policy_kwargs": {"target_utilization": 0.5, "release_utilization": 0.5}
+    }
+    with pytest.raises(InvalidConfig, match="release_utilization must be below"):
+        load(changed(*CLASSIFIER, "autoscaling_config", "policy", to=policy))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_full_gateway_cannot_overflow_the_classifiers_queue(path: Path) -> None:
+    gateway, classifier = load(path).applications[0].deployments
+    # A call carries one text or more, and a gateway probes with one call at a time.
+    calls = gateway.user_config.max_pending_texts + 1
+    assert classifier.max_queued_requests >= calls
+
+
+def test_a_queue_that_a_full_gateway_overflows_is_refused_with_its_numbers(
+    changed: Callable[..., Path],
+) -> None:
+    with pytest.raises(InvalidConfig, match=r"Classifier is 512.* full Gateway makes 2049 calls"):
+        load(changed(*CLASSIFIER, "max_queued_requests", to=512))
+    assert load(changed(*CLASSIFIER, "max_queued_requests", to=-1))
+
+
+def test_production_does_not_stop_a_gateway_before_its_requests_end(tmp_path: Path) -> None:
+    content = read(CONFIGS / "prod.yaml")
+    content["applications"][0]["deployments"][0]["graceful_shutdown_timeout_s"] = 20
+    path = tmp_path / "prod.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(InvalidConfig, match="Gateway is 20, below its deadline_s of 30"):
+        load(path)
 
 
 def test_a_request_larger_than_the_queue_is_refused(changed: Callable[..., Path]) -> None:

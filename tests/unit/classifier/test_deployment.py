@@ -94,6 +94,23 @@ async def test_batch_parameters_change_live(classifier: Classifier) -> None:
     assert len((await classifier.classify(["good", "bad", "slow"], 60)).texts) == 3
 
 
+async def test_a_replica_publishes_its_work_in_tokens(classifier: Classifier) -> None:
+    idle = classifier.record_autoscaling_stats()
+    assert (idle["work_waiting"], idle["work_arrived"], idle["calls_arrived"]) == (0, 0, 0)
+    assert "work_rate" not in idle
+    # "[CLS] good [SEP]": three tokens a text.
+    calls = [asyncio.create_task(classifier.classify(["good"] * 3, 60)) for _ in range(4)]
+    while not (waiting := classifier.record_autoscaling_stats()["work_waiting"]):
+        await asyncio.sleep(0)
+    assert waiting <= 36
+    await asyncio.gather(*calls)
+    for length in range(1, 5):
+        await classifier.classify(["good " * length], 60)
+    done = classifier.record_autoscaling_stats()
+    assert (done["work_waiting"], done["calls_arrived"]) == (0, 8)
+    assert done["work_rate"] > 0
+
+
 async def test_a_dead_batch_loop_is_noticed(classifier: Classifier) -> None:
     await classifier.check_health()
     await end_batch_loop(classifier)

@@ -3,18 +3,49 @@ from hypothesis import strategies as st
 
 from serve_app.fanout.chunks import chunks
 
+CHARS = 40
+
+
+def numbered(*texts: str) -> dict[bytes, str]:
+    return {f"{number}".encode(): text for number, text in enumerate(texts)}
+
+
+def sizes(*texts: str, most: int = 16, least: int = 1) -> list[int]:
+    return [len(chunk.texts) for chunk in chunks(numbered(*texts), most, CHARS, least)]
+
 
 def test_one_large_request_is_spread_evenly() -> None:
-    assert [len(chunk) for chunk in chunks(range(17), 16)] == [8, 9]
+    assert sizes(*"a" * 17) == [8, 9]
+
+
+def test_what_fits_exactly_is_one_full_chunk() -> None:
+    (chunk,) = chunks(numbered(*"a" * 10), 10, CHARS)
+    assert (len(chunk.texts), round(chunk.filled, 9)) == (10, 1.0)
 
 
 def test_nothing_makes_no_chunk() -> None:
-    assert chunks([], 4) == []
+    assert sizes() == []
 
 
-@given(st.lists(st.integers()), st.integers(1, 20))
-def test_chunks_keep_every_item_in_order(items: list[int], most: int) -> None:
-    split = chunks(items, most)
-    assert [item for chunk in split for item in chunk] == items
-    assert all(0 < len(chunk) <= most for chunk in split)
-    assert len(split) == -(-len(items) // most)
+def test_long_texts_fill_a_chunk_before_it_has_its_number() -> None:
+    assert sizes(*["a" * 20] * 6) == [2, 2, 2]
+
+
+def test_a_text_longer_than_a_chunk_travels_alone() -> None:
+    assert sizes("a" * 1000, "b", "c", "d" * 1000) == [1, 2, 1]
+
+
+def test_a_small_request_is_spread_when_asked() -> None:
+    assert sizes(*"a" * 8, least=2) == [4, 4]
+    assert sizes("a", "b", least=5) == [1, 1]
+
+
+@given(st.lists(st.text(max_size=60)), st.integers(1, 20), st.integers(1, 5))
+def test_chunks_keep_every_text_in_order_and_their_bounds(
+    texts: list[str], most: int, least: int
+) -> None:
+    split = chunks(numbered(*texts), most, CHARS, least)
+    assert [text for chunk in split for text in chunk.texts.values()] == texts
+    for chunk in split:
+        assert 0 < len(chunk.texts) <= most
+        assert len(chunk.texts) == 1 or sum(map(len, chunk.texts.values())) < 2 * CHARS

@@ -7,6 +7,10 @@ from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import ModelUnavailable
 from serve_app.fanout.single_flight import SingleFlight
 from serve_app.scores import TextLogits
+from serve_app.settings import GatewaySettings
+
+# Waiting for company ends when a call returns, here never by time.
+SETTINGS = GatewaySettings(call_wait_s=1.0)
 
 
 class Model:
@@ -54,14 +58,14 @@ def flights(model: Model, remembered: dict[bytes, TextLogits]) -> SingleFlight:
     def remember(scores: Mapping[bytes, TextLogits]) -> None:
         remembered.update(scores)
 
-    return SingleFlight(model.compute, remember)
+    return SingleFlight(model.compute, remember, lambda: 1, SETTINGS)
 
 
 async def test_a_text_asked_for_twice_at_once_is_computed_once(
     flights: SingleFlight, model: Model
 ) -> None:
-    first = asyncio.create_task(flights.score(by_key("a", "bb"), 16))
-    second = asyncio.create_task(flights.score(by_key("bb", "ccc"), 16))
+    first = asyncio.create_task(flights.score(by_key("a", "bb")))
+    second = asyncio.create_task(flights.score(by_key("bb", "ccc")))
     await asyncio.sleep(0)
     model.go_on.set()
     assert (await first).texts == {b"a": logits("a"), b"bb": logits("bb")}
@@ -72,8 +76,8 @@ async def test_a_text_asked_for_twice_at_once_is_computed_once(
 async def test_the_first_caller_may_leave_without_harm_to_the_second(
     flights: SingleFlight, model: Model
 ) -> None:
-    first = asyncio.create_task(flights.score(by_key("a"), 16))
-    second = asyncio.create_task(flights.score(by_key("a"), 16))
+    first = asyncio.create_task(flights.score(by_key("a")))
+    second = asyncio.create_task(flights.score(by_key("a")))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -85,7 +89,7 @@ async def test_the_first_caller_may_leave_without_harm_to_the_second(
 async def test_a_flight_that_nobody_waits_for_is_cancelled(
     flights: SingleFlight, model: Model
 ) -> None:
-    callers = [asyncio.create_task(flights.score(by_key("a"), 16)) for _ in range(3)]
+    callers = [asyncio.create_task(flights.score(by_key("a"))) for _ in range(3)]
     while not model.asked:
         await asyncio.sleep(0)
     for caller in callers:
@@ -99,27 +103,100 @@ async def test_a_flight_that_nobody_waits_for_is_cancelled(
 async def test_a_text_is_computed_anew_after_its_flight_was_cancelled(
     flights: SingleFlight, model: Model
 ) -> None:
-    gone = asyncio.create_task(flights.score(by_key("a"), 16))
+    gone = asyncio.create_task(flights.score(by_key("a")))
     while not model.asked:
         await asyncio.sleep(0)
     gone.cancel()
     await asyncio.wait([gone])
     model.go_on.set()
-    assert (await flights.score(by_key("a"), 16)).texts == {b"a": logits("a")}
+    assert (await flights.score(by_key("a"))).texts == {b"a": logits("a")}
 
 
 async def test_large_requests_fly_in_chunks(flights: SingleFlight, model: Model) -> None:
+    flights.settings = SETTINGS.model_copy(update={"chunk_texts": 3})
     model.go_on.set()
-    landed = await flights.score(by_key(*"abcdefg"), 3)
+    landed = await flights.score(by_key(*"abcdefg"))
     assert sorted(landed.texts) == sorted(by_key(*"abcdefg"))
-    assert [len(asked) for asked in model.asked] == [2, 2, 3]
+    assert [len(asked) for asked in model.asked] == [2, 3, 2]
+
+
+async def test_a_request_is_spread_over_idle_replicas(model: Model) -> None:
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, SETTINGS)
+    model.go_on.set()
+    await flights.score(by_key(*"abcdefgh"))
+    assert [len(asked) for asked in model.asked] == [4, 4]
+
+
+async def test_while_the_replica_is_busy_texts_share_the_next_call(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcde"]
+    while len(model.asked) < 2:
+        await asyncio.sleep(0)
+    assert model.asked == [["a"], ["b"]]
+    model.go_on.set()
+    for caller, text in zip(callers, "abcde", strict=True):
+        assert (await caller).texts == {text.encode(): logits(text)}
+    assert model.asked == [["a"], ["b"], ["c", "d", "e"]]
+
+
+async def test_a_full_call_is_made_even_while_the_replica_is_busy(
+    flights: SingleFlight, model: Model
+) -> None:
+    flights.settings = SETTINGS.model_copy(update={"chunk_texts": 2})
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcde"]
+    while len(model.asked) < 3:
+        await asyncio.sleep(0)
+    assert model.asked == [["a"], ["b"], ["c", "d"]]
+    model.go_on.set()
+    await asyncio.gather(*callers)
+
+
+async def test_a_call_that_never_returns_holds_the_next_one_back_for_a_moment_only(
+    flights: SingleFlight, model: Model
+) -> None:
+    flights.settings = SETTINGS.model_copy(update={"calls_per_replica": 1, "call_wait_s": 0.001})
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abc"]
+    while len(model.asked) < 2:
+        await asyncio.sleep(0.001)
+    assert model.asked == [["a"], ["b", "c"]]
+    model.go_on.set()
+    await asyncio.gather(*callers)
+
+
+async def test_a_text_whose_caller_leaves_before_the_departure_is_not_computed(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcd"]
+    while len(model.asked) < 2:
+        await asyncio.sleep(0)
+    callers[2].cancel()
+    await asyncio.wait([callers[2]])
+    model.go_on.set()
+    assert (await callers[3]).texts == {b"d": logits("d")}
+    assert model.asked == [["a"], ["b"], ["d"]]
+    assert flights.texts_in_flight == 0
+
+
+async def test_texts_that_nobody_waits_for_make_no_call(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abc"]
+    while len(model.asked) < 2:
+        await asyncio.sleep(0)
+    callers[2].cancel()
+    await asyncio.wait([callers[2]])
+    model.go_on.set()
+    await asyncio.wait(callers)
+    await asyncio.sleep(0)
+    assert model.asked == [["a"], ["b"]]
 
 
 async def test_what_was_scored_is_remembered_and_what_failed_is_not(
     flights: SingleFlight, model: Model, remembered: dict[bytes, TextLogits]
 ) -> None:
     model.go_on.set()
-    landed = await flights.score(by_key("a", "poison"), 16)
+    landed = await flights.score(by_key("a", "poison"))
     assert landed.texts == {b"a": logits("a"), b"poison": None}
     assert remembered == {b"a": logits("a")}
 
@@ -128,11 +205,11 @@ async def test_every_passenger_learns_of_a_failure_and_the_next_request_tries_ag
     flights: SingleFlight, model: Model
 ) -> None:
     model.error = ModelUnavailable("gone")
-    callers = [asyncio.create_task(flights.score(by_key("a"), 16)) for _ in range(2)]
+    callers = [asyncio.create_task(flights.score(by_key("a"))) for _ in range(2)]
     await asyncio.sleep(0)
     model.go_on.set()
     for caller in callers:
         with pytest.raises(ModelUnavailable):
             await caller
     model.error = None
-    assert (await flights.score(by_key("a"), 16)).texts == {b"a": logits("a")}
+    assert (await flights.score(by_key("a"))).texts == {b"a": logits("a")}

@@ -34,8 +34,8 @@ class Model:
             raise Overloaded("busy")
         return ChunkReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
 
-    def reachable(self) -> bool:
-        return self.available
+    def replicas(self) -> int:
+        return int(self.available)
 
 
 def logits(text: str) -> TextLogits:
@@ -60,7 +60,8 @@ async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
     answer = await gateway.classify(["bb", "a", "ccc"], 9)
     assert answer.texts == [logits("bb"), logits("a"), logits("ccc")]
     assert (answer.hits, answer.misses) == (0, 3)
-    assert (answer.times.queue, answer.times.inference) == (3.0, 7.0)
+    assert answer.times.queue >= 3.0
+    assert answer.times.inference == 7.0
 
 
 async def test_no_text_needs_no_model(gateway: Gateway, model: Model) -> None:
@@ -164,6 +165,14 @@ async def test_ready_asks_the_model_and_shares_the_probe(gateway: Gateway, model
     states = await asyncio.gather(*(gateway.readiness() for _ in range(5)))
     assert {(state.model, state.cache) for state in states} == {("ok", "off")}
     assert model.asked == [[PROBE_TEXT]]
+
+
+async def test_a_model_that_has_just_answered_a_request_is_not_probed(
+    gateway: Gateway, model: Model
+) -> None:
+    await gateway.classify(["a"], 9)
+    assert (await gateway.readiness()).model == "ok"
+    assert model.asked == [["a"]]
 
 
 async def test_not_ready_without_a_model(gateway: Gateway, model: Model) -> None:

@@ -53,6 +53,16 @@ def test_int8_is_close_to_fp32(files: dict[str, Path]) -> None:
     assert error.mean() < 0.1 * expected.std()
 
 
+def test_embeddings_take_half_the_memory(files: dict[str, Path]) -> None:
+    def kinds(path: Path) -> dict[str, int]:
+        return {t.name: t.data_type for t in onnx.load(path).graph.initializer if len(t.dims) == 2}
+
+    word = "distilbert.embeddings.word_embeddings.weight"
+    assert kinds(files["fp32"])[word] == onnx.TensorProto.FLOAT
+    assert word not in kinds(files["int8"])
+    assert kinds(files["int8"])[f"{word}_fp16"] == onnx.TensorProto.FLOAT16
+
+
 def test_a_text_scores_the_same_alone_and_beside_outliers(files: dict[str, Path]) -> None:
     text = tokens(1, 9)
     alone = logits(files["int8"], text)

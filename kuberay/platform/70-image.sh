@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# 70-image.sh BASE [MODEL_ID MODEL_REVISION]: builds the image, pushes it and names its digest in
+# the production overlay. BASE is the digest-pinned base image of ../../Dockerfile.
+set -euo pipefail
+cd "$(dirname "$0")"
+source settings.sh
+
+base=$1 model=${2:-embedded} revision=${3:-}
+commit=$(git rev-parse --short HEAD)
+image=$REGISTRY.azurecr.io/sentiment-serve
+
+metadata=$(mktemp)
+trap 'rm -f "$metadata"' EXIT
+az acr login --name "$REGISTRY"
+docker buildx build ../.. --push --tag "$image:$commit" --metadata-file "$metadata" \
+  --build-arg BASE="$base" --build-arg MODEL_ID="$model" --build-arg MODEL_REVISION="$revision" \
+  --build-arg REVISION="$commit"
+digest=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["containerimage.digest"])' \
+  "$metadata")
+cd ../overlays/prod
+kustomize edit set image "sentiment-serve=$image@$digest"
+echo "$image@$digest"

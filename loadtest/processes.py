@@ -1,0 +1,53 @@
+"""The processes of a service, and what part each of them plays."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import psutil
+
+# Ray sets the title of a process to `ray::` and the name of its actor.
+ROLES: Final = {
+    r"ServeReplica:.*:Gateway": "gateway",
+    r"ServeReplica:.*:Classifier": "classifier",
+    "ProxyActor": "proxy",
+    "haproxy": "proxy",
+    "ServeController": "controller",
+    "redis-server": "redis",
+}
+OTHER: Final = "ray"
+MODULES: Final = {"serve_app", "serve_app.cli"}
+"""What `python -m` runs in the first processes of a service."""
+
+
+def role(command: Sequence[str]) -> str:
+    """Return the part that a process of the service plays.
+
+    Args:
+        command: Its command line.
+    """
+    line = " ".join(command)
+    return next((name for title, name in ROLES.items() if re.search(title, line)), OTHER)
+
+
+def serving(port: int) -> psutil.Process | None:
+    """Return the first process of the service that listens on a local port.
+
+    Args:
+        port: Where the service answers.
+
+    Returns:
+        None if the listener is none of ours, or not to be seen by this user.
+    """
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.pid and connection.laddr and connection.laddr.port == port:
+                return _service_of(psutil.Process(connection.pid))
+    return None
+
+
+def _service_of(process: psutil.Process) -> psutil.Process | None:
+    family = [process, *process.parents()]
+    return next((one for one in reversed(family) if MODULES & {*one.cmdline()}), None)

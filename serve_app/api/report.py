@@ -1,0 +1,135 @@
+"""What is known of a prediction request when it is over; metrics and logs are made of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.scores import Classification, StageTimes
+
+_KEY: Final = "sentiment.observation"
+# What nginx and Ray Serve count a request as whose client left.
+CLIENT_LEFT: Final = 499
+
+
+class Report(NamedTuple):
+    """One request for predictions, without a word of its texts.
+
+    Attributes:
+        ended: Time of its end, in seconds since the epoch.
+        request_id: Its `X-Request-ID`, which the client may have chosen.
+        path: One of the paths of predictions.
+        status: HTTP status; 499 where the client left.
+        outcome: `ok`, `disconnected`, or the last part of the problem's type.
+        texts: How many texts it asked for; None where it was refused before they were counted.
+        hits: How many came from the cache.
+        misses: How many did not; both are zero where there is no answer.
+        truncated: How many had more tokens than the model reads.
+        times: Stage times in milliseconds; None where there is no answer.
+        seconds: Time from the request's arrival to the last byte of the answer.
+    """
+
+    ended: float
+    request_id: str
+    path: str
+    status: int
+    outcome: str
+    texts: int | None
+    hits: int
+    misses: int
+    truncated: int
+    times: StageTimes | None
+    seconds: float
+
+
+Observer = Callable[[Report], None]
+
+
+class Observation:
+    """What the stages of a request note while it is under way.
+
+    Attributes:
+        texts: How many texts it asks for, once they are counted.
+        found: Their scores, once there are any.
+        problem: Last part of the problem's type, once there is one.
+    """
+
+    __slots__ = ("found", "problem", "texts")
+
+    def __init__(self) -> None:
+        self.texts: int | None = None
+        self.found: Classification | None = None
+        self.problem: str | None = None
+
+
+def observation(scope: Scope) -> Observation:
+    """Return where to note what happens to this request."""
+    noted: Observation = scope.get(_KEY) or Observation()
+    return noted
+
+
+class Observed:
+    """ASGI middleware that reports every request for predictions when it is over.
+
+    Args:
+        app: The application within.
+        paths: The paths of predictions; other requests pass unobserved.
+        observers: Told about each request; they must not raise and return at once.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Collection[str], observers: Sequence[Observer]) -> None:
+        self._app = app
+        self._paths = frozenset(paths)
+        self._observers = observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, then tell the observers."""
+        if scope["type"] != "http" or scope["path"] not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        noted = scope[_KEY] = Observation()
+        status = CLIENT_LEFT
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed_send)
+        except asyncio.CancelledError:
+            status = CLIENT_LEFT
+            raise
+        finally:
+            report = _report(scope, noted, status, time.perf_counter() - started)
+            for observer in self._observers:
+                observer(report)
+
+
+def _report(scope: Scope, noted: Observation, status: int, seconds: float) -> Report:
+    found = noted.found
+    outcome = "disconnected" if status == CLIENT_LEFT else noted.problem or "ok"
+    return Report(
+        ended=time.time(),
+        request_id=_request_id(scope["headers"]),
+        path=scope["path"],
+        status=status,
+        outcome=outcome,
+        texts=noted.texts,
+        hits=found.hits if found else 0,
+        misses=found.misses if found else 0,
+        truncated=sum(text.truncated for text in found.texts) if found else 0,
+        times=found.times if found else None,
+        seconds=seconds,
+    )
+
+
+def _request_id(headers: Any) -> str:
+    for name, value in headers:
+        if name == b"x-request-id":
+            return str(value, "latin-1")
+    return ""

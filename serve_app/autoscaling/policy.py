@@ -1,0 +1,73 @@
+"""From the work that arrives and waits to a number of replicas. Knows nothing of Ray.
+
+Work is counted in units that a replica does at a known rate: tokens for the classifier, seconds
+of CPU time for the gateway.
+"""
+
+from math import ceil, floor
+from typing import NamedTuple
+
+from serve_app.settings import ScalingSettings
+
+
+class Load(NamedTuple):
+    """What the replicas of a deployment have to do.
+
+    Attributes:
+        arriving: Units of work that arrive each second.
+        waiting: Units that wait or are being done.
+        rate: Units that one replica does each second when it is busy; positive.
+        complete: Whether every running replica has reported lately.
+    """
+
+    arriving: float
+    waiting: float
+    rate: float
+    complete: bool
+
+
+class Fleet(NamedTuple):
+    """The replicas of a deployment.
+
+    Attributes:
+        running: How many take work now.
+        target: How many there are to be; the others are starting or stopping.
+        least: Fewest allowed.
+        most: Most allowed.
+    """
+
+    running: int
+    target: int
+    least: int
+    most: int
+
+
+def replicas(load: Load | None, fleet: Fleet, settings: ScalingSettings) -> int:
+    """Return how many replicas there should be.
+
+    Enough to do what arrives at `target_utilization` and, while what waits would take longer
+    than `target_wait_s`, more by what is too much, but by at most `max_surge`: a queue that grew
+    while replicas start is no reason to start as many again. Replicas are released only once the
+    others would do at `release_utilization`, so that between the two thresholds nothing moves,
+    and never while the queue keeps them busy for `target_wait_s` or while a report is missing.
+
+    Args:
+        load: What there is to do; None while nothing is known, which changes nothing.
+        fleet: The replicas as they are.
+        settings: Tunables.
+    """
+    wanted = fleet.target if load is None else _wanted(load, fleet, settings)
+    return max(fleet.least, min(fleet.most, wanted))
+
+
+def _wanted(load: Load, fleet: Fleet, settings: ScalingSettings) -> int:
+    busy = min(load.arriving / load.rate, fleet.most)
+    backlog = min(load.waiting / (load.rate * settings.target_wait_s), fleet.most)
+    needed = busy / settings.target_utilization
+    late = max(0.0, backlog - fleet.running)
+    surge = floor(needed * (1 + settings.max_surge))
+    grow = max(ceil(needed), min(ceil(needed + late), surge))
+    if not load.complete:
+        return max(grow, fleet.target)
+    keep = max(ceil(busy / settings.release_utilization), ceil(backlog))
+    return max(grow, min(fleet.target, keep))

@@ -1,0 +1,46 @@
+"""The policy as Ray Serve calls it, for `autoscaling_config.policy` of a deployment.
+
+Ray restarts the whole application when `policy_function` or `policy_kwargs` change, while the
+bounds and delays of `autoscaling_config` change live.
+"""
+
+from typing import Any
+
+from ray.serve.config import AutoscalingContext
+
+from serve_app.autoscaling.policy import Fleet, replicas
+from serve_app.autoscaling.signal import combine, read
+from serve_app.settings import ScalingSettings
+
+
+class WorkPolicy:
+    """Follows the work that replicas report through `record_autoscaling_stats`.
+
+    Ray applies the bounds, `upscale_delay_s` and `downscale_delay_s` to what it returns.
+
+    Args:
+        **settings: Those of `ScalingSettings`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = ScalingSettings.model_validate(settings)
+
+    def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
+        """Return how many replicas there should be, and no state."""
+        series = context.raw_metrics or {}
+        reports = [
+            read(
+                {name: by_replica.get(replica, ()) for name, by_replica in series.items()},
+                context.current_time or 0.0,
+                self._settings.stale_s,
+            )
+            for replica in context.running_replicas
+        ]
+        fleet = Fleet(
+            running=context.current_num_replicas,
+            target=context.target_num_replicas,
+            least=context.capacity_adjusted_min_replicas,
+            most=context.capacity_adjusted_max_replicas,
+        )
+        load = combine(reports, context.total_queued_requests)
+        return replicas(load, fleet, self._settings), {}

@@ -1,0 +1,41 @@
+"""`sentiment capacity`."""
+
+from typing import Annotated
+
+import typer
+
+
+def capacity(
+    *,
+    rps: Annotated[float, typer.Option(min=0, help="Requests each second.")],
+    texts: Annotated[float, typer.Option(min=0, help="Texts in a request.")] = 1,
+    tokens: Annotated[
+        int, typer.Option(min=1, max=512, help="Tokens in a text, two special ones included.")
+    ] = 24,
+    hit_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the texts that the cache knows.")
+    ] = 0.0,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option(min=1, help="What one classifier replica computes, measured by you."),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Measure that model's int8 engine here, and use it."),
+    ] = None,
+) -> None:
+    """Print the gateways, classifiers, pods and nodes that a load needs, and why."""
+    from serve_app.capacity import report  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.capacity.calculator import Load  # noqa: PLC0415
+
+    load = Load(rps, texts, tokens, hit_rate)
+    if measure is not None:
+        from serve_app.capacity.measure import tokens_per_second as measured  # noqa: PLC0415
+        from serve_app.model.store import resolve  # noqa: PLC0415
+
+        rate = measured(resolve(measure), "onnx-int8", tokens)
+        print(report.report(load, rate, f"{measure} on onnx-int8, measured here"))
+    elif tokens_per_second is not None:
+        print(report.report(load, tokens_per_second, "given by you"))
+    else:
+        print(report.report(load, report.TOKENS_PER_S, report.TOKENS_SOURCE))

@@ -1,0 +1,78 @@
+"""Texts on their way to a replica and back."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from contextvars import Context
+from typing import Any
+
+from serve_app.classifier.reply import ChunkReply
+from serve_app.fanout.chunks import Chunk
+
+
+class Flight:
+    """Texts that travel in one call, and how many requests wait for each of them.
+
+    Attributes:
+        texts: The texts by key.
+        filled: Which part of the call they take up.
+        reply: Ends as the call does.
+        boarding_ms: How long the first text waited for the departure.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[bytes, str] = {}
+        self.filled = 0.0
+        self.boarding_ms = 0.0
+        self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
+        self._opened = time.perf_counter()
+        self._passengers: Counter[bytes] = Counter()
+        self._call: asyncio.Task[ChunkReply] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for any of its texts."""
+        return self._passengers.total() > 0
+
+    def board(self, chunk: Chunk) -> None:
+        """Take more texts on."""
+        self.texts |= chunk.texts
+        self.filled += chunk.filled
+
+    def enter(self, keys: Iterable[bytes]) -> None:
+        """Count a request that waits for these texts."""
+        self._passengers.update(keys)
+
+    def leave(self, keys: Iterable[bytes]) -> None:
+        """Count a request that waits for these texts no longer."""
+        self._passengers.subtract(keys)
+
+    def drop_abandoned(self) -> list[bytes]:
+        """Take off, before the departure, the texts that nobody waits for; return their keys."""
+        abandoned = [key for key in self.texts if not self._passengers[key]]
+        for key in abandoned:
+            del self.texts[key]
+        return abandoned
+
+    def cancel(self) -> None:
+        """Give the call up."""
+        if self._call:
+            self._call.cancel()
+
+    def depart(self, call: Coroutine[Any, Any, ChunkReply]) -> None:
+        """Make the call."""
+        self.boarding_ms = (time.perf_counter() - self._opened) * 1000
+        # An empty context unties the call from the request that starts it: Ray Serve cancels
+        # every call made in a request's context when its client disconnects.
+        self._call = asyncio.get_running_loop().create_task(call, context=Context())
+        self._call.add_done_callback(self._land)
+
+    def _land(self, call: "asyncio.Task[ChunkReply]") -> None:
+        if call.cancelled():
+            self.reply.cancel()
+        elif error := call.exception():
+            self.reply.set_exception(error)
+            self.reply.exception()
+        else:
+            self.reply.set_result(call.result())

@@ -1,0 +1,1 @@
+"""The service's own metrics: one catalogue, and what carries their values to Ray."""

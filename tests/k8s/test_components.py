@@ -1,0 +1,79 @@
+"""The alternatives to what the production overlay takes by default."""
+
+import shutil
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from tests.k8s import references, security, sizes
+from tests.k8s.manifests import ROOT, Object, named, of_kind, render
+from tests.k8s.mutations import Mutation, change, the
+from tests.k8s.schemas import violations
+
+ROUTE = the("VirtualService", "sentiment")
+
+
+def with_components(directory: Path, old: str, new: str) -> list[Object]:
+    """Render the production overlay with a line of its components replaced."""
+    shutil.copytree(ROOT / "kuberay", directory, dirs_exist_ok=True)
+    kustomization = directory / "overlays" / "prod" / "kustomization.yaml"
+    text = kustomization.read_text()
+    assert old in text
+    kustomization.write_text(text.replace(old, new))
+    return render(kustomization.parent)
+
+
+@pytest.fixture(scope="module")
+def rendered_with_istio(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+    directory = tmp_path_factory.mktemp("istio")
+    return with_components(directory, "components/gateway-api", "components/istio")
+
+
+@pytest.fixture
+def istio(rendered_with_istio: list[Object]) -> list[Object]:
+    return deepcopy(rendered_with_istio)
+
+
+@pytest.fixture
+def azure_monitor(tmp_path: Path) -> list[Object]:
+    line = "  - ../../components/monitoring\n"
+    return with_components(tmp_path, line, line + "  - ../../components/azure-monitor\n")
+
+
+def test_istio_takes_the_place_of_the_gateway_api(istio: list[Object]) -> None:
+    assert of_kind(istio, "HTTPRoute") == []
+    assert named(istio, "VirtualService", "sentiment")["spec"]["hosts"] == ["sentiment.example.com"]
+    for check in (references, sizes, security):
+        assert list(check.violations(istio)) == []
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (change(ROUTE, "spec.http.0.match.1.uri.prefix", "/project"), "matches other paths"),
+        (change(ROUTE, "spec.http.0.match.3.uri.prefix", "/labs/"), "instead of"),
+        (change(ROUTE, "spec.http.0.match.3.uri.prefix", "/"), "instead of"),
+        (change(ROUTE, "spec.http.0.route.0.destination.host", "other"), "leads to"),
+        (change(ROUTE, "spec.http.0.route.0.destination.port.number", 8001), "leads to"),
+        (change(ROUTE, "spec.http.0.timeout", "60s"), "the route gives up"),
+        (change(ROUTE, "spec.http.0.retries.perTryTimeout", "5s"), "a try of the route gives up"),
+    ],
+)
+def test_a_broken_route_of_istio_is_found(
+    break_it: Mutation, message: str, istio: list[Object]
+) -> None:
+    break_it(istio)
+    found = [*references.violations(istio), *sizes.violations(istio)]
+    assert any(message in each for each in found), found
+
+
+def test_azure_monitor_has_its_own_api_group_and_agents(
+    azure_monitor: list[Object], crds: Path
+) -> None:
+    monitor = named(azure_monitor, "PodMonitor", "sentiment")
+    assert monitor["apiVersion"] == "azmonitoring.coreos.com/v1"
+    assert list(violations(monitor | {"apiVersion": "monitoring.coreos.com/v1"}, crds)) == []
+    assert of_kind(azure_monitor, "PrometheusRule") == []
+    for check in (references, sizes, security):
+        assert list(check.violations(azure_monitor)) == []

@@ -1,0 +1,58 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtest import k6_process
+from loadtest.report.run import read_run
+from serve_app.errors import StartupError
+
+pytestmark = pytest.mark.serve
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_load_test_starts_a_service_with_redis_reports_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        k6_process.binary()
+    except StartupError as error:
+        pytest.skip(error.problem)
+    monkeypatch.setenv("DURATION", "3s")
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "loadtest", "zipf", "--redis", "--results", str(results)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (directory,) = results.iterdir()
+    run = read_run(directory)
+    assert run.summary.requests.failed == 0
+    assert set(run.roles) >= {"gateway", "classifier", "proxy", "redis"}
+    assert all(usage.ready and usage.cache == "ok" for usage in run.usage)
+    assert {"report.html", "report.png", "service.log"} <= {p.name for p in directory.iterdir()}
+    left = [p for p in psutil.process_iter() if str(directory) in " ".join(_command(p))]
+    assert left == []
+
+
+def test_a_service_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadtest", "zipf", "--url", "http://127.0.0.1:9"]
+    done = subprocess.run(
+        [*command, "--results", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == (
+        "error: http://127.0.0.1:9/project/ready does not answer 200"
+    )
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -1,0 +1,109 @@
+"""What an operator sees of real requests, and what nobody may see."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from serve_app.config import read
+from serve_app.metrics.catalogue import METRICS
+from tests.serve.redis_server import RedisServer
+from tests.serve.service import DEV, Service, configured
+
+pytestmark = pytest.mark.serve
+
+TEXT = "zanzibar quokka"
+PASSWORD = "correct-horse"
+REQUESTS: list[tuple[str, dict[str, Any], int]] = [
+    ("/project/predict", {"json": {"text": [TEXT, TEXT, "x"]}}, 200),
+    ("/project/predict", {"json": {"text": [TEXT]}}, 200),
+    ("/project", {"json": {"inputs": TEXT}}, 200),
+    ("/project/predict", {"json": {"text": [f"{TEXT} " * 600]}}, 200),
+    ("/project/predict", {"json": {"text": TEXT}}, 422),
+    ("/project/predict", {"json": {TEXT: [TEXT]}}, 422),
+    ("/project/predict", {"content": f'{{"text": ["{TEXT}'.encode()}, 422),
+    ("/project/predict", {"json": {"text": [TEXT * 9999]}}, 422),
+    ("/project/predict", {"content": TEXT.encode() * 200_000}, 413),
+    (f"/project/{TEXT}?{TEXT}", {"json": {"text": [TEXT]}}, 404),
+]
+# No request here is abandoned, fails or is refused once its texts are counted.
+NOT_SEEN = {"sentiment_abandoned_texts", "sentiment_failed_texts", "sentiment_refused_texts"}
+
+
+class Seen(NamedTuple):
+    """What is left of a run.
+
+    Attributes:
+        log: The lines of the requests, by id.
+        everything: All that was printed or logged by any process of the run.
+        metrics: What Prometheus would have scraped.
+    """
+
+    log: dict[str, dict[str, Any]]
+    everything: str
+    metrics: str
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    directory = tmp_path_factory.mktemp("observability")
+    environment = read(DEV)["environment"] | {
+        "RAY_LOG_TO_STDERR": "1",
+        "RAY_metrics_report_interval_ms": "500",
+    }
+    args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
+    config = configured(directory, args, environment=environment)
+    output = directory / "stdout"
+    with (
+        RedisServer(password=PASSWORD) as redis,
+        output.open("w") as stdout,
+        Service(config, stdout, SENTIMENT_CACHE_URL=redis.url) as service,
+    ):
+        for index, (path, content, status) in enumerate(REQUESTS):
+            headers = {"x-request-id": f"request-{index}"}
+            answer = httpx.post(service.url + path, headers=headers, **content)
+            assert answer.status_code == status, path
+        metrics = scraped(service)
+        logs = Path("/tmp/ray/session_latest/logs").resolve()
+    printed = output.read_text() + "".join(service.printed)
+    files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    log = {line["request_id"]: line for line in lines if line["logger"] == "serve_app.request"}
+    yield Seen(log, printed + files, metrics)
+
+
+def scraped(service: Service) -> str:
+    give_up = time.monotonic() + 30
+    while True:
+        metrics = httpx.get(service.metrics_url).text
+        done = 'outcome="ok"' in metrics and "sentiment_predictions" in metrics
+        if done or time.monotonic() > give_up:
+            return metrics
+        time.sleep(0.5)
+
+
+def test_every_request_for_predictions_is_one_line(seen: Seen) -> None:
+    logged = {int(name.removeprefix("request-")): line for name, line in seen.log.items()}
+    expected = {n: status for n, (_, _, status) in enumerate(REQUESTS) if status != 404}
+    assert {n: line["status"] for n, line in logged.items()} == expected
+    assert logged[1]["cache_hits"] == 1
+    assert logged[0]["texts"] == 3
+    assert logged[3]["truncated"] == 1
+    assert logged[0]["inference_ms"] > 0
+    assert logged[8]["outcome"] == "body-too-large"
+
+
+def test_no_text_and_no_secret_is_logged_anywhere(seen: Seen) -> None:
+    assert "request-0" in seen.everything
+    assert "zanzibar" not in seen.everything
+    assert PASSWORD not in seen.everything
+
+
+def test_every_metric_of_the_catalogue_is_exported_under_its_name(seen: Seen) -> None:
+    expected = {metric.exported_name for metric in METRICS if metric.name not in NOT_SEEN}
+    exported = {line.split()[2] for line in seen.metrics.splitlines() if line.startswith("# TYPE")}
+    assert expected - exported == set()

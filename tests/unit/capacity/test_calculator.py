@@ -1,0 +1,53 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve_app.capacity.calculator import Load, Speed, plan
+from serve_app.capacity.table import CLASSIFIER, GATEWAY, PODS_LEAST
+
+SPEED = Speed(tokens_per_s=10_000, request_ms=1.0, text_ms=0.1)
+
+
+def test_a_load_is_spread_over_replicas_pods_and_nodes() -> None:
+    needs = plan(Load(rps=2000, texts=2, tokens=24, hit_rate=0.5), SPEED, utilization=0.75)
+    # 2000 x 2 x 0.5 x 24 = 48,000 tokens/s, 4.8 CPUs; 2000 x (1.0 + 2 x 0.1) ms = 2.4 CPUs.
+    assert (needs.classifiers, needs.gateways) == (7, 4)
+    assert (needs.pods, needs.nodes) == (2, 2)
+    assert needs.classifier_use == pytest.approx(4.8 / 7)
+    assert needs.gateway_use == pytest.approx(2.4 / 4)
+
+
+def test_no_load_needs_the_least() -> None:
+    needs = plan(Load(0, 1, 24, 0), SPEED, 0.75)
+    assert (needs.gateways, needs.classifiers) == (GATEWAY.least, CLASSIFIER.least)
+    assert needs.pods == PODS_LEAST
+
+
+def test_what_exceeds_the_limits_is_noticed() -> None:
+    assert plan(Load(5_000, 1, 24, 0), SPEED, 0.75).fits_an_upgrade
+    huge = plan(Load(500_000, 1, 24, 0), SPEED, 0.75)
+    assert (huge.fits, huge.fits_an_upgrade) == (False, False)
+
+
+loads = st.builds(
+    Load,
+    rps=st.floats(0, 1e6),
+    texts=st.floats(0, 256),
+    tokens=st.floats(2, 512),
+    hit_rate=st.floats(0, 1),
+)
+
+
+@given(loads, st.floats(0.1, 1))
+def test_nothing_is_used_more_than_planned(load: Load, utilization: float) -> None:
+    needs = plan(load, SPEED, utilization)
+    assert needs.gateway_use <= utilization * (1 + 1e-9)
+    assert needs.classifier_use <= utilization * (1 + 1e-9)
+    assert needs.pods * CLASSIFIER.per_pod >= needs.classifiers
+    assert needs.pods * GATEWAY.per_pod >= needs.gateways
+
+
+@given(loads, st.floats(1, 10))
+def test_more_load_never_needs_less(load: Load, factor: float) -> None:
+    more = plan(load._replace(rps=load.rps * factor), SPEED, 0.75)
+    assert all(b >= a for a, b in zip(plan(load, SPEED, 0.75)[:4], more[:4], strict=True))

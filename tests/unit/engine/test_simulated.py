@@ -1,0 +1,31 @@
+import time
+
+import numpy as np
+import pytest
+
+from serve_app.engine.simulated import SimulatedEngine
+from serve_app.settings import AppArgs, SimulatedCost
+
+FREE = SimulatedCost(batch_ms=0, token_us=0)
+TEXTS = ([1, 2, 3], [4, 5], [1, 2, 3, 4])
+
+
+def test_scores_depend_on_the_tokens_alone() -> None:
+    together = SimulatedEngine(2, FREE).logits(TEXTS)
+    alone = [SimulatedEngine(2, FREE).logits([text])[0] for text in TEXTS]
+    assert together.shape == (3, 2)
+    assert np.array_equal(together, alone)
+    assert len({tuple(row) for row in together.tolist()}) == 3
+
+
+def test_a_pass_takes_what_the_cost_model_says() -> None:
+    engine = SimulatedEngine(2, SimulatedCost(batch_ms=20, token_us=1000))
+    started = time.monotonic()
+    engine.logits(TEXTS)
+    # Three texts, padded to four tokens; sleeping never takes less.
+    assert time.monotonic() - started >= 0.020 + 3 * 4 * 0.001
+
+
+def test_production_refuses_it() -> None:
+    with pytest.raises(ValueError, match="production needs an engine that computes"):
+        AppArgs(engine="simulated", production=True)

@@ -1,0 +1,34 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from serve_app.metrics import catalogue
+from serve_app.metrics.catalogue import METRICS, Metric
+from serve_app.metrics.table import table
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_metric_of_the_module_is_listed_once() -> None:
+    named = [value for value in vars(catalogue).values() if isinstance(value, Metric)]
+    assert list(METRICS) == named
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_names_keep_the_conventions(metric: Metric) -> None:
+    assert re.fullmatch(r"sentiment(_[a-z]+)+", metric.name)
+    assert not metric.name.endswith(("_total", "_count", "_sum", "_bucket"))
+    assert not {"deployment", "replica", "application", "route"} & set(metric.labels)
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_histograms_alone_have_buckets_in_rising_order(metric: Metric) -> None:
+    assert bool(metric.buckets) == (metric.kind == "histogram")
+    assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_the_document_shows_the_catalogue() -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text()
+    assert table() in document, "python -m serve_app.metrics.table prints the new table"

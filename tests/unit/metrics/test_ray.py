@@ -1,0 +1,75 @@
+from typing import Any, ClassVar
+
+import pytest
+
+from serve_app.metrics import ray
+from serve_app.metrics.catalogue import CACHE_UP, INFERENCE_SECONDS, MODEL_INFO, TEXTS, TOKENS
+from serve_app.metrics.ray import RayMeters
+
+HandedOver = list[tuple[str, float, dict[str, str]]]
+
+
+class Instrument:
+    """Remembers what reaches one of Ray's metrics, which hand it to a process of Ray's."""
+
+    values: ClassVar[HandedOver]
+
+    def __init__(self, name: str, **_: Any) -> None:
+        self._name = name
+
+    def record(self, value: float, tags: dict[str, str] | None = None) -> None:
+        self.values.append((self._name, value, tags or {}))
+
+    inc = set = observe = record
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> HandedOver:
+    Instrument.values = []
+    monkeypatch.setattr(
+        ray, "_CLASSES", dict.fromkeys(("counter", "gauge", "histogram"), Instrument)
+    )
+    return Instrument.values
+
+
+def test_counters_are_handed_over_as_increments(handed_over: HandedOver) -> None:
+    meters = RayMeters()
+    meters.count(TOKENS, 3, "text")
+    meters.count(TOKENS, 4, "text")
+    meters.flush()
+    meters.flush()
+    meters.count(TOKENS, 1, "text")
+    meters.flush()
+    name = TOKENS.name
+    assert handed_over == [
+        (name, 7.0, {"kind": "text"}),
+        (name, 1.0, {"kind": "text"}),
+    ]
+
+
+def test_totals_that_are_followed_become_increments_too(handed_over: HandedOver) -> None:
+    meters, totals = RayMeters(), iter((0, 2, 2, 5))
+    meters.follow(TEXTS, lambda: next(totals), "memory")
+    for _ in range(4):
+        meters.flush()
+    assert [value for _, value, _ in handed_over] == [2, 3]
+
+
+def test_gauges_are_set_at_every_flush_as_long_as_there_is_a_value(handed_over: HandedOver) -> None:
+    meters, values = RayMeters(), iter((None, 1.0, 0.0))
+    meters.follow(CACHE_UP, lambda: next(values))
+    for _ in range(3):
+        meters.flush()
+    assert [value for _, value, _ in handed_over] == [1.0, 0.0]
+
+
+def test_labels_reach_their_names(handed_over: HandedOver) -> None:
+    meters = RayMeters()
+    meters.follow(MODEL_INFO, lambda: 1.0, "acme", "rev", "torch")
+    meters.flush()
+    assert handed_over[0][2] == {"model": "acme", "revision": "rev", "engine": "torch"}
+
+
+def test_histograms_are_handed_over_at_once(handed_over: HandedOver) -> None:
+    RayMeters().observe(INFERENCE_SECONDS, 0.25)
+    assert handed_over == [(INFERENCE_SECONDS.name, 0.25, {})]
