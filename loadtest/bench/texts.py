@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -29,11 +29,9 @@ class Texts:
 
     def __init__(self, seed: int = 0) -> None:
         random_ = random.Random(seed)
-        sentences = _sentences()
-        random_.shuffle(sentences)
-        words = [sentence.split() for sentence in sentences]
-        self._starts = _distinct(" ".join(each[: len(each) // 2]) for each in words)
-        self._ends = _distinct(" ".join(each[len(each) // 2 :]) for each in words)
+        self._starts, self._ends = _halves()
+        random_.shuffle(self._starts)
+        random_.shuffle(self._ends)
         self.pool = [self._joined(index) for index in range(POOL_SIZE)]
         self._next = POOL_SIZE
 
@@ -50,18 +48,17 @@ class Texts:
         return f"{self._starts[start]} {self._ends[(start + shift) % len(self._ends)]}"
 
 
-def _distinct(parts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(parts))
-
-
-def _sentences() -> list[str]:
+def _halves() -> tuple[list[str], list[str]]:
+    """Return first and second halves of sentences, each once."""
     shared = Path(os.environ.get("SENTIMENT_SHARED", Path(__file__).parents[3] / "shared"))
     file = shared / "data" / "sst2" / "train.tsv"
-    if file.is_file():
-        rows = file.read_text(encoding="utf-8").splitlines()[1:]
-        texts = {row.rpartition("\t")[0].strip() for row in rows}
-        return sorted(text for text in texts if len(text.split()) in SENTENCE_WORDS)
-    clauses = product(_SUBJECTS, _VERBS, _OBJECTS)
-    starts = [f"{subject} {verb} {object_} ," for subject, verb, object_ in clauses]
-    ends = [f"and {start} {end}" for start, end in product(starts, _ENDS)]
-    return [f"{start} {end}" for start, end in product(starts, ends)]
+    if not file.is_file():
+        clauses = [" ".join(words) for words in product(_SUBJECTS, _VERBS, _OBJECTS)]
+        return clauses, [f"and {clause} {end}" for clause, end in product(clauses, _ENDS)]
+    rows = file.read_text(encoding="utf-8").splitlines()[1:]
+    sentences = [row.rpartition("\t")[0].split() for row in rows]
+    kept = [words for words in sentences if len(words) in SENTENCE_WORDS]
+    return (
+        sorted({" ".join(words[: len(words) // 2]) for words in kept}),
+        sorted({" ".join(words[len(words) // 2 :]) for words in kept}),
+    )
