@@ -3,6 +3,7 @@
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,17 @@ def facts() -> dict[str, Any]:
         "commit": _commit(),
         "versions": {package: version(package) for package in PACKAGES},
     }
+
+
+def sentence(machine: Mapping[str, Any]) -> str:
+    """Return the facts as text."""
+    versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
+    return (
+        f"{machine['cores']} cores of {machine['cpu']} ({', '.join(machine['flags'])}; governor: "
+        f"{machine['governor']}), {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
+        f"{machine['busy_before']:.0%} busy before the start. Python {machine['python']}, "
+        f"{versions}; commit {machine['commit']}."
+    )
 
 
 def _commit() -> str:

@@ -10,7 +10,7 @@ from loadtest.machine import cores
 from loadtest.redis_server import free_port, redis_server
 from loadtest.service import Service, started
 from serve_app.config import read
-from serve_app.settings import EngineName
+from serve_app.settings import ClassifierSettings, EngineName
 
 PROD: Final = Path(__file__).parents[2] / "configs" / "prod.yaml"
 ENGINE: Final[EngineName] = "onnx-int8"
@@ -42,6 +42,12 @@ def production_config(model: str, gateways: int) -> dict[str, Any]:
         }
         deployment["ray_actor_options"]["num_cpus"] = cpus[name]
     return content
+
+
+def max_batch_tokens() -> int:
+    """Return how many tokens production lets through the model in one pass."""
+    classifier = read(PROD)["applications"][0]["deployments"][1]
+    return ClassifierSettings.model_validate(classifier["user_config"]).max_batch_tokens
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from loadtest.compare.report import COMPARED, markdown
 from loadtest.compare.results import OURS, Results, Sample, read
 from loadtest.compare.systems import SYSTEMS
 from loadtest.service import Service
-from serve_app.console import say
+from serve_app.console import fail, say
+from serve_app.errors import StartupError
 
 RESULTS: Final = Path(__file__).parent / "results.json"
 
@@ -106,4 +107,7 @@ def _address(name: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    typer.run(compare)
+    try:
+        typer.run(compare)
+    except StartupError as error:
+        fail(error)

@@ -1,7 +1,7 @@
 """Results as one Markdown table with ratios."""
 
+from loadtest.bench.machine import sentence
 from loadtest.bench.report import table
-from loadtest.bench.workloads import WORKLOADS
 from loadtest.compare.results import OURS, Results
 from loadtest.compare.systems import SYSTEMS
 
@@ -10,7 +10,8 @@ COMPARED = ("U1", "U16", "M95", "H1", "H32", "L1")
 
 def markdown(results: Results) -> str:
     """Return speeds, ratios and latencies of all systems, and what they were taken on."""
-    return "\n\n".join([_ratios(results), _latencies(results), _systems(results)]) + "\n"
+    parts = [_ratios(results), _latencies(results), _systems(results), sentence(results.machine)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _ratios(results: Results) -> str:
@@ -61,11 +62,3 @@ def _speed(results: Results, system: str, workload: str) -> str:
     figure = "texts_s" if _unit(workload) == "texts/s" else "requests_s"
     speed = results.median(system, workload, figure)
     return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"  # noqa: PLR2004 - digits to show
-
-
-def workload_list() -> str:
-    """Return what each workload is."""
-    return "\n".join(
-        f"- {name}: {WORKLOADS[name].about}; {WORKLOADS[name].connections} connections"
-        for name in COMPARED
-    )

@@ -12,7 +12,18 @@ def sample(session: str, system: str, requests_s: float, workload: str = "U1") -
 
 
 RESULTS = Results(
-    machine={"cpu": "one"},
+    machine={
+        "cores": 2,
+        "cpu": "one",
+        "flags": ["avx2"],
+        "governor": "none",
+        "memory_gib": 8,
+        "kernel": "6",
+        "busy_before": 0.0,
+        "python": "3.12",
+        "versions": {"ray": "2.60.0"},
+        "commit": "abc",
+    },
     versions={"fastapi": "1.0"},
     samples=[
         sample("monday", OURS, 100),
