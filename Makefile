@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load check image image-test format manifests k8s-check prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare check image image-test format manifests k8s-check prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -20,6 +20,12 @@ test: .venv/.dev  ## run the tests
 
 load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
 	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)
+
+bench: .venv/.load  ## measure speed, memory and cold start beside the engine's own limit (5 minutes)
+	@$(BIN)/python -m loadtest.bench
+
+compare: .venv/.load  ## measure the service beside what it replaces and its peers (half an hour)
+	@$(BIN)/python -m loadtest.compare
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check

@@ -1,1 +1,1 @@
-"""Load tests: k6 scenarios, programs that put load on the service, and what reports on them."""
+"""k6 scenarios and their report, benchmarks of the service and of its peers, scale tests."""

@@ -1,0 +1,1 @@
+"""How fast the service is, beside how fast its engine could be."""

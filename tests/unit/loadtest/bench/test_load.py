@@ -1,0 +1,67 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
+
+import pytest
+
+from loadtest.bench.load import WrongAnswer, drive
+from loadtest.bench.workloads import Request
+
+REQUESTS = repeat(Request(b'{"text":["a","b"]}', texts=2))
+TWO = b'{"predictions":[[{"label":"POSITIVE"}],[{"label":"POSITIVE"}]]}'
+
+
+@contextmanager
+def server(status: int, body: bytes) -> Iterator[str]:
+    """Answer every request alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.daemon_threads = True
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}/"
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def test_it_counts_requests_and_their_texts() -> None:
+    edges: list[str] = []
+    with server(200, TWO) as url:
+        found = drive(
+            url,
+            REQUESTS,
+            connections=3,
+            warm_up_s=0.1,
+            seconds=0.3,
+            at_edges=lambda: edges.append("edge"),
+        )
+    assert found.requests_s > 0
+    assert found.texts_s == pytest.approx(2 * found.requests_s)
+    assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
+    assert edges == ["edge", "edge"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(503, TWO), (200, b'{"predictions":[[{"label":"POSITIVE"}]]}'), (200, b"")],
+)
+def test_a_wrong_answer_ends_the_measurement(status: int, body: bytes) -> None:
+    with server(status, body) as url, pytest.raises(WrongAnswer, match=f"status {status}"):
+        drive(url, REQUESTS, connections=2, warm_up_s=0.1, seconds=0.2)
