@@ -3,17 +3,23 @@ CONFIG ?= configs/dev.yaml
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format clean
+.PHONY: help serve test monitoring monitoring-test check format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
 
 test: .venv/.dev  ## run the tests
 	@$(BIN)/pytest
+
+monitoring: .venv/.dev  ## start Prometheus beside the running service until Ctrl-C
+	@exec $(BIN)/python -m monitoring
+
+monitoring-test: .venv/.dev  ## evaluate every panel and rule in a real Prometheus, on real load
+	@$(BIN)/pytest -m monitoring -s tests/monitoring
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check

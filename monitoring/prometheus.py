@@ -28,7 +28,52 @@ def binary(name: str) -> str:
     return found
 
 
-class Prometheus:
+class Client:
+    """Asks a Prometheus that runs.
+
+    Args:
+        url: Its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def query(self, expression: str) -> list[Any]:
+        """Return the series that an expression has at this moment.
+
+        Raises:
+            ValueError: Prometheus refuses the expression; says why.
+        """
+        return self._get("query", query=expression)
+
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Any]:
+        """Return the series that an expression has over some time.
+
+        Args:
+            expression: In PromQL.
+            start: Seconds since the epoch.
+            end: Seconds since the epoch.
+            step: Seconds between two values.
+
+        Raises:
+            ValueError: Prometheus refuses the expression; says why.
+        """
+        return self._get("query_range", query=expression, start=start, end=end, step=step)
+
+    def alert_states(self) -> dict[str, str]:
+        """Return the state, `pending` or `firing`, of every alert that is active, by its name."""
+        alerts = httpx.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
+        return {alert["labels"]["alertname"]: alert["state"] for alert in alerts}
+
+    def _get(self, endpoint: str, **parameters: Any) -> list[Any]:
+        answer = httpx.post(f"{self.url}/api/v1/{endpoint}", data=parameters, timeout=60).json()
+        if answer["status"] != "success":
+            raise ValueError(answer["error"])
+        result: list[Any] = answer["data"]["result"]
+        return result
+
+
+class Prometheus(Client):
     """Scrapes and evaluates while entered; listens on loopback alone.
 
     Args:
@@ -38,7 +83,7 @@ class Prometheus:
     """
 
     def __init__(self, config: Path, data: Path, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(f"http://127.0.0.1:{port}")
         self._command = [
             binary("prometheus"),
             f"--config.file={config}",
@@ -82,40 +127,6 @@ class Prometheus:
         """Wait until it ends."""
         assert self._process
         self._process.wait()
-
-    def query(self, expression: str) -> list[Any]:
-        """Return the series that an expression has at this moment.
-
-        Raises:
-            ValueError: Prometheus refuses the expression; says why.
-        """
-        return self._get("query", query=expression)
-
-    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Any]:
-        """Return the series that an expression has over some time.
-
-        Args:
-            expression: In PromQL.
-            start: Seconds since the epoch.
-            end: Seconds since the epoch.
-            step: Seconds between two values.
-
-        Raises:
-            ValueError: Prometheus refuses the expression; says why.
-        """
-        return self._get("query_range", query=expression, start=start, end=end, step=step)
-
-    def alert_states(self) -> dict[str, str]:
-        """Return the state, `pending` or `firing`, of every alert that is active, by its name."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
-        return {alert["labels"]["alertname"]: alert["state"] for alert in alerts}
-
-    def _get(self, endpoint: str, **parameters: Any) -> list[Any]:
-        answer = httpx.post(f"{self.url}/api/v1/{endpoint}", data=parameters, timeout=60).json()
-        if answer["status"] != "success":
-            raise ValueError(answer["error"])
-        result: list[Any] = answer["data"]["result"]
-        return result
 
     def _ready(self) -> bool:
         try:
