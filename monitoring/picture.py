@@ -59,7 +59,7 @@ def _draw_panel(
         expression = resolved(target["expr"])
         for series in prometheus.query_range(expression, start, end, STEP_S):
             values = [(at, float(value) * factor) for at, value in series["values"]]
-            times = [mdates.date2num(datetime.fromtimestamp(at)) for at, _ in values]
+            times = [_date(at) for at, _ in values]
             lines[_legend(target["legendFormat"], series["metric"])] = (
                 times,
                 [value for _, value in values],
@@ -74,6 +74,11 @@ def _draw_panel(
     axes.grid(alpha=0.25)
     if lines:
         axes.legend(fontsize=6.5, ncols=2, frameon=False, loc="upper left")
+
+
+def _date(seconds: float) -> float:
+    number: float = mdates.date2num(datetime.fromtimestamp(seconds))  # type: ignore[no-untyped-call]
+    return number
 
 
 def _legend(form: str, labels: dict[str, str]) -> str:

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.scores import TextLogits
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -43,12 +46,14 @@ class Job(NamedTuple):
         arrived: Monotonic time of arrival.
         result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a text whose
             result is cancelled is not computed.
+        origin: Identifies the caller's span, where there is one.
     """
 
     tokens: Tokens
     deadline: float
     arrived: float
     result: "asyncio.Future[Scored]"
+    origin: "SpanContext | None" = None
 
 
 class Pass(NamedTuple):
@@ -59,16 +64,14 @@ class Pass(NamedTuple):
         queue_s: How long the text that waited longest did so.
         inference_s: Time of the pass.
         logits: The model's output, of shape [texts, labels].
+        origins: The callers' spans, one entry per text.
     """
 
     lengths: list[int]
     queue_s: float
     inference_s: float
     logits: NDArray[np.float32]
-
-
-def _ignore(_: Pass) -> None:
-    pass
+    origins: "Sequence[SpanContext | None]" = ()
 
 
 class Scheduler:
@@ -80,7 +83,7 @@ class Scheduler:
     Args:
         engine: Computes in a thread of its own.
         max_batch_tokens: Most tokens, padding included, in one pass.
-        on_pass: Told about every pass.
+        observers: Told about every pass.
 
     Attributes:
         left: How many texts were dropped because their callers had left, in all.
@@ -89,12 +92,15 @@ class Scheduler:
     """
 
     def __init__(
-        self, engine: Engine, max_batch_tokens: int, on_pass: Callable[[Pass], None] = _ignore
+        self,
+        engine: Engine,
+        max_batch_tokens: int,
+        observers: Sequence[Callable[[Pass], None]] = (),
     ) -> None:
         self.max_batch_tokens = max_batch_tokens
         self.left = self.late = self.failed = 0
         self._engine = engine
-        self._on_pass = on_pass
+        self._observers = observers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
@@ -162,7 +168,10 @@ class Scheduler:
         inference_s = time.monotonic() - started
         oldest = min(text.arrived for text in batch)
         lengths = [len(text.tokens.ids) for text in batch]
-        self._on_pass(Pass(lengths, started - oldest, inference_s, logits))
+        origins = [text.origin for text in batch]
+        done = Pass(lengths, started - oldest, inference_s, logits, origins)
+        for observer in self._observers:
+            observer(done)
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
                 continue

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextvars import Context
 from typing import Any, NamedTuple
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.fanout.chunks import chunks
 from serve_app.scores import TextLogits
+from serve_app.tracing.spans import detached, link, origin
 
 Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
@@ -34,6 +34,7 @@ class _Flight:
         self.keys = keys
         self.task = task
         self.passengers = 0
+        self.origin = origin()
 
 
 class SingleFlight:
@@ -88,6 +89,7 @@ class SingleFlight:
         for flight in flights.values():
             flight.passengers += 1
         self.waiting += 1
+        link(flight.origin for flight in flights.values())
         try:
             # wait() leaves the tasks running when the caller is cancelled; gather() would not.
             await asyncio.wait(
@@ -104,10 +106,10 @@ class SingleFlight:
                     self._forget(flight)
 
     def _start(self, chunk: Mapping[bytes, str]) -> None:
-        # An empty context unties the call from the request that starts it: Ray Serve cancels
+        # A detached context unties the call from the request that starts it: Ray Serve cancels
         # every call made in a request's context when its client disconnects.
         task = asyncio.get_running_loop().create_task(
-            self._compute(list(chunk.values())), context=Context()
+            self._compute(list(chunk.values())), context=detached()
         )
         flight = _Flight(list(chunk), task)
         self._flights.update(dict.fromkeys(chunk, flight))
