@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter
 from monitoring.expressions import DASHBOARDS, panels, resolved
 from monitoring.prometheus import Client
 
-STEP_S: Final = 5.0
+POINTS: Final = 120
 COLUMNS: Final = 3
 _SCALES: Final = {
     "s": (1.0, "s"),
@@ -57,7 +57,7 @@ def _draw_panel(
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for target in panel["targets"]:
         expression = resolved(target["expr"])
-        for series in prometheus.query_range(expression, start, end, STEP_S):
+        for series in prometheus.query_range(expression, start, end, (end - start) / POINTS):
             values = [(at, float(value) * factor) for at, value in series["values"]]
             times = [_date(at) for at, _ in values]
             lines[_legend(target["legendFormat"], series["metric"])] = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 
 from serve_app.config import read
@@ -46,11 +47,13 @@ class Seen(NamedTuple):
         log: The lines of the requests, by id.
         everything: All that was printed or logged by any process of the run.
         metrics: What Prometheus would have scraped.
+        listening: Where Ray's agent, which exports the metrics, listens.
     """
 
     log: dict[str, dict[str, Any]]
     everything: str
     metrics: str
+    listening: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("observability")
     environment = read(DEV)["environment"] | {
         "RAY_LOG_TO_STDERR": "1",
-        "RAY_metrics_report_interval_ms": "500",
+        "RAY_metrics_report_interval_ms": "3000",
     }
     args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
     config = configured(directory, args, environment=environment)
@@ -73,12 +76,18 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             answer = httpx.post(service.url + path, headers=headers, **content)
             assert answer.status_code == status, path
         metrics = scraped(service)
+        listening = {
+            connection.laddr.ip.removeprefix("::ffff:")
+            for process in service.processes("ray::DashboardAgent")
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
         logs = Path("/tmp/ray/session_latest/logs").resolve()
     printed = output.read_text() + "".join(service.printed)
     files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     log = {line["request_id"]: line for line in lines if line["logger"] == "serve_app.request"}
-    yield Seen(log, printed + files, metrics)
+    yield Seen(log, printed + files, metrics, listening)
 
 
 def scraped(service: Service) -> str:
@@ -106,6 +115,10 @@ def test_no_text_and_no_secret_is_logged_anywhere(seen: Seen) -> None:
     assert "request-0" in seen.everything
     assert "zanzibar" not in seen.everything
     assert PASSWORD not in seen.everything
+
+
+def test_metrics_are_exported_on_this_machine_alone(seen: Seen) -> None:
+    assert seen.listening == {"127.0.0.1"}
 
 
 def test_every_metric_of_the_catalogue_is_exported_under_its_name(seen: Seen) -> None:
