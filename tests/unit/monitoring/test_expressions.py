@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 EXPRESSIONS = [*of_rules(), *(found for path in DASHBOARDS for found in of_dashboard(path))]
 OURS = re.compile(r"\bray_sentiment_\w+")
 RECORDED = re.compile(r"\bsentiment:\w+:\w+")
+RULE_TESTS = [HERE / "rules_test.yaml", HERE / "rules_days_test.yaml"]
 LABELS_OF_SERVE = {"application", "deployment", "replica", "le"}
 
 
@@ -92,6 +93,12 @@ def test_every_alert_says_what_it_is_and_what_to_do() -> None:
                 assert rule["annotations"]["description"]
 
 
+def test_every_alert_has_a_unit_test() -> None:
+    tests = [test for path in RULE_TESTS for test in yaml.safe_load(path.read_text())["tests"]]
+    tested = {case["alertname"] for test in tests for case in test.get("alert_rule_test", [])}
+    assert {rule.legend for rule in of_rules() if rule.is_alert} == tested
+
+
 def test_prometheus_scrapes_the_port_of_the_development_configuration() -> None:
     content = yaml.safe_load((HERE / "prometheus.yaml").read_text())
     (target,) = content["scrape_configs"][0]["static_configs"][0]["targets"]
@@ -103,7 +110,7 @@ def test_prometheus_scrapes_the_port_of_the_development_configuration() -> None:
     [
         ("check", "config", "prometheus.yaml"),
         ("check", "rules", "rules.yaml"),
-        ("test", "rules", "rules_test.yaml"),
+        *(("test", "rules", path.name) for path in RULE_TESTS),
     ],
     ids=" ".join,
 )
