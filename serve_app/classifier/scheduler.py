@@ -71,7 +71,7 @@ class Pass(NamedTuple):
     queue_s: float
     inference_s: float
     logits: NDArray[np.float32]
-    origins: "Sequence[SpanContext | None]" = ()
+    origins: "Sequence[SpanContext | None]"
 
 
 class Scheduler:
@@ -83,7 +83,7 @@ class Scheduler:
     Args:
         engine: Computes in a thread of its own.
         max_batch_tokens: Most tokens, padding included, in one pass.
-        observers: Told about every pass.
+        observers: Told about every pass, when its results are on their way; must not raise.
 
     Attributes:
         left: How many texts were dropped because their callers had left, in all.
@@ -166,12 +166,6 @@ class Scheduler:
         finally:
             self._pass_started = None
         inference_s = time.monotonic() - started
-        oldest = min(text.arrived for text in batch)
-        lengths = [len(text.tokens.ids) for text in batch]
-        origins = [text.origin for text in batch]
-        done = Pass(lengths, started - oldest, inference_s, logits, origins)
-        for observer in self._observers:
-            observer(done)
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
                 continue
@@ -182,6 +176,20 @@ class Scheduler:
             else:
                 self.failed += 1
                 text.result.set_exception(InferenceFailed("the model returned no finite score"))
+        self._tell(batch, started, inference_s, logits)
+
+    def _tell(
+        self, batch: list[Job], started: float, inference_s: float, logits: NDArray[np.float32]
+    ) -> None:
+        done = Pass(
+            lengths=[len(text.tokens.ids) for text in batch],
+            queue_s=started - min(text.arrived for text in batch),
+            inference_s=inference_s,
+            logits=logits,
+            origins=[text.origin for text in batch],
+        )
+        for observer in self._observers:
+            observer(done)
 
     async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""

@@ -79,7 +79,7 @@ def measure() -> dict[str, float]:
             for name, app in apps.items()
         }
     passes = PassMetrics(("NEGATIVE", "POSITIVE"), meters)
-    done = Pass([24] * 32, 0.01, 0.01, np.zeros((32, 2), dtype=np.float32))
+    done = Pass([24] * 32, 0.01, 0.01, np.zeros((32, 2), dtype=np.float32), [None] * 32)
     started = time.process_time()
     for _ in range(REQUESTS):
         passes(done)
