@@ -41,7 +41,8 @@ def draw(prometheus: Client, seconds: float, path: Path) -> None:
     mpl.use("Agg")
     shown = panels(DASHBOARDS[0])
     rows = -(-len(shown) // COLUMNS)
-    figure = Figure(figsize=(5.2 * COLUMNS, 2.9 * rows), layout="constrained")
+    figure = Figure(figsize=(5.2 * COLUMNS, 3.1 * rows))
+    figure.subplots_adjust(left=0.05, right=0.99, top=0.97, bottom=0.06, hspace=0.6, wspace=0.22)
     end = time.time()
     for index, panel in enumerate(shown):
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
@@ -73,7 +74,9 @@ def _draw_panel(
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.25)
     if lines:
-        axes.legend(fontsize=6.5, ncols=2, frameon=False, loc="upper left")
+        axes.legend(
+            fontsize=7, ncols=3, frameon=False, loc="upper left", bbox_to_anchor=(-0.05, -0.1)
+        )
 
 
 def _date(seconds: float) -> float:

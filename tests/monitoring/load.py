@@ -44,7 +44,7 @@ async def _readers(
 ) -> None:
     while time.monotonic() < end:
         popular = source.choice(POPULAR)
-        await _post(client, counts, [popular, popular, text(source)])
+        await _post(client, counts, [popular, source.choice(POPULAR), text(source)])
         await asyncio.sleep(0.02)
 
 
@@ -62,7 +62,7 @@ async def _crowds(client: httpx.AsyncClient, end: float, counts: dict[int, int])
         same = [text(source) for _ in range(32)]
         crowd = [[text(source) for _ in range(200)] for _ in range(3)]
         await asyncio.gather(*(_post(client, counts, texts) for texts in [same, same, *crowd]))
-        await asyncio.sleep(2)
+        await asyncio.sleep(5)
 
 
 async def _impatient(client: httpx.AsyncClient, end: float, counts: dict[int, int]) -> None:

@@ -17,6 +17,7 @@ from tests.serve.service import DEV, Service, configured
 
 pytestmark = pytest.mark.serve
 
+PROD = DEV.with_name("prod.yaml")
 TEXT = "zanzibar quokka"
 PASSWORD = "correct-horse"
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
@@ -45,12 +46,14 @@ class Seen(NamedTuple):
 
     Attributes:
         log: The lines of the requests, by id.
+        other_lines: What production's standard output holds beside JSON.
         everything: All that was printed or logged by any process of the run.
         metrics: What Prometheus would have scraped.
         listening: Where Ray's agent, which exports the metrics, listens.
     """
 
     log: dict[str, dict[str, Any]]
+    other_lines: list[str]
     everything: str
     metrics: str
     listening: set[str]
@@ -59,10 +62,9 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("observability")
-    environment = read(DEV)["environment"] | {
-        "RAY_LOG_TO_STDERR": "1",
-        "RAY_metrics_report_interval_ms": "3000",
-    }
+    logs_of_production = {k: v for k, v in read(PROD)["environment"].items() if "LOG" in k}
+    environment = read(DEV)["environment"] | logs_of_production
+    environment["RAY_metrics_report_interval_ms"] = "6000"
     args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
     config = configured(directory, args, environment=environment)
     output = directory / "stdout"
@@ -87,7 +89,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     log = {line["request_id"]: line for line in lines if line["logger"] == "serve_app.request"}
-    yield Seen(log, printed + files, metrics, listening)
+    other = [line for line in output.read_text().splitlines() if not line.startswith("{")]
+    yield Seen(log, other, printed + files, metrics, listening)
 
 
 def scraped(service: Service) -> str:
@@ -109,6 +112,10 @@ def test_every_request_for_predictions_is_one_line(seen: Seen) -> None:
     assert logged[3]["truncated"] == 1
     assert logged[0]["inference_ms"] > 0
     assert logged[8]["outcome"] == "body-too-large"
+
+
+def test_production_prints_nothing_but_json(seen: Seen) -> None:
+    assert seen.other_lines == []
 
 
 def test_no_text_and_no_secret_is_logged_anywhere(seen: Seen) -> None:
