@@ -95,7 +95,8 @@ class Service:
 
         Some of Ray's processes overwrite their environment, so that only their session tells.
         """
-        return [p for p in psutil.process_iter() if named in p.name() and self._is_mine(p)]
+        found = psutil.process_iter(["name"])
+        return [p for p in found if named in (p.info["name"] or "") and self._is_mine(p)]
 
     def _is_mine(self, process: psutil.Process) -> bool:
         try:
