@@ -70,7 +70,7 @@ def _draw_panel(
     axes.set_title(panel["title"], fontsize=10, loc="left")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} {name}".strip()))
-    axes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%H:%M:%S"))  # type: ignore[no-untyped-call]
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.25)
     if lines:

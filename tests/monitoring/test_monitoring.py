@@ -61,10 +61,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     ):
         config = prometheus_config(directory, service)
         with Prometheus(config, directory / "data", free_port()) as prometheus:
+            outage(service, redis)
             counts = asyncio.run(drive(service.url, LOAD_S))
             print("answers by status:", dict(sorted(counts.items())))
             time.sleep(2 * int(REPORT_MS) / 1000)
             yield Run(service, redis, prometheus)
+
+
+def outage(service: Service, redis: RedisServer) -> None:
+    """Let calls to Redis fail, so that they have been counted."""
+    redis.kill()
+    predict(service)
+    redis.start()
+
+
+def predict(service: Service) -> None:
+    texts = {"text": [str(time.time())]}
+    answer = httpx.post(f"{service.url}/project/predict", json=texts, timeout=60)
+    assert answer.status_code == 200
 
 
 def service_config(directory: Path, redis: RedisServer) -> Path:
@@ -148,7 +162,6 @@ def until(run: Run, wanted: str | None) -> str:
     started = time.monotonic()
     while state(run) != wanted:
         assert time.monotonic() - started < ALERT_TIMEOUT_S, f"still {state(run)}"
-        answer = httpx.post(f"{run.service.url}/project/predict", json={"text": [str(time.time())]})
-        assert answer.status_code == 200
+        predict(run.service)
         time.sleep(0.1)
     return f"{wanted or 'resolved'} after {time.monotonic() - started:.1f} s"

@@ -88,7 +88,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     printed = output.read_text() + "".join(service.printed)
     files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    log = {line["request_id"]: line for line in lines if line["logger"] == "serve_app.request"}
+    log = {line["request_id"]: line for line in lines if line.get("logger") == "serve_app.request"}
     other = [line for line in output.read_text().splitlines() if not line.startswith("{")]
     yield Seen(log, other, printed + files, metrics, listening)
 
