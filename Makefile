@@ -6,11 +6,11 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare check image image-test format manifests k8s-check prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check image image-test format manifests k8s-check prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
@@ -26,6 +26,12 @@ bench: .venv/.load  ## measure speed, memory and cold start beside the engine's 
 
 compare: .venv/.load  ## measure the service beside what it replaces and its peers (half an hour)
 	@$(BIN)/python -m loadtest.compare
+
+monitoring: .venv/.dev  ## start Prometheus beside the running service until Ctrl-C
+	@exec $(BIN)/python -m monitoring
+
+monitoring-test: .venv/.dev  ## evaluate every panel and rule in a real Prometheus, on real load
+	@$(BIN)/pytest -m monitoring -s tests/monitoring
 
 check: .venv/.dev  ## lint, formatting and types
 	@$(BIN)/ruff check

@@ -14,6 +14,8 @@ from typing import Final
 import psutil
 import yaml
 
+from serve_app.tracing import exporter
+
 # Every process of a run inherits this variable, which tells them from the processes of others.
 RUN_ID: Final = "SENTIMENT_RUN_ID"
 END_TIMEOUT_S: Final = 10.0
@@ -59,6 +61,9 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
     Args:
         path: The configuration file; what is wrong with it, the service itself reports.
         run_id: Identifies the run.
+
+    Raises:
+        StartupError: Traces are to be exported, but the exporter is not installed.
     """
     try:
         configured = dict(yaml.safe_load(path.read_text())["environment"])
@@ -73,6 +78,7 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         # A run is one node: with clusters off, Ray's own ports, the metrics' among them, are on
         # loopback alone. The switch works on Linux too.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        **exporter.variables(os.environ),
         **{str(name): str(value) for name, value in configured.items()},
         RUN_ID: run_id,
     }

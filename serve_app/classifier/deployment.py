@@ -14,6 +14,7 @@ from serve_app.background import every
 from serve_app.classifier.metrics import PassMetrics, follow_scheduler
 from serve_app.classifier.reply import ChunkReply
 from serve_app.classifier.scheduler import Job, Scheduler, Scored
+from serve_app.classifier.traces import trace_pass
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import InferenceFailed, ModelUnusable, OtherRevision
@@ -22,6 +23,7 @@ from serve_app.metrics.catalogue import TOKENIZE_SECONDS
 from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.store import resolve
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
+from serve_app.tracing.spans import origin
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -69,7 +71,7 @@ class Classifier:
         self._scheduler = Scheduler(
             load(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            PassMetrics(model.labels, self._meters),
+            [PassMetrics(model.labels, self._meters), trace_pass],
         )
         follow_scheduler(self._meters, self._scheduler)
         every(EXPORT_S, self._meters.flush)
@@ -121,7 +123,8 @@ class Classifier:
         self._scheduler.workload.arrive(tokens)
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
-        jobs = [Job(text, deadline, arrived, loop.create_future()) for text in tokens]
+        caller = origin()
+        jobs = [Job(text, deadline, arrived, loop.create_future(), caller) for text in tokens]
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.
             await self._queue(jobs)

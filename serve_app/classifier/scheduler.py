@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.scores import TextLogits
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -44,12 +47,14 @@ class Job(NamedTuple):
         arrived: Monotonic time of arrival.
         result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a text whose
             result is cancelled is not computed.
+        origin: Identifies the caller's span, where there is one.
     """
 
     tokens: Tokens
     deadline: float
     arrived: float
     result: "asyncio.Future[Scored]"
+    origin: "SpanContext | None" = None
 
 
 class Pass(NamedTuple):
@@ -60,16 +65,14 @@ class Pass(NamedTuple):
         queue_s: How long the text that waited longest did so.
         inference_s: Time of the pass.
         logits: The model's output, of shape [texts, labels].
+        origins: The callers' spans, one entry per text.
     """
 
     lengths: list[int]
     queue_s: float
     inference_s: float
     logits: NDArray[np.float32]
-
-
-def _ignore(_: Pass) -> None:
-    pass
+    origins: "Sequence[SpanContext | None]"
 
 
 class Scheduler:
@@ -81,7 +84,7 @@ class Scheduler:
     Args:
         engine: Computes in a thread of its own.
         max_batch_tokens: Most tokens, padding included, in one pass.
-        on_pass: Told about every pass.
+        observers: Told about every pass, when its results are on their way; must not raise.
 
     Attributes:
         left: How many texts were dropped because their callers had left, in all.
@@ -90,13 +93,16 @@ class Scheduler:
     """
 
     def __init__(
-        self, engine: Engine, max_batch_tokens: int, on_pass: Callable[[Pass], None] = _ignore
+        self,
+        engine: Engine,
+        max_batch_tokens: int,
+        observers: Sequence[Callable[[Pass], None]] = (),
     ) -> None:
         self.max_batch_tokens = max_batch_tokens
         self.left = self.late = self.failed = 0
         self.workload = Workload()
         self._engine = engine
-        self._on_pass = on_pass
+        self._observers = observers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._waiting: list[Job] = []
         self._worker: asyncio.Task[None] | None = None
@@ -174,9 +180,6 @@ class Scheduler:
             self._running_tokens = 0
         inference_s = time.monotonic() - started
         self.workload.passed(tokens, inference_s, waiting, self.max_batch_tokens)
-        oldest = min(text.arrived for text in batch)
-        lengths = [len(text.ids) for text in tokens]
-        self._on_pass(Pass(lengths, started - oldest, inference_s, logits))
         for text, row in zip(batch, logits, strict=True):
             if text.result.done():
                 continue
@@ -187,6 +190,20 @@ class Scheduler:
             else:
                 self.failed += 1
                 text.result.set_exception(InferenceFailed("the model returned no finite score"))
+        self._tell(batch, started, inference_s, logits)
+
+    def _tell(
+        self, batch: list[Job], started: float, inference_s: float, logits: NDArray[np.float32]
+    ) -> None:
+        done = Pass(
+            lengths=[len(text.tokens.ids) for text in batch],
+            queue_s=started - min(text.arrived for text in batch),
+            inference_s=inference_s,
+            logits=logits,
+            origins=[text.origin for text in batch],
+        )
+        for observer in self._observers:
+            observer(done)
 
     async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""

@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
-from contextvars import Context
 from typing import Any
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.fanout.chunks import Chunk
+from serve_app.tracing.spans import detached, origin
 
 
 class Flight:
@@ -19,6 +19,7 @@ class Flight:
         filled: Which part of the call they take up.
         reply: Ends as the call does.
         boarding_ms: How long the first text waited for the departure.
+        origin: Identifies the span of the first request that is traced, to which the call belongs.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,8 @@ class Flight:
         self.filled = 0.0
         self.boarding_ms = 0.0
         self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
+        self.origin = origin()
+        self._context = detached()
         self._opened = time.perf_counter()
         self._passengers: Counter[bytes] = Counter()
         self._call: asyncio.Task[ChunkReply] | None = None
@@ -43,6 +46,8 @@ class Flight:
     def enter(self, keys: Iterable[bytes]) -> None:
         """Count a request that waits for these texts."""
         self._passengers.update(keys)
+        if self.origin is None and self._call is None:
+            self.origin, self._context = origin(), detached()
 
     def leave(self, keys: Iterable[bytes]) -> None:
         """Count a request that waits for these texts no longer."""
@@ -63,9 +68,9 @@ class Flight:
     def depart(self, call: Coroutine[Any, Any, ChunkReply]) -> None:
         """Make the call."""
         self.boarding_ms = (time.perf_counter() - self._opened) * 1000
-        # An empty context unties the call from the request that starts it: Ray Serve cancels
+        # A detached context unties the call from the request that starts it: Ray Serve cancels
         # every call made in a request's context when its client disconnects.
-        self._call = asyncio.get_running_loop().create_task(call, context=Context())
+        self._call = asyncio.get_running_loop().create_task(call, context=self._context)
         self._call.add_done_callback(self._land)
 
     def _land(self, call: "asyncio.Task[ChunkReply]") -> None:

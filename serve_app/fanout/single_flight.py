@@ -10,6 +10,7 @@ from serve_app.fanout.chunks import chunks
 from serve_app.fanout.flight import Flight
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
+from serve_app.tracing.spans import link
 
 Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
@@ -100,6 +101,7 @@ class SingleFlight:
         for flight, keys in tickets.items():
             flight.enter(keys)
         self.waiting += 1
+        link(flight.origin for flight in tickets)
         try:
             # wait() leaves the replies alone when the caller is cancelled; gather() would not.
             await asyncio.wait(

@@ -22,6 +22,7 @@ from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
+from serve_app.tracing.spans import span
 
 PROBE_TEXT: Final = "ready?"
 # Kubernetes gives its probes one second unless told otherwise.
@@ -99,7 +100,8 @@ class Gateway:
         started = time.perf_counter()
         keys = {text: self._keys.key(text) for text in dict.fromkeys(texts)}
         self.duplicates += len(texts) - len(keys)
-        known = await self._cache.get_many(list(keys.values())) if keys else {}
+        with span("cache", texts=len(keys)):
+            known = await self._cache.get_many(list(keys.values())) if keys else {}
         cache_s = time.perf_counter() - started
         wanted = {key: text for text, key in keys.items() if key not in known}
         landed = Landed({}, 0.0, 0.0)
@@ -136,8 +138,9 @@ class Gateway:
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
-            async with asyncio.timeout(within_s):
-                return await self.flights.score(wanted)
+            with span("model", texts=len(wanted)):
+                async with asyncio.timeout(within_s):
+                    return await self.flights.score(wanted)
         except TimeoutError:
             if not self._classifier.replicas():
                 raise ModelUnavailable("no replica of the model is running") from None

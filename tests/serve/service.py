@@ -46,7 +46,7 @@ class Service:
         environment: Variables that the user's shell has set.
     """
 
-    def __init__(self, config: Path, output: IO[str] | None = None, **environment: str) -> None:
+    def __init__(self, config: Path, output: IO[str] | None = None, /, **environment: str) -> None:
         content = read(config)
         self.url = f"http://127.0.0.1:{content['http_options']['port']}"
         self.metrics_url = f"http://127.0.0.1:{content['metrics_port']}/metrics"

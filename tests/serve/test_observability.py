@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 
 from serve_app.config import read
@@ -16,6 +17,7 @@ from tests.serve.service import DEV, Service, configured
 
 pytestmark = pytest.mark.serve
 
+PROD = DEV.with_name("prod.yaml")
 TEXT = "zanzibar quokka"
 PASSWORD = "correct-horse"
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
@@ -30,8 +32,13 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("/project/predict", {"content": TEXT.encode() * 200_000}, 413),
     (f"/project/{TEXT}?{TEXT}", {"json": {"text": [TEXT]}}, 404),
 ]
-# No request here is abandoned, fails or is refused once its texts are counted.
-NOT_SEEN = {"sentiment_abandoned_texts", "sentiment_failed_texts", "sentiment_refused_texts"}
+# Here nothing is abandoned, nothing fails, and no request is refused once its texts are counted.
+NOT_SEEN = {
+    "sentiment_abandoned_texts",
+    "sentiment_cache_failures",
+    "sentiment_failed_texts",
+    "sentiment_refused_texts",
+}
 
 
 class Seen(NamedTuple):
@@ -39,22 +46,25 @@ class Seen(NamedTuple):
 
     Attributes:
         log: The lines of the requests, by id.
+        other_lines: What production's standard output holds beside JSON.
         everything: All that was printed or logged by any process of the run.
         metrics: What Prometheus would have scraped.
+        listening: Where Ray's agent, which exports the metrics, listens.
     """
 
     log: dict[str, dict[str, Any]]
+    other_lines: list[str]
     everything: str
     metrics: str
+    listening: set[str]
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("observability")
-    environment = read(DEV)["environment"] | {
-        "RAY_LOG_TO_STDERR": "1",
-        "RAY_metrics_report_interval_ms": "500",
-    }
+    logs_of_production = {k: v for k, v in read(PROD)["environment"].items() if "LOG" in k}
+    environment = read(DEV)["environment"] | logs_of_production
+    environment["RAY_metrics_report_interval_ms"] = "6000"
     args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
     config = configured(directory, args, environment=environment)
     output = directory / "stdout"
@@ -68,12 +78,19 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             answer = httpx.post(service.url + path, headers=headers, **content)
             assert answer.status_code == status, path
         metrics = scraped(service)
+        listening = {
+            connection.laddr.ip.removeprefix("::ffff:")
+            for process in service.processes("ray::DashboardAgent")
+            for connection in process.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
         logs = Path("/tmp/ray/session_latest/logs").resolve()
     printed = output.read_text() + "".join(service.printed)
     files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    log = {line["request_id"]: line for line in lines if line["logger"] == "serve_app.request"}
-    yield Seen(log, printed + files, metrics)
+    log = {line["request_id"]: line for line in lines if line.get("logger") == "serve_app.request"}
+    other = [line for line in output.read_text().splitlines() if not line.startswith("{")]
+    yield Seen(log, other, printed + files, metrics, listening)
 
 
 def scraped(service: Service) -> str:
@@ -97,10 +114,18 @@ def test_every_request_for_predictions_is_one_line(seen: Seen) -> None:
     assert logged[8]["outcome"] == "body-too-large"
 
 
+def test_production_prints_nothing_but_json(seen: Seen) -> None:
+    assert seen.other_lines == []
+
+
 def test_no_text_and_no_secret_is_logged_anywhere(seen: Seen) -> None:
     assert "request-0" in seen.everything
     assert "zanzibar" not in seen.everything
     assert PASSWORD not in seen.everything
+
+
+def test_metrics_are_exported_on_this_machine_alone(seen: Seen) -> None:
+    assert seen.listening == {"127.0.0.1"}
 
 
 def test_every_metric_of_the_catalogue_is_exported_under_its_name(seen: Seen) -> None:

@@ -13,7 +13,7 @@ def logits(*rows: tuple[float, ...]) -> np.ndarray[tuple[int, int], np.dtype[np.
 def test_a_pass_is_counted_by_tokens_and_padding() -> None:
     meters = RecordedMeters()
     PassMetrics(("NEGATIVE", "POSITIVE"), meters)(
-        Pass([4, 6, 10], 0.5, 0.25, logits((0, 9), (9, 0), (0, 9)))
+        Pass([4, 6, 10], 0.5, 0.25, logits((0, 9), (9, 0), (0, 9)), [None] * 3)
     )
     assert meters.counts["sentiment_tokens", "text"] == 20
     assert meters.counts["sentiment_tokens", "padding"] == 10
@@ -44,7 +44,9 @@ def test_what_is_not_finite_is_not_counted() -> None:
 def test_a_model_of_many_labels_has_a_bounded_number_of_series() -> None:
     meters = RecordedMeters()
     labels = [f"label {n}" for n in range(500)]
-    PassMetrics(labels, meters)(Pass([1] * 500, 0, 0, np.eye(500, dtype=np.float32) * 50))
+    PassMetrics(labels, meters)(
+        Pass([1] * 500, 0, 0, np.eye(500, dtype=np.float32) * 50, [None] * 500)
+    )
     series = {key[1] for key in meters.counts if key[0] == "sentiment_predictions"}
     assert len(series) == MAX_LABELS + 1
     assert OTHER in series

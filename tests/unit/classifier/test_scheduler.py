@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serve_app.classifier.scheduler import Job, Scheduler, Scored
+from serve_app.classifier.scheduler import Job, Pass, Scheduler, Scored
 from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.settings import EngineName
@@ -148,3 +148,27 @@ async def test_the_age_of_a_pass_tells_a_hanging_engine(engine: LengthEngine) ->
     engine.go_on.set()
     await hanging
     assert scheduler.pass_age_s == 0
+
+
+async def test_observers_are_told_about_every_pass_that_succeeds(engine: LengthEngine) -> None:
+    passes: list[Pass] = []
+    scheduler = Scheduler(engine, 1024, [passes.append])
+    await score(scheduler, [text(1, 4), text(2, 5), text(POISON)], in_a_minute())
+    assert sorted(sorted(done.lengths) for done in passes) == [[4], [5]]
+    assert all(done.queue_s >= 0 and done.inference_s > 0 for done in passes)
+    assert [done.logits.shape for done in passes] == [(1, 2), (1, 2)]
+    assert scheduler.failed == 1
+
+
+async def test_what_is_dropped_is_counted_by_reason(engine: LengthEngine) -> None:
+    scheduler = Scheduler(engine, 1024)
+    engine.go_on.clear()
+    (busy,) = submit(scheduler, [text(1)], in_a_minute())
+    await asyncio.sleep(0.05)
+    (left,) = submit(scheduler, [text(2)], in_a_minute())
+    (late,) = submit(scheduler, [text(3)], time.monotonic())
+    left.cancel()
+    assert scheduler.waiting == 2
+    engine.go_on.set()
+    await asyncio.wait([busy, late])
+    assert (scheduler.left, scheduler.late, scheduler.waiting) == (1, 1, 0)

@@ -1,0 +1,1 @@
+"""OpenTelemetry traces, where an endpoint is configured."""
