@@ -3,6 +3,8 @@
 import typer
 
 from serve_app.cli import model
+from serve_app.cli.predict import HELP as PREDICT_HELP
+from serve_app.cli.predict import predict
 from serve_app.cli.serve import serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
@@ -14,6 +16,7 @@ app = typer.Typer(
     help="Sentiment API on Ray Serve.",
 )
 app.command()(serve)
+app.command(help=PREDICT_HELP)(predict)
 app.add_typer(model.app, name="model")
 
 
