@@ -51,9 +51,7 @@ def read(stream: BinaryIO, form: Format, column: str) -> Source:
     Raises:
         StartupError: It has no such column.
     """
-    # Only a line feed ends a line; CSV decides by its quotes.
-    newline = "" if form is Format.CSV else "\n"
-    lines = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline)
+    lines = _lines(stream, form)
     match form:
         case Format.TEXT:
             texts = (_without_end(line) for line in lines)
@@ -64,6 +62,18 @@ def read(stream: BinaryIO, form: Format, column: str) -> Source:
             return _table(_csv_rows(lines), column)
         case Format.JSONL:
             return _objects((line for line in lines if not line.isspace()), column)
+
+
+def _lines(stream: BinaryIO, form: Format) -> Iterator[str]:
+    # Only a line feed ends a line; CSV decides by its quotes.
+    newline = "" if form is Format.CSV else "\n"
+    lines = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline)
+    try:
+        yield from lines
+    finally:
+        # The stream is closed by whoever has opened it.
+        if not stream.closed:
+            lines.detach()
 
 
 def _table(rows: Iterator[list[str]], column: str) -> Source:

@@ -129,7 +129,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         except BrokenPipeError:
             _leave(PIPE_CLOSED)
     if failed:
-        say(f"{failed} rows have no scores; the column {ERROR} says why")
+        say(f"rows without scores: {failed}; the column {ERROR} says why")
         raise typer.Exit(ROWS_FAILED)
 
 

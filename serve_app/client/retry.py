@@ -38,7 +38,9 @@ class RetryPolicy(NamedTuple):
             asked_s: What `Retry-After` asks for.
             draw: Returns a random number in [0, 1).
         """
-        return (asked_s or 0.0) + draw() * min(self.cap_s, self.base_s * 2.0**retry)
+        # Far beyond any cap, a power of two is no float any more.
+        longest_s = min(self.cap_s, self.base_s * 2.0 ** min(retry, 64))
+        return (asked_s or 0.0) + draw() * longest_s
 
 
 def retry_after_s(value: str | None, now: Callable[[], datetime] | None = None) -> float | None:
