@@ -36,10 +36,11 @@ def score(
         SentimentError: The scorer cannot go on.
     """
     work = chunks(records, lambda record: len(record.text), scorer.budget)
-    return in_order(executor, partial(_score, scorer), work, 2 * concurrency)
+    return in_order(executor, partial(score_chunk, scorer), work, 2 * concurrency)
 
 
-def _score(scorer: Scorer, records: list[Record]) -> list[Result]:
+def score_chunk(scorer: Scorer, records: list[Record]) -> list[Result]:
+    """Score rows with one call of the scorer; those with a problem keep it."""
     problems = [record.problem or _refusal(scorer, record.text) for record in records]
     texts = [record.text for record, problem in zip(records, problems, strict=True) if not problem]
     outcomes = iter(scorer.score(texts) if texts else [])

@@ -3,6 +3,8 @@
 import typer
 
 from serve_app.cli import model
+from serve_app.cli.batch import HELP as BATCH_HELP
+from serve_app.cli.batch import batch
 from serve_app.cli.predict import HELP as PREDICT_HELP
 from serve_app.cli.predict import predict
 from serve_app.cli.serve import serve
@@ -17,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command(help=PREDICT_HELP)(predict)
+app.command(help=BATCH_HELP)(batch)
 app.add_typer(model.app, name="model")
 
 
