@@ -15,6 +15,8 @@ Exception
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
     └── DeadlineExceeded      504
+
+What a caller of the service meets is the client's: `serve_app.client.errors`.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ import httpx2
 from serve_app.client import answer, connection
 from serve_app.client.answer import Reply
 from serve_app.client.exchange import NoReply, Outcome, Send, Wait, exchange
-from serve_app.client.request import Body, bodies
+from serve_app.client.request import Body, bodies, refuse_string
 from serve_app.client.results import Info, Prediction
 from serve_app.client.retry import RetryPolicy
 
@@ -87,8 +87,7 @@ class AsyncSentimentClient:
             TypeError: A string was given in place of texts.
             SentimentError: Not all of them could be had.
         """
-        if isinstance(texts, str):
-            raise TypeError("predict takes texts; write [text] for one")
+        refuse_string(texts)
         return [each async for each in self._predictions(texts, self._deadline())]
 
     def stream(self, texts: Iterable[str]) -> AsyncIterator[Prediction]:
@@ -97,8 +96,10 @@ class AsyncSentimentClient:
         Takes texts only as fast as predictions are taken, so that neither has to fit in memory.
 
         Raises:
+            TypeError: A string was given in place of texts.
             SentimentError: The next one could not be had.
         """
+        refuse_string(texts)
         return self._predictions(texts, None)
 
     async def _predictions(

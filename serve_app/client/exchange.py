@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 from itertools import count
 from typing import NamedTuple
 
-from serve_app.client.answer import OK, Reply, failure
+from serve_app.client import answer
+from serve_app.client.answer import Reply
 from serve_app.client.errors import ConnectionFailed, DeadlinePassed, SentimentError
 from serve_app.client.retry import RETRIED, RetryPolicy, retry_after_s
 
@@ -65,11 +66,11 @@ def exchange(
         outcome = yield Send(left_s)
         asked_s: float | None = None
         match outcome:
-            case Reply(status=status) if status == OK:
+            case Reply(status=answer.OK):
                 return outcome
             case Reply():
                 asked_s = retry_after_s(outcome.headers.get("retry-after"))
-                error: SentimentError = failure(outcome, request_id, asked_s)
+                error: SentimentError = answer.failure(outcome, request_id, asked_s)
                 may_pass = outcome.status in RETRIED
             case _:
                 error = ConnectionFailed(outcome.reason if outcome else "", request_id)

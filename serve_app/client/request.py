@@ -53,6 +53,16 @@ def refusal(text: str, limits: Limits) -> str:
     return f"has {size} bytes, at most {most} fit into a request" if size > most else ""
 
 
+def refuse_string(texts: Iterable[str]) -> None:
+    """Refuse one string, which would be taken for as many texts as it has characters.
+
+    Raises:
+        TypeError: It is one.
+    """
+    if isinstance(texts, str):
+        raise TypeError("this takes texts; write [text] for one")
+
+
 def bodies(texts: Iterable[str], limits: Limits) -> Iterator[Body]:
     """Divide texts into requests, in order; takes no more of them than the next request needs.
 

@@ -14,7 +14,7 @@ from serve_app.client import answer, connection
 from serve_app.client.answer import Reply
 from serve_app.client.exchange import NoReply, Outcome, Send, Wait, exchange
 from serve_app.client.ordered import in_order
-from serve_app.client.request import Body, bodies
+from serve_app.client.request import Body, bodies, refuse_string
 from serve_app.client.results import Info, Prediction
 from serve_app.client.retry import RetryPolicy
 
@@ -73,7 +73,8 @@ class SentimentClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._threads.shutdown(cancel_futures=True)
+        # Nobody reads the answers of what is still under way.
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._http.close()
 
     def info(self) -> Info:
@@ -95,8 +96,7 @@ class SentimentClient:
             TypeError: A string was given in place of texts.
             SentimentError: Not all of them could be had.
         """
-        if isinstance(texts, str):
-            raise TypeError("predict takes texts; write [text] for one")
+        refuse_string(texts)
         return list(self._predictions(texts, self._deadline()))
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
@@ -105,8 +105,10 @@ class SentimentClient:
         Takes texts only as fast as predictions are taken, so that neither has to fit in memory.
 
         Raises:
+            TypeError: A string was given in place of texts.
             SentimentError: The next one could not be had.
         """
+        refuse_string(texts)
         return self._predictions(texts, None)
 
     def _predictions(self, texts: Iterable[str], deadline: float | None) -> Iterator[Prediction]:

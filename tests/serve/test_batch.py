@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,15 +16,17 @@ from serve_app.client import Prediction
 pytestmark = pytest.mark.serve
 
 ROWS = 12_000
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_a_run_on_ray_survives_its_actors_and_goes_on_after_its_death(tmp_path: Path) -> None:
     texts = [f"text {n} is {'good' if n % 3 else 'bad'}" for n in range(ROWS)]
-    source, target = tmp_path / "in.parquet", tmp_path / "out"
+    [documented] = re.findall("^sentiment batch (.*)$", README.read_text(), re.MULTILINE)
+    source, target = (tmp_path / name for name in documented.split())
     pq.write_table(pa.table({"id": range(ROWS), "text": texts}), source)
-    command = [sys.executable, "-m", "serve_app.cli", "batch", str(source), str(target)]
+    command = [sys.executable, "-m", "serve_app.cli", "batch", *documented.split()]
 
-    first = subprocess.Popen(command, env=environment(), start_new_session=True)
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment(), start_new_session=True)
     wait_for_parts(target, 1, first)
     actors = [
         process
@@ -42,12 +45,13 @@ def test_a_run_on_ray_survives_its_actors_and_goes_on_after_its_death(tmp_path: 
     assert 3 <= len(before) < 6
 
     second = subprocess.run(
-        [*command, "--resume"], env=environment(), capture_output=True, text=True, check=False
-    )
+        [*command, "--resume"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert second.returncode == 0, second.stderr
     assert second.stderr.splitlines() == [
         "starting Ray on this machine",
-        f"{ROWS} rows are in {target}",
+        f"{ROWS} rows are in {target.name}/",
     ]
     assert all((target / name).read_bytes() == content for name, content in before.items())
     rows = pq.read_table(target).to_pylist()

@@ -108,6 +108,8 @@ def test_a_text_that_would_be_refused_is_named_and_not_sent(
 def test_a_text_in_place_of_texts_is_a_mistake(server: "Start", predict: "Predict") -> None:
     with pytest.raises(TypeError, match=r"\[text\]"):
         predict(server().url, "I love this!")
+    with pytest.raises(TypeError, match=r"\[text\]"):
+        SentimentClient().stream("I love this!")
 
 
 def test_an_overloaded_service_is_asked_again(server: "Start", predict: "Predict") -> None:
