@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from serve_app.bulk.record import added_columns
 from serve_app.errors import StartupError
@@ -51,10 +51,12 @@ class InputFile:
 
     Attributes:
         path: Its path in its file system.
+        size: Its bytes.
         row_groups: Rows of each of its row groups.
     """
 
     path: str
+    size: int
     row_groups: tuple[int, ...]
 
 
@@ -124,14 +126,10 @@ def input_files(
             raise StartupError(f"cannot read {location}: there is nothing")
         if found.type is FileType.Directory:
             infos = filesystem.get_file_info(FileSelector(path, recursive=True))
-            paths = sorted(
-                info.path
-                for info in infos
-                if info.base_name.endswith(".parquet") and not info.base_name.startswith(("_", "."))
-            )
+            found_files = sorted(filter(_is_data, infos), key=lambda info: info.path)
         else:
-            paths = [path]
-        files = tuple(_input_file(filesystem, each, column, labels) for each in paths)
+            found_files = [found]
+        files = tuple(_input_file(filesystem, each, column, labels) for each in found_files)
     except (OSError, pa.ArrowInvalid) as error:
         raise StartupError(f"cannot read {location}: {_first_line(error)}") from None
     if not files:
@@ -139,9 +137,14 @@ def input_files(
     return filesystem, files
 
 
+def _is_data(info: FileInfo) -> bool:
+    return info.base_name.endswith(".parquet") and not info.base_name.startswith(("_", "."))
+
+
 def _input_file(
-    filesystem: FileSystem, path: str, column: str, labels: tuple[str, ...]
+    filesystem: FileSystem, info: FileInfo, column: str, labels: tuple[str, ...]
 ) -> InputFile:
+    path: str = info.path
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         schema, metadata = file.schema_arrow, file.metadata
         if column not in schema.names:
@@ -160,7 +163,7 @@ def _input_file(
                 "rename it, or give an input that has not been scored",
             )
         groups = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-        return InputFile(path, tuple(groups))
+        return InputFile(path, info.size, tuple(groups))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -179,10 +182,15 @@ def file_system(location: str) -> tuple[FileSystem, str]:
         StartupError: The location is a URI that nobody knows.
     """
     try:
+        if "://" not in location:
+            location = Path(location).absolute().as_uri()
         filesystem, path = FileSystem.from_uri(location)
-    except (pa.ArrowInvalid, ValueError):
-        filesystem, path = FileSystem.from_uri(Path(location).absolute().as_uri())
-    return filesystem, path
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise StartupError(
+            f"cannot make out {location}: {_first_line(error)}",
+            "give a path, or a URI such as s3://bucket/path or abfs://container@account/path",
+        ) from None
+    return filesystem, path.rstrip("/")
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.batch.job import LEAST_ROWS, InputFile, Job, input_files
+from serve_app.batch.job import LEAST_ROWS, InputFile, Job, file_system, input_files
 from serve_app.errors import StartupError
 
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -19,7 +19,7 @@ row_groups = st.lists(st.integers(0, 300_000), max_size=4).map(tuple)
 def test_parts_hold_every_row_once_and_their_names_sort_as_the_rows_do(
     groups: list[tuple[int, ...]],
 ) -> None:
-    files = tuple(InputFile(f"file {number}", rows) for number, rows in enumerate(groups))
+    files = tuple(InputFile(f"file {number}", 1, rows) for number, rows in enumerate(groups))
     job = Job("embedded", "0123", "onnx-int8", LABELS, "text", files)
     parts = job.parts()
     assert [part.name for part in parts] == sorted({part.name for part in parts})
@@ -34,7 +34,7 @@ def test_parts_hold_every_row_once_and_their_names_sort_as_the_rows_do(
 
 
 def test_a_small_input_is_divided_into_parts_of_seconds() -> None:
-    files = (InputFile("a", (10_000,)),)
+    files = (InputFile("a", 1, (10_000,)),)
     parts = Job("embedded", "0123", "onnx-int8", LABELS, "text", files).parts()
     assert {part.rows for part in parts} == {LEAST_ROWS, 10_000 % LEAST_ROWS}
 
@@ -82,6 +82,11 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
     (tmp_path / "in.parquet").unlink()
     with pytest.raises(StartupError, match=r"no \*\.parquet"):
         input_files(str(tmp_path), "text", LABELS)
+
+
+def test_a_uri_that_nobody_knows_is_no_path() -> None:
+    with pytest.raises(StartupError, match="gopher"):
+        file_system("gopher://host/in.parquet")
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
