@@ -7,6 +7,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from serve_app.bulk.remote import RemoteScorer
 from serve_app.bulk.scorer import Scorer
 from serve_app.client.errors import (
     ConnectionFailed,
@@ -61,8 +62,6 @@ def remote(url: str, concurrency: int, stack: ExitStack) -> Scorer:
     Raises:
         StartupError: It does not answer.
     """
-    from serve_app.bulk.remote import RemoteScorer  # noqa: PLC0415
-
     key = os.environ.get(API_KEY)
     try:
         # Whoever has named the wrong server is to hear of it at once.
