@@ -24,6 +24,8 @@ Exception
     ├── ModelUnavailable      503, Retry-After
     │   └── OtherRevision
     └── DeadlineExceeded      504
+
+What a caller of the service meets is the client's: `serve_app.client.errors`.
 """
 
 from collections.abc import Sequence

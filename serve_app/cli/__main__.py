@@ -3,7 +3,11 @@
 import typer
 
 from serve_app.cli import model, rollout
+from serve_app.cli.batch import HELP as BATCH_HELP
+from serve_app.cli.batch import batch
 from serve_app.cli.capacity import capacity
+from serve_app.cli.predict import HELP as PREDICT_HELP
+from serve_app.cli.predict import predict
 from serve_app.cli.report import report
 from serve_app.cli.serve import serve
 from serve_app.console import fail
@@ -16,6 +20,8 @@ app = typer.Typer(
     help="Sentiment API on Ray Serve.",
 )
 app.command()(serve)
+app.command(help=PREDICT_HELP)(predict)
+app.command(help=BATCH_HELP)(batch)
 app.command()(capacity)
 app.command()(report)
 app.add_typer(model.app, name="model")

@@ -1,14 +1,11 @@
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-import uvicorn
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
-from ray.serve._private.http_util import RequestIdMiddleware
 
-from serve_app.api.app import create_app
+from tests.contract.server import hosted, serving
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve, ServiceFactory
@@ -22,22 +19,8 @@ def hub_client(
 ) -> Iterator[InferenceClient]:
     """Yield Hugging Face's own client, pointed at the application on a real server."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    config = uvicorn.Config(
-        RequestIdMiddleware(create_app(service_with())), port=0, log_config=None, lifespan="off"
-    )
-    sock = config.bind_socket()
-    sock.listen()
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        yield InferenceClient(
-            model=f"http://127.0.0.1:{sock.getsockname()[1]}/project", token="hf_unused", timeout=30
-        )
-    finally:
-        server.should_exit = True
-        thread.join()
-        sock.close()
+    with serving(hosted(service_with())) as url:
+        yield InferenceClient(model=f"{url}/project", token="hf_unused", timeout=30)
 
 
 async def test_inference_client_reads_the_answer_unchanged(hub_client: InferenceClient) -> None:

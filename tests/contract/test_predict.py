@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import HashService, Serve, ServiceFactory
+    from tests.contract.conftest import Serve, ServiceFactory
+    from tests.contract.hash_service import HashService
 
 PREDICT = "/project/predict"
 PLAIN_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")

@@ -57,7 +57,7 @@ def measure() -> dict[str, float]:
     from serve_app.classifier.scheduler import Pass  # noqa: PLC0415
     from serve_app.metrics.ray import RayMeters  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
-    from tests.contract.conftest import MODEL, READY, HashService  # noqa: PLC0415
+    from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415
 
     meters = RayMeters()
     service = HashService(GatewaySettings(), None, False, READY, MODEL)

@@ -1,9 +1,14 @@
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from serve_app.bulk.local import LocalScorer
+from serve_app.client import Prediction, SentimentClient
 from tests.serve.redis_server import RedisServer
 from tests.serve.service import Service, configured
 
@@ -122,3 +127,21 @@ def test_serves_own_headers_have_no_effect(client: httpx.Client) -> None:
         headers={"x-request-timeout-seconds": "0.000001", "x-request-disconnect-disabled": "?1"},
     )
     assert answer.status_code == 200
+
+
+def test_a_model_in_process_and_the_client_agree(service: Service) -> None:
+    texts = [*EXAMPLES, "", "wonderful " * 600, *(f"quite good, number {n}" for n in range(300))]
+    local = LocalScorer("embedded", "auto", print).score(texts)
+    with SentimentClient(service.url) as client:
+        remote = client.predict(texts)
+    for one, other in zip(local, remote, strict=True):
+        assert isinstance(one, Prediction)
+        assert one.scores == pytest.approx(other.scores, abs=1e-6)
+        assert (one.label, one.truncated) == (other.label, other.truncated)
+
+
+def test_predict_scores_through_the_service(service: Service) -> None:
+    command = [sys.executable, "-m", "serve_app.cli", "predict", "--url", service.url, *EXAMPLES]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["text"]: row["predicted_label"] for row in rows} == EXAMPLES

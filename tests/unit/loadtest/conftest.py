@@ -15,7 +15,7 @@ from serve_app.api.app import create_app
 from serve_app.errors import StartupError
 from serve_app.scores import Classification
 from serve_app.settings import GatewaySettings
-from tests.contract.conftest import MODEL, READY, HashService
+from tests.contract.hash_service import MODEL, READY, HashService
 from tests.serve.service import free_port
 
 

@@ -1,0 +1,85 @@
+"""`sentiment batch` against the engine's limit: `python -m loadtest.batch reviews.txt`.
+
+The limit is what the engine does in a process for each core, on ready token ids in passes of like
+length: no tokenizer, no file, no Ray. Both are measured in one run, on the same texts.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serve_app.bulk.local import passes
+from serve_app.engine.load import load
+from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.store import resolve
+from serve_app.preparation.prepare import choose
+
+# Scored together by the loop: enough to find others of like length among them.
+CHUNK = 2048
+
+
+def engine_rate(texts: Sequence[str], processes: int) -> float:
+    """Return the texts a second of a bare engine in each of some processes."""
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        shares = [texts[number::processes] for number in range(processes)]
+        return sum(pool.map(_one_engine, shares))
+
+
+def _one_engine(texts: Sequence[str]) -> float:
+    model = resolve("embedded")
+    engine = load(model, choose(model, "auto", print), threads=1)
+    ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
+    started = time.perf_counter()
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        for batch in passes([len(each) for each in chunk]):
+            engine.logits([chunk[index] for index in batch])
+    return len(ids) / (time.perf_counter() - started)
+
+
+def batch_rates(texts: Sequence[str], processes: int) -> tuple[float, float]:
+    """Return the rows a second of the command: once all engines run, and start to end."""
+    with tempfile.TemporaryDirectory() as directory:
+        source, target = Path(directory, "in.parquet"), Path(directory, "out")
+        pq.write_table(pa.table({"text": texts}), source)
+        started = time.time()
+        subprocess.run(
+            [sys.executable, "-m", "serve_app.cli", "batch", str(source), str(target)], check=True
+        )
+        seconds = time.time() - started
+        parts = sorted(target.glob("*.parquet"), key=lambda part: part.stat().st_mtime)
+        first, rest = parts[processes - 1], parts[processes:]
+        steady_s = rest[-1].stat().st_mtime - first.stat().st_mtime
+        steady = sum(pq.read_metadata(part).num_rows for part in rest) / steady_s
+        return steady, len(texts) / seconds
+
+
+def main() -> None:
+    """Print both rates and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="a text on each line")
+    parser.add_argument("--rows", type=int, default=40_960)
+    arguments = parser.parse_args()
+    lines = arguments.file.read_text().splitlines()
+    texts = list(islice(cycle(lines), arguments.rows))
+    cores = len(os.sched_getaffinity(0))
+    limit = engine_rate(texts, cores)
+    steady, whole = batch_rates(texts, cores)
+    print(f"engine alone, {cores} processes: {limit:.0f} texts/s")
+    print(f"sentiment batch, all engines running: {steady:.0f} rows/s, {steady / limit:.2f}")
+    print(f"sentiment batch, start to end: {whole:.0f} rows/s, {whole / limit:.2f}")
+
+
+if __name__ == "__main__":
+    main()

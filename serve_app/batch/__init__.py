@@ -1,0 +1,1 @@
+"""Scoring of Parquet data sets that outgrow one machine, on Ray Data."""

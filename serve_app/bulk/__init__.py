@@ -1,0 +1,1 @@
+"""Scoring of whole files: rows in, the same rows with their scores out."""

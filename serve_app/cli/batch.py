@@ -1,0 +1,91 @@
+"""`sentiment batch`: score Parquet data sets on a Ray cluster."""
+
+from typing import Annotated, Final
+
+import typer
+from tqdm import tqdm
+
+from serve_app.batch import environment
+from serve_app.bulk.record import ERROR
+from serve_app.cli.predict import INTERRUPTED, ROWS_FAILED
+from serve_app.cli.scoring import engine_choice
+from serve_app.console import say
+from serve_app.errors import StartupError
+from serve_app.model.store import resolve
+from serve_app.preparation.prepare import choose
+
+HELP: Final = f"""Score a Parquet file, or a directory of them, on a Ray cluster.
+
+\b
+Examples:
+  sentiment batch reviews.parquet scored/
+  sentiment batch reviews/ scored/ --column body --resume
+  RAY_ADDRESS=auto sentiment batch s3://bucket/reviews s3://bucket/scored
+
+\b
+The output is a directory of Parquet files with the columns of the input, predicted_label,
+score_LABEL for each label, and {ERROR}, which says why a row has no scores.
+File names sort as the rows do. A run that broke goes on with --resume: what is there
+stays, and every row comes out exactly once. Without $RAY_ADDRESS, Ray starts on this
+machine for this run.
+
+\b
+Exit codes:
+    0  every row has its scores
+    1  it could not start or go on; one line says why
+    2  wrong usage
+    3  done, but {ERROR} is filled in some rows
+  130  interrupted
+"""
+
+
+def batch(  # noqa: PLR0917 - typer calls it by keyword
+    source: Annotated[str, typer.Argument(help="Parquet file or directory; a path or a URI.")],
+    target: Annotated[str, typer.Argument(help="Directory for the output; a path or a URI.")],
+    column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    model: Annotated[str, typer.Option(help="See `sentiment model info`.")] = "embedded",
+    engine: Annotated[str, typer.Option(help="onnx-int8, onnx-fp32, torch or auto.")] = "auto",
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Most engines at a time. [one for each CPU]")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the parts that the output has, and go on.")
+    ] = False,
+) -> None:
+    """Score Parquet files; `HELP` is what users read."""
+    address = environment.prepare()
+    try:
+        # After the environment that Ray reads; other verbs do without all of this.
+        from serve_app.batch.job import Job, file_system, input_files  # noqa: PLC0415
+        from serve_app.batch.output import Output  # noqa: PLC0415
+        from serve_app.batch.run import run  # noqa: PLC0415
+    except ImportError as error:
+        raise StartupError(
+            f"batch needs a package that is not installed: {error.name}",
+            'pip install "sentiment-serve[batch]"',
+        ) from error
+    identity = resolve(model)
+    chosen = choose(identity, engine_choice(engine), say)
+    filesystem, files = input_files(source, column, identity.labels)
+    job = Job(model, identity.digest, chosen, identity.labels, column, files)
+    output = Output(*file_system(target))
+    output.begin(job, resume=resume)
+    say(f"joining the Ray cluster {address}" if address else "starting Ray on this machine")
+    failed = 0
+    try:
+        with (
+            environment.without_native_messages(),
+            tqdm(total=job.rows, unit=" rows", leave=False, disable=None) as bar,
+        ):
+            bar.update(job.rows - sum(part.rows for part in output.missing(job)))
+            for done in run(job, filesystem, output, address, actors):
+                bar.update(done.rows)
+                failed += done.failed
+    except KeyboardInterrupt:
+        say("interrupted; go on with --resume")
+        raise typer.Exit(INTERRUPTED) from None
+    output.verify(job)
+    say(f"{job.rows} rows are in {target}")
+    if failed:
+        say(f"rows without scores: {failed}; the column {ERROR} says why")
+        raise typer.Exit(ROWS_FAILED)

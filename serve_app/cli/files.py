@@ -1,0 +1,128 @@
+"""Where a command's rows come from and where they go."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import typer
+
+from serve_app.bulk.formats import Format, format_of
+from serve_app.bulk.output import Layout, open_file
+from serve_app.bulk.reader import Source, read
+from serve_app.bulk.record import Record
+from serve_app.bulk.run import Result
+from serve_app.cli.plain import plain
+from serve_app.errors import StartupError
+
+STDIN: Final = Path("-")
+
+
+class Input(NamedTuple):
+    """Rows.
+
+    Attributes:
+        source: Columns and rows.
+        form: How they are held.
+        stream: Where their bytes come from; None where they are arguments.
+        size: Bytes of the stream, where that is known.
+    """
+
+    source: Source
+    form: Format
+    stream: BinaryIO | None
+    size: int | None
+
+
+class Output(NamedTuple):
+    """A place for rows.
+
+    Attributes:
+        stream: Where their bytes go.
+        form: How they are held.
+        rows: Rows that it holds already.
+        render: Makes the bytes of scored rows.
+    """
+
+    stream: BinaryIO
+    form: Format
+    rows: int
+    render: Callable[[Sequence[Result]], bytes]
+
+
+def arguments(texts: list[str], column: str) -> Input:
+    """Take texts from the command line as rows."""
+    records = (Record({column: text}, text) for text in texts)
+    return Input(Source((column,), records), Format.TEXT, None, None)
+
+
+def opened(path: Path, form: Format | None, column: str, stack: ExitStack) -> Input:
+    """Open a file of rows.
+
+    Args:
+        path: The file, or `STDIN`.
+        form: Its format; by default what its name says.
+        column: Which column holds the text.
+        stack: Closes it.
+
+    Raises:
+        StartupError: It cannot be read, or has no such column.
+    """
+    chosen = form or format_of(path, Format.TEXT)
+    if path == STDIN:
+        if sys.stdin.isatty():
+            raise typer.BadParameter("give texts, a file with --input, or lines on standard input")
+        stdin = sys.stdin.buffer
+        return Input(read(stdin, chosen, column), chosen, stdin, None)
+    try:
+        stream = stack.enter_context(path.open("rb"))
+    except OSError as error:
+        raise StartupError(f"cannot read {path}: {error.strerror}") from None
+    size = os.fstat(stream.fileno()).st_size or None
+    return Input(read(stream, chosen, column), chosen, stream, size)
+
+
+def created(
+    path: Path | None,
+    form: Format | None,
+    source: Input,
+    labels: tuple[str, ...],
+    *,
+    resume: bool,
+    stack: ExitStack,
+) -> Output:
+    """Open the output.
+
+    Args:
+        path: A file; None is standard output.
+        form: Its format; by default what its name says, else that of the input, else JSON
+            lines. Text is for a person: the default for texts at a terminal, and for no file.
+        source: Whose rows it is to hold.
+        labels: The model's labels.
+        resume: Whether the file may hold rows.
+        stack: Closes it.
+
+    Raises:
+        StartupError: It cannot be written, or not with these columns.
+    """
+    chosen = form or _default_form(path, source.form)
+    layout = Layout(chosen, source.source.columns, labels)
+    if path is None:
+        stdout = sys.stdout.buffer
+        if chosen is Format.TEXT:
+            return Output(stdout, chosen, 0, lambda results: plain(results, labels).encode())
+        stdout.write(layout.header())
+        return Output(stdout, chosen, 0, layout.rows)
+    if chosen is Format.TEXT:
+        raise typer.BadParameter("text is for standard output; choose tsv, csv or jsonl")
+    stream, rows = open_file(path, chosen, layout.header(), resume=resume)
+    return Output(stack.enter_context(stream), chosen, rows, layout.rows)
+
+
+def _default_form(path: Path | None, source: Format) -> Format:
+    if path is None and source is Format.TEXT and sys.stdout.isatty():
+        return Format.TEXT
+    otherwise = Format.JSONL if source is Format.TEXT else source
+    return format_of(path, otherwise) if path else otherwise

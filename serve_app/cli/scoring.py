@@ -1,0 +1,102 @@
+"""Who scores for a command: a service, or a model in this process."""
+
+import os
+from contextlib import ExitStack
+from typing import Annotated, Final, NoReturn
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from serve_app.bulk.remote import RemoteScorer
+from serve_app.bulk.scorer import Scorer
+from serve_app.client.errors import (
+    ConnectionFailed,
+    SentimentError,
+    StatusError,
+    Unauthorized,
+    UnexpectedAnswer,
+)
+from serve_app.client.retry import RetryPolicy
+from serve_app.client.synchronous import SentimentClient
+from serve_app.console import say
+from serve_app.errors import StartupError
+from serve_app.settings import EngineChoice
+
+API_KEY: Final = "SENTIMENT_API_KEY"
+
+# A run of hours is to outlive a restart of the service.
+PATIENCE: Final = RetryPolicy(retries=12, cap_s=30.0)
+PATIENCE_S: Final = 600.0
+
+
+# Typer knows no unions of literals, so that the name is checked here.
+_ENGINES: Final = TypeAdapter[EngineChoice](EngineChoice)
+_ENGINE_NAMES: Final = "onnx-int8, onnx-fp32, torch or auto"
+Engine = Annotated[str, typer.Option(help=f"With --local: {_ENGINE_NAMES}.")]
+
+
+def engine_choice(name: str) -> EngineChoice:
+    """Read an engine's name from the command line."""
+    try:
+        return _ENGINES.validate_python(name)
+    except ValidationError:
+        raise typer.BadParameter(f"choose {_ENGINE_NAMES}", param_hint="--engine") from None
+
+
+def local(model: str, engine: str) -> Scorer:
+    """Load a model; see `LocalScorer`."""
+    # A client of a service needs none of what this imports.
+    from serve_app.bulk.local import LocalScorer  # noqa: PLC0415
+
+    return LocalScorer(model, engine_choice(engine), say)
+
+
+def remote(url: str, concurrency: int, stack: ExitStack) -> Scorer:
+    """Connect to a service.
+
+    Args:
+        url: Where it is.
+        concurrency: Most requests at a time.
+        stack: Closes the connections.
+
+    Raises:
+        StartupError: It does not answer.
+    """
+    key = os.environ.get(API_KEY)
+    try:
+        # Whoever has named the wrong server is to hear of it at once.
+        with SentimentClient(url, api_key=key, retry=RetryPolicy(retries=0)) as probe:
+            probe.info()
+        client = SentimentClient(
+            url, api_key=key, deadline_s=PATIENCE_S, retry=PATIENCE, concurrency=concurrency
+        )
+        return RemoteScorer(stack.enter_context(client))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from None
+    except SentimentError as error:
+        explain(error, url)
+
+
+def explain(error: SentimentError, url: str, progress: str = "") -> NoReturn:
+    """Say what a person can do about an error of the client.
+
+    Args:
+        error: What went wrong.
+        url: Where the service is.
+        progress: What has been done before, as a hint.
+
+    Raises:
+        StartupError: Always.
+    """
+    match error:
+        case ConnectionFailed():
+            hint = "start a service with `sentiment serve`, name one with --url, or use --local"
+        case Unauthorized():
+            hint = f"set ${API_KEY} to a key that the service knows"
+        case UnexpectedAnswer() | StatusError(status=404 | 405):
+            hint = f"is {url} the address of this service, without /project?"
+        case _:
+            hint = "try again later; the service's log knows the request by its id"
+    # A request that nobody has seen is in no log.
+    problem = error.message if isinstance(error, ConnectionFailed) else str(error)
+    raise StartupError(problem, progress or hint) from None

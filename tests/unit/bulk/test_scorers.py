@@ -1,0 +1,111 @@
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from serve_app.bulk.local import LocalScorer, passes
+from serve_app.bulk.record import Failed
+from serve_app.bulk.remote import RemoteScorer
+from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
+from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.scores import Classification
+from serve_app.settings import GatewaySettings
+from tests.contract.hash_service import MODEL, READY, HashService
+from tests.contract.server import hosted, serving
+
+ONCE = RetryPolicy(retries=0)
+
+
+class Picky(HashService):
+    """Fails on requests with certain texts."""
+
+    def __init__(self, fails: Callable[[Sequence[str]], Exception | None]) -> None:
+        super().__init__(GatewaySettings(), None, hangs=False, state=READY, model=MODEL)
+        self._fails = fails
+
+    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+        await asyncio.sleep(0)
+        if error := self._fails(texts):
+            raise error
+        return await super().classify(texts, within_s)
+
+
+@pytest.fixture
+def remote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[[Callable[[Sequence[str]], Exception | None]], RemoteScorer]]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ExitStack() as stack:
+
+        def start(fails: Callable[[Sequence[str]], Exception | None]) -> RemoteScorer:
+            url = stack.enter_context(serving(hosted(Picky(fails))))
+            return RemoteScorer(stack.enter_context(SentimentClient(url, retry=ONCE)))
+
+        yield start
+
+
+Start = Callable[[Callable[[Sequence[str]], Exception | None]], RemoteScorer]
+
+
+def test_the_one_text_that_the_model_fails_on_is_found(remote: Start) -> None:
+    scorer = remote(lambda texts: InferenceFailed("broken") if "bad" in texts else None)
+    texts = [f"text {n}" for n in range(20)]
+    texts[13] = "bad"
+    outcomes = scorer.score(texts)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failed)] == [13]
+    assert outcomes[12:15:2] == scorer.score([texts[12], texts[14]])
+
+
+def test_a_request_that_takes_too_long_is_divided(remote: Start) -> None:
+    scorer = remote(lambda texts: DeadlineExceeded("late") if len(texts) > 5 else None)
+    outcomes = scorer.score([f"text {n}" for n in range(20)])
+    assert not any(isinstance(outcome, Failed) for outcome in outcomes)
+
+
+def test_a_service_too_slow_for_one_text_ends_the_run(remote: Start) -> None:
+    with pytest.raises(ServerTimeout):
+        remote(lambda _: DeadlineExceeded("late")).score(["a", "b"])
+
+
+def test_a_failure_that_no_text_has_caused_ends_the_run(remote: Start) -> None:
+    with pytest.raises(ServerFailed):
+        remote(lambda _: RuntimeError("a bug")).score(["a", "b"])
+
+
+def test_a_model_in_this_process_scores_as_the_service_answers(model_directory: Path) -> None:
+    scorer = LocalScorer(str(model_directory), "torch", print)
+    texts = ["the film was great", "", "awful " * 100, "it is slow", "the film was great"]
+    outcomes = scorer.score(texts)
+    for text, outcome in zip(texts, outcomes, strict=True):
+        assert isinstance(outcome, Prediction)
+        [alone] = scorer.score([text])
+        assert isinstance(alone, Prediction)
+        assert outcome.scores == pytest.approx(alone.scores, abs=1e-6)
+        assert list(outcome.scores.values()) == sorted(outcome.scores.values(), reverse=True)
+        assert outcome.truncated == (text == texts[2])
+    assert outcomes[0] == outcomes[4]
+
+
+def test_a_text_that_the_engine_fails_on_costs_no_other(
+    model_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = LocalScorer(str(model_directory), "torch", print)
+    plain = scorer._engine.logits
+
+    def failing(token_ids: Sequence[Sequence[int]]) -> object:
+        if any(len(ids) > 10 for ids in token_ids):
+            raise RuntimeError
+        return plain(token_ids)
+
+    monkeypatch.setattr(scorer._engine, "logits", failing)
+    outcomes = scorer.score(["good " * n for n in (7, 8, 9, 10)])
+    assert [isinstance(outcome, Failed) for outcome in outcomes] == [False, False, True, True]
+
+
+def test_passes_hold_every_text_once_and_those_of_like_length_together() -> None:
+    lengths = [500, 3, 10, 490, 4, 100, 512, 3]
+    found = list(passes(lengths))
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    assert sorted([lengths[index] for index in found[0]]) == [3, 3, 4]

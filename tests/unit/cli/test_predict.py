@@ -1,0 +1,221 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from serve_app.cli.__main__ import app
+from serve_app.settings import GatewaySettings
+from tests.contract.hash_service import MODEL, READY, HashService
+from tests.contract.server import hosted, serving
+from tests.serve.service import free_port
+
+PREDICT = [sys.executable, "-m", "serve_app.cli", "predict"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    service = HashService(GatewaySettings(), None, hangs=False, state=READY, model=MODEL)
+    with serving(hosted(service)) as served:
+        yield served
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    # Rich and tqdm take these for what the terminal is.
+    kept = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR"}}
+    return {**kept, "NO_PROXY": "127.0.0.1", "COLUMNS": "120"}
+
+
+@pytest.fixture
+def run(url: str, environment: dict[str, str]) -> Run:
+    """Return a function that runs the command against the service."""
+
+    def command(*arguments: str | Path, given: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*PREDICT, "--url", url, *arguments],
+            input=given, capture_output=True, text=True, check=False, env=environment, timeout=60,
+        )  # fmt: skip
+
+    return command
+
+
+def rows(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_texts_lines_and_files_get_the_same_scores(run: Run, tmp_path: Path) -> None:
+    texts = ["I love this!", "What a waste.", "naïve ☕"]
+    by_argument = run(*texts)
+    assert (by_argument.returncode, by_argument.stderr) == (0, "")
+    assert [row["text"] for row in rows(by_argument.stdout)] == texts
+    assert run(given="\n".join(texts)).stdout == by_argument.stdout
+    source = tmp_path / "in.csv"
+    source.write_text("\n".join(["text", *texts]))
+    target = tmp_path / "out.jsonl"
+    by_file = run("-i", source, "-o", target)
+    assert (by_file.returncode, by_file.stdout, by_file.stderr) == (0, "", "")
+    assert target.read_text() == by_argument.stdout
+
+
+def test_rows_without_scores_are_told_by_the_exit_code(run: Run) -> None:
+    done = run(given=f"good\n{'x' * 40_000}\ngood\n")
+    assert done.returncode == 3
+    assert done.stderr == "rows without scores: 1; the column prediction_error says why\n"
+    errors = [row["prediction_error"] for row in rows(done.stdout)]
+    assert errors == [None, "the text has 40000 characters, at most 32768 are accepted", None]
+
+
+def test_a_run_may_stop_at_the_first_row_without_scores_and_go_on(run: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text(f"one\ntwo\n{'x' * 40_000}\nfour\n")
+    stopped = run("-i", source, "-o", target, "--on-error", "stop")
+    assert stopped.returncode == 1
+    assert stopped.stderr.splitlines()[0].startswith("error: row 3: the text has 40000 characters")
+    assert stopped.stderr.splitlines()[1].startswith("hint: correct it and go on with --resume")
+    assert [row["text"] for row in rows(target.read_text())] == ["one", "two"]
+    source.write_text("one\ntwo\nthree\nfour\n")
+    assert run("-i", source, "-o", target, "--resume").returncode == 0
+    assert [row["text"] for row in rows(target.read_text())] == ["one", "two", "three", "four"]
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(
+    url: str, run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    source, whole, target = tmp_path / "in.csv", tmp_path / "whole.csv", tmp_path / "out.csv"
+    source.write_text("id,text\n" + "".join(f'{n},"text\n{n}"\n' for n in range(5_000)))
+    assert run("-i", source, "-o", whole).returncode == 0
+    killed = subprocess.Popen([*PREDICT, "--url", url, "-i", source, "-o", target], env=environment)
+    while not target.exists() or target.stat().st_size < 10_000:
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert 0 < target.stat().st_size < whole.stat().st_size
+    assert run("-i", source, "-o", target, "--resume").returncode == 0
+    assert target.read_bytes() == whole.read_bytes()
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    url: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "out.jsonl"
+    with subprocess.Popen(
+        [*PREDICT, "--url", url, "-o", target],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    ) as running:  # fmt: skip
+        assert running.stdin and running.stderr
+        running.stdin.write("text\n" * 1000)
+        running.stdin.flush()
+        while not target.exists() or not target.stat().st_size:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.read() == "interrupted; go on with --resume\n"
+        assert running.wait() == 130
+
+
+def test_a_reader_that_leaves_is_no_error(url: str, environment: dict[str, str]) -> None:
+    command = " ".join([*PREDICT, "--url", url])
+    piped = subprocess.run(
+        ["bash", "-c", f"yes 'a text' | {command} | head -n 1; echo ${{PIPESTATUS[1]}}"],
+        capture_output=True, text=True, check=True, env=environment, timeout=60,
+    )  # fmt: skip
+    row, status = piped.stdout.splitlines()
+    assert json.loads(row)["text"] == "a text"
+    assert (status, piped.stderr) == ("141", "")
+
+
+def test_a_service_that_is_down_is_told_at_once(run: Run) -> None:
+    down = run("--url", f"http://127.0.0.1:{free_port()}", "a")
+    problem, hint = down.stderr.splitlines()
+    assert down.returncode == 1
+    assert "Connection refused" in problem
+    assert hint.startswith("hint: start a service with `sentiment serve`")
+
+
+def test_another_server_is_told(run: Run, url: str) -> None:
+    other = run("--url", f"{url}/project", "a")
+    assert other.returncode == 1
+    assert other.stderr.splitlines()[0].startswith("error: 404 Not found")
+    assert "without /project" in other.stderr.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a", "-i", "b.csv"], "not both"),
+        (["a", "--resume"], "--output"),
+        (["a", "--engine", "magic", "--local"], "onnx-int8"),
+        (["a", "--url", "localhost:8000"], "http://"),
+        (["a", "-o", "a.csv", "--output-format", "text", "--local"], "standard output"),
+    ],
+)
+def test_wrong_usage_has_an_exit_code_of_its_own(arguments: list[str], said: str) -> None:
+    refused = CliRunner().invoke(app, ["predict", *arguments], env={"COLUMNS": "200"})
+    assert refused.exit_code == 2
+    assert said in refused.output
+
+
+def test_an_input_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    missing = run("-i", tmp_path / "missing.csv")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: cannot read")
+
+
+def test_the_output_of_another_input_is_not_resumed(run: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("one\n")
+    target.write_text('{"text": "one"}\n{"text": "two"}\n')
+    refused = run("-i", source, "-o", target, "--resume")
+    assert refused.returncode == 1
+    assert "more than the input" in refused.stderr
+
+
+def test_a_person_at_a_terminal_gets_plain_coloured_lines(
+    url: str, environment: dict[str, str]
+) -> None:
+    shown, terminal = pty.openpty()
+    hostile = "red \x1b[31m text"
+    with subprocess.Popen(
+        [*PREDICT, "--url", url, hostile], stdin=terminal, stdout=terminal, env=environment
+    ) as running:
+        assert running.wait(60) == 0
+    os.close(terminal)
+    output = os.read(shown, 10_000).decode()
+    os.close(shown)
+    assert "\x1b[1m" in output
+    assert "\x1b[31m" not in output
+    assert "red  [31m text" in output
+    assert "predicted_label" not in output
+
+
+def test_a_progress_bar_is_for_a_terminal(
+    url: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("text\n" * 1000)
+    shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    command = [*PREDICT, "--url", url, "-i", str(source), "-o", str(tmp_path / "out.csv")]
+    with subprocess.Popen(command, stderr=terminal, env=environment) as running:
+        assert running.wait(60) == 0
+    os.close(terminal)
+    assert b"1000 rows" in os.read(shown, 100_000)
+    os.close(shown)
+
+
+def test_the_help_has_examples_and_exit_codes(run: Run) -> None:
+    shown = run("--help").stdout
+    for said in ("Examples:", "--resume", "Exit codes:", "141"):
+        assert said in shown
+    assert "\x1b" not in shown
