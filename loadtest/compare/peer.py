@@ -97,5 +97,6 @@ def _environment(system: System, model: Path, port: int, redis: RedisServer) -> 
         "HF_HUB_OFFLINE": "1",
         "DO_NOT_TRACK": "1",
         "BENTOML_DO_NOT_TRACK": "true",
+        "INFINITY_ANONYMOUS_USAGE_STATS": "0",
         "INFINITY_MODEL_ID": str(model),
     }

@@ -65,8 +65,8 @@ def _mosec(port: int, cores: int) -> list[str]:
 
 
 def _infinity(port: int, cores: int) -> list[str]:
-    options = f"--host 127.0.0.1 --port {port} --engine torch --device cpu --no-compile"
-    return ["-m", "infinity_emb", "v2", *options.split()]
+    options = f"--host 127.0.0.1 --port {port} --engine torch --device cpu"
+    return ["-m", "infinity_emb.cli", "v2", *options.split()]
 
 
 _ENGINES: Final[tuple[Engine, ...]] = ("torch", "onnx-int8")

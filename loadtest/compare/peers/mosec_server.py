@@ -1,7 +1,7 @@
-"""mosec as in its own example for this model: batches of up to 32 requests, no fixed wait.
+"""mosec with batches of up to 32 requests, as in its own example for this model.
 
-An inference worker for each core. Its example has a stage of its own for the tokenizer; ours takes
-a millisecond for a batch, less than a second hop between processes.
+An inference worker for each core, and mosec's default wait for a batch, 10 ms. Other than in the
+example, the tokenizer runs in the same worker and not in a stage of its own.
 https://mosecorg.github.io/mosec/examples/pytorch.html
 """
 
