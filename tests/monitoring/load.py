@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-import time
+import threading
 from contextlib import suppress
 
 import httpx
@@ -11,21 +11,20 @@ WORDS = ("slow", "dull", "never", "great", "warm", "fine", "odd", "loud", "joy",
 POPULAR = [f"everybody says it is number {n}" for n in range(10)]
 
 
-async def drive(url: str, seconds: float) -> dict[int, int]:
-    """Send requests for so many seconds.
+async def drive(url: str, wanted: threading.Event) -> dict[int, int]:
+    """Send requests as long as they are wanted.
 
     Returns:
         How many were answered, by status; 0 where the client left.
     """
     counts: dict[int, int] = {}
-    end = time.monotonic() + seconds
     limits = httpx.Limits(max_connections=64)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
         await asyncio.gather(
-            *(_readers(client, end, counts, random.Random(seed)) for seed in range(4)),
-            _mistakes(client, end, counts),
-            _crowds(client, end, counts),
-            _impatient(client, end, counts),
+            *(_readers(client, wanted, counts, random.Random(seed)) for seed in range(4)),
+            _mistakes(client, wanted, counts),
+            _crowds(client, wanted, counts),
+            _impatient(client, wanted, counts),
         )
     return counts
 
@@ -40,35 +39,44 @@ async def _post(client: httpx.AsyncClient, counts: dict[int, int], texts: object
 
 
 async def _readers(
-    client: httpx.AsyncClient, end: float, counts: dict[int, int], source: random.Random
+    client: httpx.AsyncClient,
+    wanted: threading.Event,
+    counts: dict[int, int],
+    source: random.Random,
 ) -> None:
-    while time.monotonic() < end:
+    while wanted.is_set():
         popular = source.choice(POPULAR)
         await _post(client, counts, [popular, source.choice(POPULAR), text(source)])
         await asyncio.sleep(0.02)
 
 
-async def _mistakes(client: httpx.AsyncClient, end: float, counts: dict[int, int]) -> None:
-    while time.monotonic() < end:
+async def _mistakes(
+    client: httpx.AsyncClient, wanted: threading.Event, counts: dict[int, int]
+) -> None:
+    while wanted.is_set():
         await _post(client, counts, "no list")
         await _post(client, counts, ["wonderful " * 600])
         await asyncio.sleep(0.5)
 
 
-async def _crowds(client: httpx.AsyncClient, end: float, counts: dict[int, int]) -> None:
+async def _crowds(
+    client: httpx.AsyncClient, wanted: threading.Event, counts: dict[int, int]
+) -> None:
     """Ask for more texts at once than a gateway lets wait, many of them shared."""
     source = random.Random(99)
-    while time.monotonic() < end:
+    while wanted.is_set():
         same = [text(source) for _ in range(32)]
         crowd = [[text(source) for _ in range(200)] for _ in range(3)]
         await asyncio.gather(*(_post(client, counts, texts) for texts in [same, same, *crowd]))
         await asyncio.sleep(5)
 
 
-async def _impatient(client: httpx.AsyncClient, end: float, counts: dict[int, int]) -> None:
+async def _impatient(
+    client: httpx.AsyncClient, wanted: threading.Event, counts: dict[int, int]
+) -> None:
     """Leave before the answer."""
     source = random.Random(7)
-    while time.monotonic() < end:
+    while wanted.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(0.03):
                 await _post(client, counts, [text(source) for _ in range(100)])

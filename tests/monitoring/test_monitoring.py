@@ -4,8 +4,11 @@ import asyncio
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,10 +65,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         config = prometheus_config(directory, service)
         with Prometheus(config, directory / "data", free_port()) as prometheus:
             outage(service, redis)
-            counts = asyncio.run(drive(service.url, LOAD_S))
-            print("answers by status:", dict(sorted(counts.items())))
-            time.sleep(2 * int(REPORT_MS) / 1000)
-            yield Run(service, redis, prometheus)
+            with driven(service):
+                time.sleep(LOAD_S)
+                yield Run(service, redis, prometheus)
 
 
 def outage(service: Service, redis: RedisServer) -> None:
@@ -79,6 +81,20 @@ def predict(service: Service) -> None:
     texts = {"text": [str(time.time())]}
     answer = httpx.post(f"{service.url}/project/predict", json=texts, timeout=60)
     assert answer.status_code == 200
+
+
+@contextmanager
+def driven(service: Service) -> Iterator[None]:
+    """Drive load beside the block."""
+    wanted = threading.Event()
+    wanted.set()
+    with ThreadPoolExecutor(1) as thread:
+        counts = thread.submit(lambda: asyncio.run(drive(service.url, wanted)))
+        try:
+            yield
+        finally:
+            wanted.clear()
+            print("answers by status:", dict(sorted(counts.result().items())))
 
 
 def service_config(directory: Path, redis: RedisServer) -> Path:
