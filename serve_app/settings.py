@@ -89,7 +89,7 @@ class ClassifierSettings(Settings):
         hang_timeout_s: A pass that takes longer marks the replica unhealthy.
     """
 
-    max_batch_requests: Positive = 32
+    max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 1024
     hang_timeout_s: PositiveSeconds = 60.0

@@ -20,12 +20,11 @@ CLASSIFIER: Final = "Classifier"
 # Logical CPUs, so that Ray places as many replicas as wanted on few real ones.
 GATEWAY_CPUS: Final = 0.1
 CLASSIFIER_CPUS: Final = 0.02
-# A full batch, and two of them at most in a replica's queue: what a replica has taken, no other
-# one can do, however many start meanwhile.
 TOKENS: Final = 24
 BATCH_TEXTS: Final = 10
 CHUNK_TEXTS: Final = 5
-ONGOING_CALLS: Final = 6
+# Three seconds of work: what a replica has taken no other one can do, however many start meanwhile.
+ONGOING_CALLS: Final = 12
 # A step to ten times the load leaves this many texts waiting while replicas start; the test is
 # to see them answered, not refused.
 PENDING_TEXTS: Final = 16_384

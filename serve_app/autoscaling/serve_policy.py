@@ -13,7 +13,7 @@ from serve_app.autoscaling.signal import Queue, combine, read
 from serve_app.settings import ScalingSettings
 
 SEEN: Final = "queue_seen"
-GROWTH_S: Final = 1.0
+GROWTH_S: Final = 3.0
 
 
 class WorkPolicy:

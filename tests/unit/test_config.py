@@ -95,10 +95,10 @@ def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Pa
     with pytest.raises(
         InvalidConfig, match="max_ongoing_requests must be at least max_batch_requests"
     ):
-        load(changed(*CLASSIFIER, "max_ongoing_requests", to=31))
+        load(changed(*CLASSIFIER, "max_ongoing_requests", to=63))
 
 
-@pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 33), ("min_replicas", 0)])
+@pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 257), ("min_replicas", 0)])
 def test_autoscaling_that_cannot_work_is_refused(
     changed: Callable[..., Path], key: str, value: int
 ) -> None:

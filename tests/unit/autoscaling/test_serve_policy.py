@@ -58,7 +58,7 @@ def test_it_sees_how_fast_the_queue_to_the_replicas_grows() -> None:
         # A call carries 375 tokens, so that one more a second makes 1125 of 750: 15 replicas'.
         asked, state = policy(context(375, queued=second, now=NOW + second, policy_state=state))
     assert asked == 15
-    assert len(state["queue_seen"]) == 2
+    assert len(state["queue_seen"]) == 4
 
 
 @pytest.mark.parametrize(
