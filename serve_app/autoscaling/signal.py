@@ -113,10 +113,12 @@ def combine(reports: Iterable[Report | None], queue: Queue) -> Load | None:
         return None
     arriving = sum(report.arriving for report in known)
     calls = sum(report.calls for report in known)
-    each = arriving / calls if calls and isfinite(queue.calls + queue.growth) else 0.0
+    each = arriving / calls if calls else 0.0
+    if not isfinite(queue.calls + queue.growth):
+        queue = Queue(0.0, 0.0)
     return Load(
-        arriving=max(0.0, arriving + each * queue.growth) if each else arriving,
-        waiting=sum(report.waiting for report in known) + (each * queue.calls if each else 0.0),
+        arriving=max(0.0, arriving + each * queue.growth),
+        waiting=sum(report.waiting for report in known) + each * queue.calls,
         rate=sum(rates) / len(rates),
         complete=len(known) == len(entries),
     )
