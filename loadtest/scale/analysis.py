@@ -13,7 +13,8 @@ class Reaction(NamedTuple):
 
     Attributes:
         start_s: Seconds from the first wish for more replicas until those wanted at first run.
-        late_s: Seconds from the step until the wait was last above its target.
+        late_s: Seconds from the step until what waits last took the running replicas longer than
+            the target wait.
         needed: Replicas that the load needs at the target utilization.
         most: Most replicas wanted.
     """
@@ -31,6 +32,7 @@ class Reaction(NamedTuple):
 
 def reaction(
     moments: Sequence[Moment],
+    waiting: Sequence[float],
     step: float,
     arriving: float,
     rate: float,
@@ -42,6 +44,7 @@ def reaction(
 
     Args:
         moments: From the step until the load falls again.
+        waiting: Tokens that wait for an answer, at each of them.
         step: When the load rose.
         arriving: Tokens that arrive each second since.
         rate: Tokens that one replica does each second.
@@ -51,23 +54,17 @@ def reaction(
     before = moments[0].wanted
     asked = next((m for m in moments if m.wanted > before), moments[-1])
     served = next((m for m in moments if m.running >= asked.wanted), moments[-1])
-    late = [m.time for m in moments if wait_s(m, rate) > target_wait_s]
+    late = [
+        moment.time
+        for moment, tokens in zip(moments, waiting, strict=True)
+        if tokens > target_wait_s * rate * max(1, moment.running)
+    ]
     return Reaction(
         start_s=served.time - asked.time,
         late_s=max(late, default=step) - step,
         needed=ceil(arriving / (rate * utilization)),
         most=max(m.wanted for m in moments),
     )
-
-
-def wait_s(moment: Moment, rate: float) -> float:
-    """Return how long what waits takes the replicas that run.
-
-    Args:
-        moment: The replicas and their queue.
-        rate: Tokens that one replica does each second.
-    """
-    return moment.queue_tokens / (rate * max(1, moment.running))
 
 
 def turns(moments: Sequence[Moment]) -> int:

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import ray
 from ray import serve
 from ray.serve._private.api import serve_start
-from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.autoscaling.signal import WAITING
 from serve_app.config import ServeConfig, read
 from serve_app.settings import SimulatedCost
 
@@ -23,6 +20,11 @@ CLASSIFIER: Final = "Classifier"
 # Logical CPUs, so that Ray places as many replicas as wanted on few real ones.
 GATEWAY_CPUS: Final = 0.1
 CLASSIFIER_CPUS: Final = 0.02
+TOKENS: Final = 24
+BATCH_TEXTS: Final = 10
+CHUNK_TEXTS: Final = 5
+# Three seconds of work: what a replica has taken no other one can do, however many start meanwhile.
+ONGOING_CALLS: Final = 12
 # A step to ten times the load leaves this many texts waiting while replicas start; the test is
 # to see them answered, not refused.
 PENDING_TEXTS: Final = 16_384
@@ -123,13 +125,6 @@ class Lab:
         ]
         return Fleet(found["target_num_replicas"], replicas)
 
-    def queue_tokens(self) -> float:
-        """Return the tokens that wait or are computed, as the policy sees them."""
-        controller: Any = self._client._controller
-        identity = DeploymentID(name=CLASSIFIER, app_name="sentiment")
-        series = ray.get(controller._get_metrics_for_deployment_for_testing.remote(identity))
-        return float(sum(samples[-1].value for samples in series.get(WAITING, []) if samples))
-
     def until_running(self, name: str, count: int) -> None:
         """Wait until exactly so many replicas run and no other exists.
 
@@ -177,9 +172,18 @@ def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, A
     }
     gateway, classifier = application["deployments"]
     gateway["ray_actor_options"]["num_cpus"] = GATEWAY_CPUS
-    gateway["user_config"] = {"max_pending_texts": PENDING_TEXTS, "cache_memory_entries": 1}
+    gateway["user_config"] = {
+        "max_pending_texts": PENDING_TEXTS,
+        "chunk_texts": CHUNK_TEXTS,
+        "cache_memory_entries": 1,
+    }
     classifier["ray_actor_options"]["num_cpus"] = CLASSIFIER_CPUS
     classifier["max_queued_requests"] = PENDING_TEXTS + 1
+    classifier["max_ongoing_requests"] = ONGOING_CALLS
+    classifier["user_config"] = {
+        "max_batch_requests": ONGOING_CALLS,
+        "max_batch_tokens": BATCH_TEXTS * TOKENS,
+    }
     return content
 
 

@@ -18,13 +18,11 @@ class Moment(NamedTuple):
         time: Seconds since the epoch.
         wanted: Replicas that the policy wants.
         running: Replicas that take work.
-        queue_tokens: Tokens that wait or are computed, as the policy sees them.
     """
 
     time: float
     wanted: int
     running: int
-    queue_tokens: float
 
 
 class Observer:
@@ -59,6 +57,4 @@ class Observer:
     def _watch(self) -> None:
         while not self._ended.wait(INTERVAL_S):
             fleet = self._lab.fleet(CLASSIFIER)
-            self.moments.append(
-                Moment(time.time(), fleet.target, len(fleet.running), self._lab.queue_tokens())
-            )
+            self.moments.append(Moment(time.time(), fleet.target, len(fleet.running)))

@@ -19,12 +19,13 @@ GREEN: Final = "#009E73"
 RED: Final = "#D55E00"
 
 
-def draw(run: Run, texts: int, target_wait_s: float, path: Path) -> None:
+def draw(run: Run, texts: int, tokens: int, target_wait_s: float, path: Path) -> None:
     """Draw a run: load, replicas, queue and time to the answer over time.
 
     Args:
         run: What was seen.
         texts: Texts in a request.
+        tokens: Tokens in a text.
         target_wait_s: The policy's target.
         path: Where to write the PNG.
     """
@@ -38,8 +39,9 @@ def draw(run: Run, texts: int, target_wait_s: float, path: Path) -> None:
     axes[1].step(times, [m.running for m in run.moments], GREEN, where="post", label="running")
     axes[1].set_ylabel("classifiers")
     axes[1].legend(loc="upper right")
-    axes[2].plot(times, [m.queue_tokens for m in run.moments], color=RED)
-    axes[2].set_ylabel("queue, tokens")
+    waiting = np.array(run.waiting(run.moments)) * texts * tokens
+    axes[2].plot(times, waiting, color=RED)
+    axes[2].set_ylabel("tokens that wait")
     _latency(axes[3], run)
     axes[3].axhline(target_wait_s, color="grey", linestyle=":", label="target wait")
     axes[3].set_ylabel("answer, s")

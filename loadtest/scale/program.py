@@ -17,7 +17,7 @@ from ray import serve
 from loadtest.scale import verdicts
 from loadtest.scale.analysis import reaction
 from loadtest.scale.generator import Plan
-from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
+from loadtest.scale.lab import BATCH_TEXTS, TOKENS, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
 from loadtest.scale.picture import draw
 from loadtest.scale.schedule import Run, Segment, run
@@ -26,8 +26,8 @@ from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
 from serve_app.settings import ScalingSettings, SimulatedCost
 
-TOKENS: Final = 24
-BATCH_TEXTS: Final = 10
+# Two texts a request, so that the load generator leaves the cores to the service.
+TEXTS: Final = 2
 BULK_TEXTS: Final = 16
 # A full batch of ten texts takes half a second, so that a replica does 480 tokens a second, and 32
 # of them leave the two cores of a laptop to the gateway and the load generator.
@@ -39,8 +39,8 @@ FREE_CLASSIFIERS: Final = 4
 # Enough for every classifier to have a full batch waiting, however calls are spread.
 CONNECTIONS_EACH: Final = 6
 CONNECTIONS: Final = 32
-# Texts a second that a single classifier does at six tenths of its rate.
-BASE: Final = 0.6 * RATE / TOKENS
+# Requests a second that take six tenths of one classifier's rate.
+BASE: Final = 0.6 * RATE / TOKENS / TEXTS
 SCALED: Final = Bounds(1, 24)
 POLICY: Final = ScalingSettings()
 LOGICAL_CPUS: Final = 4
@@ -107,12 +107,14 @@ def steps(lengths: Lengths, out: Path) -> Outcome:
     """Offer a load, ten times as much, and the first again."""
     lab = _lab(COST)
     rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
-    seen = run(lab, SCALED, [Segment(*each) for each in rates], _single(lab))
-    draw(seen, 1, POLICY.target_wait_s, out / "steps.png")
+    seen = run(lab, SCALED, [Segment(*each) for each in rates], _plan(lab))
+    draw(seen, TEXTS, TOKENS, POLICY.target_wait_s, out / "steps.png")
+    moments = seen.during(1)
     judged = reaction(
-        seen.during(1),
+        moments,
+        [requests * TEXTS * TOKENS for requests in seen.waiting(moments)],
         seen.begins(1),
-        10 * BASE * TOKENS,
+        10 * BASE * TEXTS * TOKENS,
         RATE,
         utilization=POLICY.target_utilization,
         target_wait_s=POLICY.target_wait_s,
@@ -124,14 +126,14 @@ def constant(lengths: Lengths, out: Path) -> Outcome:
     """Offer the same load for long."""
     lab = _lab(COST)
     settling, settled = Segment(60.0, 5 * BASE), Segment(lengths.constant, 5 * BASE)
-    seen = run(lab, SCALED, [settling, settled], _single(lab))
-    draw(seen, 1, POLICY.target_wait_s, out / "constant.png")
+    seen = run(lab, SCALED, [settling, settled], _plan(lab))
+    draw(seen, TEXTS, TOKENS, POLICY.target_wait_s, out / "constant.png")
     return _seen(seen), verdicts.on_constant(seen)
 
 
 def nodes(lengths: Lengths, out: Path) -> Outcome:
     """Lose one of three worker nodes under load."""
-    plan = Plan("", [(lengths.nodes, 2 * BASE)], 0.0, 0, 1, TOKENS)
+    plan = Plan("", [(lengths.nodes, 4 * BASE)], 0.0, 0, TEXTS, TOKENS)
     loss = lose_a_node(COST, plan, lengths.nodes / 3)
     return _plain(loss), verdicts.on_nodes(loss)
 
@@ -174,22 +176,21 @@ def _lab(cost: SimulatedCost) -> Lab:
         logging_level=logging.WARNING,
         log_to_driver=False,
     )
-    lab = Lab(cost, gateways=1)
-    lab.deployment(CLASSIFIER)["user_config"] = {"max_batch_tokens": TOKENS * BATCH_TEXTS}
-    return lab
+    return Lab(cost, gateways=1)
 
 
-def _single(lab: Lab) -> Plan:
-    return Plan(lab.url, [], 0.0, 0, 1, TOKENS)
+def _plan(lab: Lab) -> Plan:
+    return Plan(lab.url, [], 0.0, 0, TEXTS, TOKENS)
 
 
 def _seen(seen: Run) -> dict[str, Any]:
     return {
         "counts": seen.counts._asdict(),
         "segments": [segment._asdict() for segment in seen.segments],
-        "moments": [
-            [round(m.time - seen.started, 1), m.wanted, m.running, m.queue_tokens]
-            for m in seen.moments
+        "moments": ["seconds", "wanted", "running", "requests that wait"],
+        "seen": [
+            [round(moment.time - seen.started, 1), moment.wanted, moment.running, waiting]
+            for moment, waiting in zip(seen.moments, seen.waiting(seen.moments), strict=True)
         ],
     }
 

@@ -1,7 +1,10 @@
 """Runs a load that changes in steps against the policy, and watches."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from loadtest.scale.generator import Plan, Record
 from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
@@ -37,6 +40,13 @@ class Run(NamedTuple):
     segments: list[Segment]
     moments: list[Moment]
     records: list[Record]
+
+    def waiting(self, moments: Sequence[Moment]) -> list[float]:
+        """Return how many requests wait for an answer at each of these moments."""
+        sent = np.sort([record.sent for record in self.records])
+        done = np.sort([record.sent + record.seconds for record in self.records])
+        times = [moment.time for moment in moments]
+        return list(np.searchsorted(sent, times) - np.searchsorted(done, times).astype(float))
 
     @property
     def counts(self) -> Counts:

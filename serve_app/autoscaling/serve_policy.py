@@ -4,13 +4,16 @@ Ray restarts the whole application when `policy_function` or `policy_kwargs` cha
 bounds and delays of `autoscaling_config` change live.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from ray.serve.config import AutoscalingContext
 
 from serve_app.autoscaling.policy import Fleet, replicas
-from serve_app.autoscaling.signal import combine, read
+from serve_app.autoscaling.signal import Queue, combine, read
 from serve_app.settings import ScalingSettings
+
+SEEN: Final = "queue_seen"
+GROWTH_S: Final = 3.0
 
 
 class WorkPolicy:
@@ -26,7 +29,7 @@ class WorkPolicy:
         self._settings = ScalingSettings.model_validate(settings)
 
     def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
-        """Return how many replicas there should be, and no state."""
+        """Return how many replicas there should be, and the state for the next call."""
         series = context.raw_metrics or {}
         reports = [
             read(
@@ -42,5 +45,18 @@ class WorkPolicy:
             least=context.capacity_adjusted_min_replicas,
             most=context.capacity_adjusted_max_replicas,
         )
-        load = combine(reports, context.total_queued_requests)
-        return replicas(load, fleet, self._settings), {}
+        queue, seen = _queue(context)
+        return replicas(combine(reports, queue), fleet, self._settings), {SEEN: seen}
+
+
+def _queue(context: AutoscalingContext) -> tuple[Queue, list[tuple[float, float]]]:
+    """Return the queue to the replicas, and what was seen of it lately.
+
+    Ray gives its mean over the look-back period, so that the difference between two of them, over
+    the time between them, is how fast the queue grew within that period.
+    """
+    now, calls = context.current_time or 0.0, context.total_queued_requests
+    earlier: list[tuple[float, float]] = context.policy_state.get(SEEN, [])
+    seen = [(time, count) for time, count in earlier if now - GROWTH_S <= time < now]
+    growth = (calls - seen[0][1]) / (now - seen[0][0]) if seen else 0.0
+    return Queue(calls, growth), [*seen, (now, calls)]

@@ -79,15 +79,29 @@ def read(series: Mapping[str, Series], now: float, stale_s: float) -> Report | N
     )
 
 
-def combine(reports: Iterable[Report | None], queued_calls: float) -> Load | None:
+class Queue(NamedTuple):
+    """Calls that no replica has taken yet, at those who call.
+
+    Attributes:
+        calls: How many wait.
+        growth: By how many they become more each second.
+    """
+
+    calls: float
+    growth: float
+
+
+def combine(reports: Iterable[Report | None], queue: Queue) -> Load | None:
     """Put the reports of all running replicas together.
 
     A replica that has not measured its rate counts with the mean of those that have. Calls that
-    no replica has taken yet count with the mean work of those that arrived.
+    no replica has taken yet count with the mean work of those that arrived; and what arrives is
+    what replicas take and by what the queue to them grows, so that neither a queue that builds up
+    hides work, nor one that new replicas empty looks like new work.
 
     Args:
         reports: One entry per running replica; None where it has not reported lately.
-        queued_calls: Calls that wait for a replica, at those who call.
+        queue: Calls that wait for a replica.
 
     Returns:
         None while no replica has measured its rate: nothing can be said then.
@@ -99,10 +113,12 @@ def combine(reports: Iterable[Report | None], queued_calls: float) -> Load | Non
         return None
     arriving = sum(report.arriving for report in known)
     calls = sum(report.calls for report in known)
-    queued = queued_calls * arriving / calls if calls and isfinite(queued_calls) else 0.0
+    each = arriving / calls if calls else 0.0
+    if not isfinite(queue.calls + queue.growth):
+        queue = Queue(0.0, 0.0)
     return Load(
-        arriving=arriving,
-        waiting=sum(report.waiting for report in known) + queued,
+        arriving=max(0.0, arriving + each * queue.growth),
+        waiting=sum(report.waiting for report in known) + each * queue.calls,
         rate=sum(rates) / len(rates),
         complete=len(known) == len(entries),
     )

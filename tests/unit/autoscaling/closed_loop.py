@@ -9,7 +9,7 @@ from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
 from serve_app.autoscaling.policy import Fleet, replicas
-from serve_app.autoscaling.signal import ARRIVED, RATE, WAITING, Report, combine, read
+from serve_app.autoscaling.signal import ARRIVED, RATE, WAITING, Queue, Report, combine, read
 from serve_app.settings import ScalingSettings
 
 STEP_S = 0.1
@@ -82,7 +82,7 @@ def simulate(
                 samples.popleft()
             seen = _report(samples, now)
         fleet = Fleet(running, target, 1, plant.most)
-        desired = replicas(combine([seen], 0), fleet, settings)
+        desired = replicas(combine([seen], Queue(0, 0)), fleet, settings)
         decided, state = _apply_delay_logic(desired, target, config, state, _now=EPOCH + now)
         if decided > target:
             starting.append((now + plant.start_s, decided - target))

@@ -11,6 +11,7 @@ from serve_app.autoscaling.signal import (
     CALLS,
     RATE,
     WAITING,
+    Queue,
     Report,
     Series,
     combine,
@@ -21,6 +22,7 @@ from serve_app.settings import ScalingSettings
 
 NOW = 1_000.0
 STALE_S = 10.0
+EMPTY = Queue(0, 0)
 
 
 class Sample(NamedTuple):
@@ -71,24 +73,31 @@ def test_a_counter_that_starts_anew_is_no_negative_rate() -> None:
 
 
 def test_a_fresh_replica_counts_with_the_rate_of_the_others() -> None:
-    load = combine([Report(5, 10, 1, 100), Report(5, 10, 1, 200), Report(5, 0, 0, None)], 0)
+    load = combine([Report(5, 10, 1, 100), Report(5, 10, 1, 200), Report(5, 0, 0, None)], EMPTY)
     assert load == Load(arriving=20, waiting=15, rate=150, complete=True)
 
 
 def test_calls_that_nobody_has_taken_count_with_the_mean_work_of_a_call() -> None:
-    load = combine([Report(5, 30, 3, 100)], queued_calls=7)
+    load = combine([Report(5, 30, 3, 100)], Queue(calls=7, growth=0))
     assert load == Load(arriving=30, waiting=75, rate=100, complete=True)
 
 
+def test_a_queue_that_builds_up_hides_no_work_and_one_that_empties_is_none() -> None:
+    for growth, arriving in ((2, 50), (-2, 10), (-9, 0)):
+        load = combine([Report(5, 30, 3, 100)], Queue(7, growth))
+        assert load is not None
+        assert load.arriving == arriving
+
+
 def test_a_missing_report_is_noticed() -> None:
-    load = combine([Report(5, 30, 3, 100), None], 0)
+    load = combine([Report(5, 30, 3, 100), None], EMPTY)
     assert load is not None
     assert not load.complete
 
 
 def test_nothing_is_known_before_any_replica_has_measured_its_rate() -> None:
-    assert combine([], 0) is None
-    assert combine([None, Report(5, 30, 3, None)], 4) is None
+    assert combine([], EMPTY) is None
+    assert combine([None, Report(5, 30, 3, None)], Queue(4, 0)) is None
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -98,10 +107,10 @@ replicas_ = st.lists(
 )
 
 
-@given(replicas_, st.sampled_from([0.0, 7.0, nan, inf]))
+@given(replicas_, st.sampled_from([0.0, 7.0, nan, inf]), st.sampled_from([0.0, -3.0, nan]))
 def test_whatever_replicas_report_there_is_a_number_of_them(
-    reported: list[dict[str, list[Sample]]], queued_calls: float
+    reported: list[dict[str, list[Sample]]], queued: float, growth: float
 ) -> None:
-    load = combine([read(report, NOW, STALE_S) for report in reported], queued_calls)
+    load = combine([read(report, NOW, STALE_S) for report in reported], Queue(queued, growth))
     assert load is None or all(isfinite(value) for value in (load.arriving, load.waiting))
     assert 1 <= replicas(load, Fleet(2, 3, 1, 9), ScalingSettings()) <= 9
