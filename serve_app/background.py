@@ -1,9 +1,12 @@
 """Work that a replica does beside its requests."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from weakref import WeakMethod
+
+logger = logging.getLogger("serve_app.background")
 
 
 def every(seconds: float, method: Callable[[], None]) -> None:
@@ -30,5 +33,9 @@ def _repeat(seconds: float, method: "WeakMethod[Callable[[], None]]") -> None:
         bound = method()
         if bound is None:
             return
-        bound()
+        try:
+            bound()
+        except Exception as error:
+            # What is repeated goes on: a replica that serves must not fall silent for good.
+            logger.error("%s failed: %s", bound.__qualname__, type(error).__name__)
         del bound

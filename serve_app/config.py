@@ -78,6 +78,12 @@ class _Deployment(DeploymentSchema):
     def _autoscaling_can_work(self) -> Self:
         if self.autoscaling_config.get_target_ongoing_requests() > self.max_ongoing_requests:
             raise ValueError("target_ongoing_requests must be at most max_ongoing_requests")
+        scaling = self.autoscaling_config
+        if scaling.look_back_period_s < 3 * scaling.metrics_interval_s:
+            raise ValueError(
+                f"look_back_period_s is {scaling.look_back_period_s:g}, less than three times "
+                f"metrics_interval_s of {scaling.metrics_interval_s:g}: no rate could be told"
+            )
         if self.autoscaling_config.min_replicas < 1:
             raise ValueError("min_replicas must be at least 1: a cold start outlasts any deadline")
         return self

@@ -46,7 +46,7 @@ def replicas(load: Load | None, fleet: Fleet, settings: ScalingSettings) -> int:
     """Return how many replicas there should be.
 
     Enough to do what arrives at `target_utilization` and, while what waits would take longer
-    than `target_wait_s`, more by what is too much, but by at most `max_surge`: a queue that grew
+    than `target_wait_s`, more by what is too much, but by at most `max_surge` or one: a queue that grew
     while replicas start is no reason to start as many again. Replicas are released only once the
     others would do at `release_utilization`, so that between the two thresholds nothing moves,
     and never while the queue keeps them busy for `target_wait_s` or while a report is missing.
@@ -65,7 +65,8 @@ def _wanted(load: Load, fleet: Fleet, settings: ScalingSettings) -> int:
     backlog = min(load.waiting / (load.rate * settings.target_wait_s), fleet.most)
     needed = busy / settings.target_utilization
     late = max(0.0, backlog - fleet.running)
-    surge = floor(needed * (1 + settings.max_surge))
+    # One more is the least that shortens a queue, however small the fleet.
+    surge = max(ceil(needed) + 1, floor(needed * (1 + settings.max_surge)))
     grow = max(ceil(needed), min(ceil(needed + late), surge))
     if not load.complete:
         return max(grow, fleet.target)

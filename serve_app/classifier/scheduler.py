@@ -208,7 +208,8 @@ class Scheduler:
     async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""
         if len(batch) == 1:
-            logger.error("inference failed: %s: %s", type(error).__name__, error)
+            # Without its message, which may quote what the engine was given.
+            logger.error("inference failed with %s", type(error).__name__)
             self.failed += 1
             if not batch[0].result.done():
                 batch[0].result.set_exception(InferenceFailed("the model could not score a text"))

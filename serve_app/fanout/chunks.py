@@ -13,10 +13,12 @@ class Chunk(NamedTuple):
     Attributes:
         texts: The texts by key.
         filled: Which part of a call they take up, 1 where there is no room left.
+        longest: Which part of a call's characters the longest of them has.
     """
 
     texts: dict[bytes, str]
     filled: float
+    longest: float
 
 
 def chunks(texts: Mapping[bytes, str], most: int, chars: int, least: int = 1) -> list[Chunk]:
@@ -42,6 +44,10 @@ def chunks(texts: Mapping[bytes, str], most: int, chars: int, least: int = 1) ->
     )
     groups = ([key for _, key in group] for _, group in groupby(numbered, key=itemgetter(0)))
     return [
-        Chunk({key: texts[key] for key in keys}, sum(shares[key] for key in keys))
+        Chunk(
+            texts={key: texts[key] for key in keys},
+            filled=sum(shares[key] for key in keys),
+            longest=max(len(texts[key]) for key in keys) / chars,
+        )
         for keys in groups
     ]

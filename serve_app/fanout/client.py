@@ -65,10 +65,12 @@ class ClassifierClient:
     def replicas(self) -> int:
         """Return how many replicas run, as far as this process has been told.
 
-        Ray's own `running_replicas_populated` stays true once it was true.
+        Ray's own `running_replicas_populated` stays true once it was true, and the property
+        `request_router` makes a router where there is none yet.
         """
         router: Any = self._handle._router
-        return len(router._asyncio_router.request_router.curr_replicas) if router else 0
+        told = router._asyncio_router._request_router if router else None
+        return len(told.curr_replicas) if told else 0
 
     async def _call(self, texts: Sequence[str], within_s: float) -> ChunkReply:
         response = self._handle.remote(self._digest, list(texts), within_s)

@@ -4,11 +4,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
 
 from serve_app.classifier.reply import ChunkReply
+from serve_app.errors import ModelUnavailable
 from serve_app.fanout.chunks import Chunk
 from serve_app.tracing.spans import detached, origin
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 
 class Flight:
@@ -27,8 +32,8 @@ class Flight:
         self.filled = 0.0
         self.boarding_ms = 0.0
         self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
-        self.origin = origin()
-        self._context = detached()
+        self.origin: SpanContext | None = None
+        self._context = Context()
         self._opened = time.perf_counter()
         self._passengers: Counter[bytes] = Counter()
         self._call: asyncio.Task[ChunkReply] | None = None
@@ -40,14 +45,14 @@ class Flight:
 
     def board(self, chunk: Chunk) -> None:
         """Take more texts on."""
+        self._adopt()
         self.texts |= chunk.texts
         self.filled += chunk.filled
 
     def enter(self, keys: Iterable[bytes]) -> None:
         """Count a request that waits for these texts."""
         self._passengers.update(keys)
-        if self.origin is None and self._call is None:
-            self.origin, self._context = origin(), detached()
+        self._adopt()
 
     def leave(self, keys: Iterable[bytes]) -> None:
         """Count a request that waits for these texts no longer."""
@@ -56,6 +61,8 @@ class Flight:
     def drop_abandoned(self) -> list[bytes]:
         """Take off, before the departure, the texts that nobody waits for; return their keys."""
         abandoned = [key for key in self.texts if not self._passengers[key]]
+        if abandoned:
+            self.filled *= 1 - len(abandoned) / len(self.texts)
         for key in abandoned:
             del self.texts[key]
         return abandoned
@@ -73,8 +80,16 @@ class Flight:
         self._call = asyncio.get_running_loop().create_task(call, context=self._context)
         self._call.add_done_callback(self._land)
 
+    def _adopt(self) -> None:
+        """Let the call belong to the current request's trace, unless it belongs to one already."""
+        if self.origin is None and self._call is None:
+            self.origin, self._context = origin(), detached()
+
     def _land(self, call: "asyncio.Task[ChunkReply]") -> None:
-        if call.cancelled():
+        if call.cancelled() and self.wanted:
+            self.reply.set_exception(ModelUnavailable("the call to the model was cancelled"))
+            self.reply.exception()
+        elif call.cancelled():
             self.reply.cancel()
         elif error := call.exception():
             self.reply.set_exception(error)

@@ -17,6 +17,8 @@ OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
 # A call costs as much CPU as a few short texts do, so spreading fewer over idle replicas is slower.
 LEAST_SPREAD: Final = 4
+# A call returns when its last text is scored, so longer texts share none with other requests'.
+LONGEST_SHARED: Final = 0.25
 
 
 class Landed(NamedTuple):
@@ -38,7 +40,7 @@ class SingleFlight:
 
     While the replicas have calls enough to stay busy, texts board a flight together, which
     departs when it is full, when another one lands, or after `call_wait_s`. So calls are few
-    under load, and nobody waits when there is none.
+    under load, and nobody waits when there is none. A long text does not wait, and nobody for it.
 
     A flight belongs to nobody: the request that started it may leave, and it goes on as long as
     another one waits for it. When the last one leaves, it is cancelled.
@@ -101,8 +103,8 @@ class SingleFlight:
         for flight, keys in tickets.items():
             flight.enter(keys)
         self.waiting += 1
-        link(flight.origin for flight in tickets)
         try:
+            link(flight.origin for flight in tickets)
             # wait() leaves the replies alone when the caller is cancelled; gather() would not.
             await asyncio.wait(
                 [flight.reply for flight in tickets], return_when=asyncio.FIRST_EXCEPTION
@@ -118,12 +120,13 @@ class SingleFlight:
         idle = self._replicas() - self._under_way
         spread = max(1, min(idle, len(texts) // LEAST_SPREAD))
         for chunk in chunks(texts, settings.chunk_texts, settings.chunk_chars, spread):
-            if self._boarding and self._boarding.filled + chunk.filled > 1:
+            alone = chunk.longest > LONGEST_SHARED
+            if self._boarding and not alone and self._boarding.filled + chunk.filled > 1:
                 self._depart(self._boarding)
-            flight = self._boarding or self._open()
+            flight = Flight() if alone else self._boarding or self._open()
             flight.board(chunk)
             self._flights.update(dict.fromkeys(chunk.texts, flight))
-            if self._has_room() or flight.filled + 1 / settings.chunk_texts > 1:
+            if alone or self._has_room() or flight.filled + 1 / settings.chunk_texts > 1:
                 self._depart(flight)
 
     def _has_room(self) -> bool:
@@ -133,14 +136,17 @@ class SingleFlight:
     def _open(self) -> Flight:
         self._boarding = flight = Flight()
         asyncio.get_running_loop().call_later(
-            self.settings.call_wait_s, self._depart, flight, context=Context()
+            self.settings.call_wait_s, self._depart_late, flight, context=Context()
         )
         return flight
 
+    def _depart_late(self, flight: Flight) -> None:
+        if flight is self._boarding:
+            self._depart(flight)
+
     def _depart(self, flight: Flight) -> None:
-        if flight is not self._boarding:
-            return
-        self._boarding = None
+        if flight is self._boarding:
+            self._boarding = None
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
         flight.depart(self._compute(list(flight.texts.values())))

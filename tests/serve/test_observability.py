@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 import pytest
+import yaml
 
 from serve_app.config import read
 from serve_app.metrics.catalogue import METRICS
@@ -70,6 +71,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     environment["RAY_metrics_report_interval_ms"] = "6000"
     args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
     config = configured(directory, args, environment=environment)
+    content = read(config)
+    content["applications"][0]["deployments"][0]["user_config"] = {"deadline_s": 5}
+    config.write_text(yaml.safe_dump(content))
     output = directory / "stdout"
     with (
         RedisServer(password=PASSWORD) as redis,

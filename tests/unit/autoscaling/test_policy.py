@@ -77,11 +77,16 @@ def test_a_missing_report_releases_nobody(
 
 
 @given(st.floats(0.1, 70), st.floats(0, 1000))
-def test_a_queue_raises_what_arrivals_need_by_a_quarter_at_most(
+def test_a_queue_raises_what_arrivals_need_by_a_quarter_or_one_replica_at_most(
     arriving: float, waiting: float
 ) -> None:
     needed = arriving / SETTINGS.target_utilization
-    assert replicas(load(arriving, waiting), fleet(1), SETTINGS) <= max(ceil(needed), 1.25 * needed)
+    most = max(ceil(needed) + 1, 1.25 * needed)
+    assert replicas(load(arriving, waiting), fleet(1), SETTINGS) <= most
+
+
+def test_a_long_queue_raises_a_small_fleet_too() -> None:
+    assert replicas(load(1.4, waiting=60.0), fleet(2), SETTINGS) == 3
 
 
 def test_arrivals_are_met_at_the_target_utilization() -> None:
