@@ -46,9 +46,9 @@ def replicas(load: Load | None, fleet: Fleet, settings: ScalingSettings) -> int:
     """Return how many replicas there should be.
 
     Enough to do what arrives at `target_utilization` and, while what waits would take longer
-    than `target_wait_s`, more by what is too much, but by at most `max_surge` or one: a queue that grew
-    while replicas start is no reason to start as many again. Replicas are released only once the
-    others would do at `release_utilization`, so that between the two thresholds nothing moves,
+    than `target_wait_s`, more by what is too much, but by at most `max_surge` or one: a queue that
+    grew while replicas start is no reason to start as many again. Replicas are released only once
+    the others would do at `release_utilization`, so that between the two thresholds nothing moves,
     and never while the queue keeps them busy for `target_wait_s` or while a report is missing.
 
     Args:
