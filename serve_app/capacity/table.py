@@ -32,7 +32,7 @@ class Role(NamedTuple):
 
 
 # A classifier computes without pause under load. A gateway takes the requests of two of them,
-# see docs/scaling.md.
+# see "How many gateways" in docs/scaling.md.
 GATEWAY: Final = Role(cpus=1, per_pod=2)
 CLASSIFIER: Final = Role(cpus=1, per_pod=4)
 
@@ -49,7 +49,6 @@ NODE_CPUS: Final = 8
 NODES_MOST: Final = 2 * PODS_MOST
 
 # Each step waits for the one before to settle: replicas go after the first of these, their pod
-# after the second more, its node after the third more, the default of the AKS autoscaler.
+# after the second more, its node ten minutes later, the default of the AKS autoscaler.
 REPLICA_IDLE_S: Final = 300
 POD_IDLE_S: Final = 300
-NODE_IDLE_S: Final = 600
