@@ -107,6 +107,8 @@ def test_a_plain_serve_run_works_too(config: Path) -> None:
         [Path(sys.executable).parent / "serve", "run", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # A shell starts background jobs with SIGINT ignored, which `serve run` would inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         answer = eventually(f"http://127.0.0.1:{port}/project/predict")
