@@ -104,11 +104,10 @@ def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
 def test_a_plain_serve_run_works_too(config: Path) -> None:
     port = config.read_text().split("port: ")[1].split()[0]
     run = subprocess.Popen(
-        [Path(sys.executable).parent / "serve", "run", str(config)],
+        # A shell starts background jobs with SIGINT ignored, which `serve run` would inherit.
+        ["env", "--default-signal=INT", Path(sys.executable).parent / "serve", "run", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # A shell starts background jobs with SIGINT ignored, which `serve run` would inherit.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         answer = eventually(f"http://127.0.0.1:{port}/project/predict")
