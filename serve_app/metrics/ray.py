@@ -20,7 +20,7 @@ _CLASSES: dict[Kind, Callable[..., Any]] = {
 class RayMeters:
     """Hands histograms' values over at once, counters and gauges when told to flush.
 
-    One value handed to Ray costs about 3 µs here, and for a histogram about as much in the node's
+    One value handed to Ray costs about 3 µs here, and for a histogram 11 µs more in the node's
     agent. Counting is therefore a matter of adding to a number of this process, and what changes
     by the text or by the request is handed over once a second.
     """
