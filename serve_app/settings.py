@@ -73,8 +73,6 @@ class GatewaySettings(Settings):
     def _one_request_fits_the_queue(self) -> Self:
         if self.max_texts > self.max_pending_texts:
             raise ValueError("max_pending_texts must be at least max_texts")
-        if self.call_wait_s > self.deadline_s / 2:
-            raise ValueError("call_wait_s must be at most half of deadline_s")
         return self
 
 
