@@ -12,7 +12,7 @@ import typer
 
 from loadtest import k6_process
 from loadtest.observer import Observer
-from loadtest.redis_server import redis_server
+from loadtest.redis_server import RedisServer
 from loadtest.report.report import report
 from loadtest.results import SUMMARY, USAGE
 from loadtest.service import Service, running, started
@@ -52,7 +52,7 @@ def load(
     directory = results / f"{scenario}-{time.strftime('%Y%m%d-%H%M%S')}"
     directory.mkdir(parents=True)
     with ExitStack() as stack:
-        cache = stack.enter_context(redis_server()) if redis and not target else None
+        cache = stack.enter_context(RedisServer()) if redis and not target else None
         service = target or stack.enter_context(started(content, cache, directory))
         status = apply_load(scenario, service, directory)
     if (directory / SUMMARY).exists():

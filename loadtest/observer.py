@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 import httpx
 import psutil
 
-from loadtest.processes import role
+from loadtest.processes import cpu_seconds, family, role
 from loadtest.results import RoleUsage, Usage
 
 PERIOD_S: Final = 1.0
@@ -82,7 +82,7 @@ class Observer:
         found: dict[int, ProcessUsage] = {}
         for root in self._roots:
             with suppress(psutil.Error):
-                for process in (root, *root.children(recursive=True)):
+                for process in family((root,)):
                     _add(found, process, None)
         if self._load_generator:
             _add(found, self._load_generator, LOAD_GENERATOR)
@@ -132,9 +132,8 @@ def _cores(
 
 def _add(found: dict[int, ProcessUsage], process: psutil.Process, known_role: str | None) -> None:
     with suppress(psutil.Error), process.oneshot():
-        times = process.cpu_times()
         found[process.pid] = ProcessUsage(
             known_role or role(process.cmdline()),
             process.memory_info().rss,
-            times.user + times.system,
+            cpu_seconds(process),
         )

@@ -1,7 +1,7 @@
 """The processes of a service, and what part each of them plays."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -29,6 +29,23 @@ def role(command: Sequence[str]) -> str:
     """
     line = " ".join(command)
     return next((name for title, name in ROLES.items() if re.search(title, line)), OTHER)
+
+
+def family(roots: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
+    """Yield processes and all that descend from them."""
+    for root in roots:
+        yield root
+        yield from root.children(recursive=True)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time that a process has taken so far.
+
+    Raises:
+        psutil.Error: It has ended.
+    """
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def serving(port: int) -> psutil.Process | None:

@@ -15,8 +15,9 @@ import httpx
 import psutil
 import yaml
 
+from loadtest.ports import free_port
 from loadtest.processes import serving
-from loadtest.redis_server import RedisServer, free_port
+from loadtest.redis_server import RedisServer
 from serve_app.console import say
 from serve_app.errors import StartupError
 

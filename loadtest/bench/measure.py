@@ -8,9 +8,10 @@ from typing import Any
 import psutil
 
 from loadtest.bench.load import Measurement, drive
-from loadtest.bench.processes import busy_seconds, cpu_seconds, family
+from loadtest.bench.processes import busy_seconds, cpu_by_role
 from loadtest.bench.texts import Texts
 from loadtest.bench.workloads import Workload
+from loadtest.processes import family
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def sample(
         connections=workload.connections,
         warm_up_s=pace.warm_up_s,
         seconds=pace.seconds,
-        at_edges=lambda: readings.append((cpu_seconds(known), busy_seconds())),
+        at_edges=lambda: readings.append((cpu_by_role(known), busy_seconds())),
     )
     (before, busy_before), (after, busy_after) = readings
     cpu_s = {role: after[role] - before[role] for role in after}

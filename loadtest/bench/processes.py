@@ -1,13 +1,13 @@
 """Memory and CPU time of a system under load, by the part that each process plays."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
 import psutil
 
-from loadtest.processes import role
+from loadtest.processes import cpu_seconds, role
 
 
 class Memory(NamedTuple):
@@ -16,13 +16,6 @@ class Memory(NamedTuple):
     role: str
     rss_mib: int
     unique_mib: int
-
-
-def family(roots: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
-    """Yield processes and all that descend from them."""
-    for root in roots:
-        yield root
-        yield from root.children(recursive=True)
 
 
 def replica_memory(processes: Iterable[psutil.Process]) -> list[Memory]:
@@ -36,13 +29,12 @@ def replica_memory(processes: Iterable[psutil.Process]) -> list[Memory]:
     return sorted(found)
 
 
-def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[str, float]:
+def cpu_by_role(processes: Iterable[psutil.Process]) -> dict[str, float]:
     """Return the CPU time that each role has taken so far."""
     seconds: dict[str, float] = defaultdict(float)
     for process in processes:
         with suppress(psutil.Error):
-            times = process.cpu_times()
-            seconds[role(process.cmdline())] += times.user + times.system
+            seconds[role(process.cmdline())] += cpu_seconds(process)
     return seconds
 
 

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from loadtest.machine import cores
-from loadtest.redis_server import free_port, redis_server
+from loadtest.ports import free_port
+from loadtest.redis_server import RedisServer
 from loadtest.service import Service, started
 from serve_app.config import read
 from serve_app.settings import ClassifierSettings, EngineName
@@ -64,7 +65,7 @@ def running(model: str, gateways: int) -> Iterator[Service]:
     config = production_config(model, gateways)
     with (
         TemporaryDirectory() as directory,
-        redis_server() as redis,
+        RedisServer() as redis,
         started(config, redis, Path(directory)) as service,
     ):
         yield service

@@ -18,7 +18,8 @@ import psutil
 from loadtest.compare.environments import python_of
 from loadtest.compare.systems import System
 from loadtest.machine import cores
-from loadtest.redis_server import RedisServer, free_port, redis_server
+from loadtest.ports import free_port
+from loadtest.redis_server import RedisServer
 from loadtest.service import Service
 from serve_app.launch import RUN_ID, end_processes
 from serve_app.model.artefact import find
@@ -43,7 +44,7 @@ def running(system: System, model: Path) -> Iterator[Service]:
     run_id, port = uuid.uuid4().hex, free_port()
     command = system.command(port, cores())
     python = python_of(system.requirements, standalone=system.standalone)
-    with redis_server() as redis, TemporaryFile() as log:
+    with RedisServer() as redis, TemporaryFile() as log:
         server = subprocess.Popen(
             [python, *command],
             env=_environment(system, model, port, redis) | {RUN_ID: run_id},

@@ -1,7 +1,6 @@
 """A Ray Serve of this process, with the service on the simulated engine."""
 
 import logging
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from ray import serve
 from ray.serve._private.api import serve_start
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from loadtest.ports import free_port
 from serve_app.config import ServeConfig, read
 from serve_app.settings import SimulatedCost
 
@@ -76,7 +76,7 @@ class Lab:
     def __init__(
         self, cost: SimulatedCost, gateways: int, proxy_location: str = "HeadOnly"
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._content = _content(cost, self.port, proxy_location)
         self.scale(GATEWAY, Bounds(gateways, gateways), deploy=False)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -185,10 +185,3 @@ def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, A
         "max_batch_tokens": BATCH_TEXTS * TOKENS,
     }
     return content
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

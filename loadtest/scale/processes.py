@@ -5,14 +5,14 @@ from contextlib import suppress
 
 import psutil
 
+from loadtest.processes import cpu_seconds
 from loadtest.scale.lab import Replica
 
 
-def cpu_seconds(replicas: Iterable[Replica]) -> float:
+def total_cpu_seconds(replicas: Iterable[Replica]) -> float:
     """Return the CPU time that replicas have taken so far."""
     seconds = 0.0
     for replica in replicas:
         with suppress(psutil.Error):
-            times = psutil.Process(replica.pid).cpu_times()
-            seconds += times.user + times.system
+            seconds += cpu_seconds(psutil.Process(replica.pid))
     return seconds

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from loadtest.scale.generator import Plan
 from loadtest.scale.lab import CLASSIFIER, GATEWAY, Bounds, Lab
-from loadtest.scale.processes import cpu_seconds
+from loadtest.scale.processes import total_cpu_seconds
 from loadtest.scale.traffic import Counts, Traffic, counts, percentile_ms
 
 # The first seconds fill the queues, and what is answered last no longer competes.
@@ -50,11 +50,14 @@ def saturate(lab: Lab, replicas: int, seconds: float, plan: Plan) -> Throughput:
     lab.scale(CLASSIFIER, Bounds(replicas, replicas))
     lab.until_running(CLASSIFIER, replicas)
     gateways, classifiers = lab.fleet(GATEWAY).running, lab.fleet(CLASSIFIER).running
-    before, started = (cpu_seconds(gateways), cpu_seconds(classifiers)), time.monotonic()
+    before, started = (
+        (total_cpu_seconds(gateways), total_cpu_seconds(classifiers)),
+        time.monotonic(),
+    )
     with Traffic(plan._replace(seconds=seconds)) as traffic:
         pass
     took = time.monotonic() - started
-    gateway = cpu_seconds(gateways) - before[0]
+    gateway = total_cpu_seconds(gateways) - before[0]
     records = traffic.records
     first = min(record.sent for record in records)
     counted = [
@@ -66,7 +69,7 @@ def saturate(lab: Lab, replicas: int, seconds: float, plan: Plan) -> Throughput:
         texts_s=len(counted) * plan.texts / (seconds - WARM_UP_S),
         gateway_cpu=gateway / took,
         gateway_request_ms=gateway / len(records) * 1000,
-        classifier_cpu=(cpu_seconds(classifiers) - before[1]) / took / replicas,
+        classifier_cpu=(total_cpu_seconds(classifiers) - before[1]) / took / replicas,
         p50_ms=percentile_ms(counted, 50),
         p99_ms=percentile_ms(counted, 99),
         counts=counts(records),

@@ -16,13 +16,14 @@ import httpx
 import pytest
 import yaml
 
+from loadtest.ports import free_port
+from loadtest.redis_server import RedisServer
 from monitoring.expressions import DASHBOARDS, HERE, Expression, of_dashboard, of_rules
 from monitoring.picture import draw
 from monitoring.prometheus import Prometheus
 from serve_app.config import read
 from tests.monitoring.load import drive
-from tests.serve.redis_server import RedisServer
-from tests.serve.service import DEV, Service, configured, free_port
+from tests.serve.service import DEV, Service, configured
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.timeout(400)]
 

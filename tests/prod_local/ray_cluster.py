@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple, Self
 import httpx
 import yaml
 
+from loadtest.redis_server import RedisServer
 from serve_app.config import ServeConfig
 from tests.prod_local.pods import GATEWAY, Pod
-from tests.serve.redis_server import RedisServer
 
 HTTP_PORT: Final = 8000
 START_S: Final = 120.0

@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,18 +11,12 @@ from typing import IO, Any, Self
 import psutil
 import yaml
 
+from loadtest.ports import free_port
 from serve_app.config import read
 
 DEV = Path(__file__).parents[2] / "configs" / "dev.yaml"
 MARK = "SENTIMENT_TEST_MARK"
 START_TIMEOUT_S = 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def configured(directory: Path, args: dict[str, Any], **changes: Any) -> Path:

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serve.service import Service, configured, free_port
+from loadtest.ports import free_port
+from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 

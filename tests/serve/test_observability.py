@@ -12,9 +12,9 @@ import psutil
 import pytest
 import yaml
 
+from loadtest.redis_server import RedisServer
 from serve_app.config import read
 from serve_app.metrics.catalogue import METRICS
-from tests.serve.redis_server import RedisServer
 from tests.serve.service import DEV, Service, configured
 
 pytestmark = pytest.mark.serve

@@ -3,7 +3,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serve.redis_server import RedisServer
+from loadtest.redis_server import RedisServer
 from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadtest.redis_server import RedisServer
 from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction, SentimentClient
-from tests.serve.redis_server import RedisServer
 from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve

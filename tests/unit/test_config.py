@@ -35,6 +35,18 @@ def test_production_takes_its_secret_from_the_environment_and_runs_haproxy() -> 
     assert config.environment["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
 
 
+def test_production_on_gpus_differs_from_production_by_its_engine_and_sizes_alone() -> None:
+    cpu, gpu = read(CONFIGS / "prod.yaml"), read(CONFIGS / "gpu.yaml")
+    for config in (cpu, gpu):
+        del config["applications"][0]["args"]["engine"]
+        for deployment in config["applications"][0]["deployments"]:
+            del deployment["user_config"]
+            del deployment["ray_actor_options"]
+        classifier = config["applications"][0]["deployments"][1]["autoscaling_config"]
+        del classifier["min_replicas"], classifier["max_replicas"]
+    assert gpu == cpu
+
+
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[..., Path]:
     """Write the development configuration with one key changed, named by its path."""

@@ -2,9 +2,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from loadtest.redis_server import RedisServer
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.settings import GatewaySettings
-from tests.serve.redis_server import RedisServer
 from tests.unit.cache.scores import Opener
 
 

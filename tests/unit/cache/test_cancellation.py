@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from redis import Redis
 
-from tests.serve.redis_server import RedisServer
+from loadtest.redis_server import RedisServer
 from tests.unit.cache.scores import GUARD_S, Opener, recover, scores
 
 ITEMS = scores(range(200))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from loadtest.redis_server import RedisServer
 from serve_app.cache.breaker import FAILURES_TO_OPEN
 from serve_app.cache.score_cache import ScoreCache
-from tests.serve.redis_server import RedisServer
 from tests.unit.cache.scores import GUARD_S, Opener, recover, scores
 
 ITEMS = scores(range(100))

@@ -4,9 +4,9 @@ import asyncio
 
 from redis import Redis
 
+from loadtest.redis_server import RedisServer
 from serve_app.cache.breaker import COOLDOWN_S, FAILURES_TO_OPEN
 from serve_app.cache.score_cache import ScoreCache
-from tests.serve.redis_server import RedisServer
 from tests.unit.cache.scores import GUARD_S, Opener, scores
 
 ITEMS = scores(range(100))

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from redis import Redis
 
+from loadtest.redis_server import RedisServer
 from serve_app.cache.codec import encode
 from serve_app.cache.keys import KeySpace
 from serve_app.cache.redis import RedisTier
@@ -14,7 +15,6 @@ from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.cache.shared import SharedTier
 from serve_app.errors import InvalidConfig
 from serve_app.settings import GatewaySettings
-from tests.serve.redis_server import RedisServer
 from tests.unit.cache.scores import Opener, score, scores
 
 ITEMS = scores(range(100))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.redis_server import RedisServer
+from loadtest.redis_server import RedisServer
 from tests.unit.cache.scores import Opener, scores
 
 ITEMS = scores(range(20))

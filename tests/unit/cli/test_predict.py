@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from loadtest.ports import free_port
 from serve_app.cli.__main__ import app
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
-from tests.serve.service import free_port
 
 PREDICT = [sys.executable, "-m", "serve_app.cli", "predict"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

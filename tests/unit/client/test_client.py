@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from loadtest.ports import free_port
 from serve_app.api.problems import problem_members
 from serve_app.client import (
     AsyncSentimentClient,
@@ -43,7 +44,6 @@ from serve_app.errors import Overloaded as ServiceOverloaded
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, logits_of
 from tests.contract.server import hosted, serving
-from tests.serve.service import free_port
 
 if TYPE_CHECKING:
     from tests.unit.client.conftest import Predict, Server

@@ -5,7 +5,7 @@ import pytest
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import ModelUnavailable
-from serve_app.fanout.single_flight import SingleFlight
+from serve_app.fanout.single_flight import Landed, SingleFlight
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 
@@ -41,6 +41,16 @@ def logits(text: str) -> TextLogits:
 
 def by_key(*texts: str) -> dict[bytes, str]:
     return {text.encode(): text for text in texts}
+
+
+async def ask(
+    flights: SingleFlight, model: Model, texts: str, calls: int
+) -> list[asyncio.Task[Landed]]:
+    """Ask for each text in a request of its own, and return once so many calls are made."""
+    callers = [asyncio.create_task(flights.score(by_key(text))) for text in texts]
+    while len(model.asked) < calls:
+        await asyncio.sleep(0)
+    return callers
 
 
 @pytest.fixture
@@ -130,9 +140,7 @@ async def test_a_request_is_spread_over_idle_replicas(model: Model) -> None:
 async def test_while_the_replica_is_busy_texts_share_the_next_call(
     flights: SingleFlight, model: Model
 ) -> None:
-    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcde"]
-    while len(model.asked) < 2:
-        await asyncio.sleep(0)
+    callers = await ask(flights, model, "abcde", calls=2)
     assert model.asked == [["a"], ["b"]]
     model.go_on.set()
     for caller, text in zip(callers, "abcde", strict=True):
@@ -144,9 +152,7 @@ async def test_a_full_call_is_made_even_while_the_replica_is_busy(
     flights: SingleFlight, model: Model
 ) -> None:
     flights.settings = SETTINGS.model_copy(update={"chunk_texts": 2})
-    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcde"]
-    while len(model.asked) < 3:
-        await asyncio.sleep(0)
+    callers = await ask(flights, model, "abcde", calls=3)
     assert model.asked == [["a"], ["b"], ["c", "d"]]
     model.go_on.set()
     await asyncio.gather(*callers)
@@ -156,9 +162,7 @@ async def test_a_call_that_never_returns_holds_the_next_one_back_for_a_moment_on
     flights: SingleFlight, model: Model
 ) -> None:
     flights.settings = SETTINGS.model_copy(update={"calls_per_replica": 1, "call_wait_s": 0.001})
-    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abc"]
-    while len(model.asked) < 2:
-        await asyncio.sleep(0.001)
+    callers = await ask(flights, model, "abc", calls=2)
     assert model.asked == [["a"], ["b", "c"]]
     model.go_on.set()
     await asyncio.gather(*callers)
@@ -167,9 +171,7 @@ async def test_a_call_that_never_returns_holds_the_next_one_back_for_a_moment_on
 async def test_a_text_whose_caller_leaves_before_the_departure_is_not_computed(
     flights: SingleFlight, model: Model
 ) -> None:
-    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abcd"]
-    while len(model.asked) < 2:
-        await asyncio.sleep(0)
+    callers = await ask(flights, model, "abcd", calls=2)
     callers[2].cancel()
     await asyncio.wait([callers[2]])
     model.go_on.set()
@@ -181,9 +183,7 @@ async def test_a_text_whose_caller_leaves_before_the_departure_is_not_computed(
 async def test_texts_that_nobody_waits_for_make_no_call(
     flights: SingleFlight, model: Model
 ) -> None:
-    callers = [asyncio.create_task(flights.score(by_key(text))) for text in "abc"]
-    while len(model.asked) < 2:
-        await asyncio.sleep(0)
+    callers = await ask(flights, model, "abc", calls=2)
     callers[2].cancel()
     await asyncio.wait([callers[2]])
     model.go_on.set()

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from loadtest.redis_server import RedisServer
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.classifier.reply import ChunkReply
 from serve_app.gateway.gateway import Gateway
@@ -9,7 +10,6 @@ from serve_app.gateway.metrics import follow_gateway
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
-from tests.serve.redis_server import RedisServer
 from tests.unit.metrics.meters import RecordedMeters
 
 MODEL = ModelIdentity(Path(), "acme/m", "r1", "d", ("NEGATIVE", "POSITIVE"), 512, 0)

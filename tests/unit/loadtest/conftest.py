@@ -11,12 +11,12 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loadtest import k6_process
+from loadtest.ports import free_port
 from serve_app.api.app import create_app
 from serve_app.errors import StartupError
 from serve_app.scores import Classification
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
-from tests.serve.service import free_port
 
 
 class RunK6(Protocol):
