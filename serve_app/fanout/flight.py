@@ -22,6 +22,7 @@ class Flight:
     Attributes:
         texts: The texts by key.
         filled: Which part of the call they take up.
+        late: Whether the first text has waited long enough for company.
         reply: Ends as the call does.
         boarding_ms: How long the first text waited for the departure.
         origin: Identifies the span of the first request that is traced, to which the call belongs.
@@ -30,6 +31,7 @@ class Flight:
     def __init__(self) -> None:
         self.texts: dict[bytes, str] = {}
         self.filled = 0.0
+        self.late = False
         self.boarding_ms = 0.0
         self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
         self.origin: SpanContext | None = None
@@ -42,6 +44,11 @@ class Flight:
     def wanted(self) -> bool:
         """Whether anybody waits for any of its texts."""
         return self._passengers.total() > 0
+
+    @property
+    def departed(self) -> bool:
+        """Whether the call has been made."""
+        return self._call is not None
 
     def board(self, chunk: Chunk) -> None:
         """Take more texts on."""
