@@ -23,6 +23,8 @@ PORTS: Final = (
     "RAY_SERVE_HAPROXY_STATS_PORT",
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
 )
+# By default Ray lets its workers yield to every other process; in a pod there is no other.
+FAIR: Final = {"RAY_worker_niceness": "0"}
 
 
 def main(
@@ -49,7 +51,7 @@ def _run(part: str, extent: str, out: Path) -> int:
         # Ray reads its settings when it is imported, so they belong to another process.
         program = subprocess.Popen(
             [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],
-            env=environment(PROD, run_id) | ports | {"RAY_TMPDIR": directory},
+            env=environment(PROD, run_id) | FAIR | ports | {"RAY_TMPDIR": directory},
             start_new_session=True,
         )
         return _wait(program, run_id)

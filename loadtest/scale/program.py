@@ -50,7 +50,9 @@ DISTINCT_TEXTS: Final = 1000
 GATEWAY_BUSY: Final = (0.3, 0.9, 0.3)
 POLICY: Final = ScalingSettings()
 CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
-LOGICAL_CPUS: Final = 4
+# Ray starts a process for each logical CPU beforehand. On a cluster replicas start on CPUs of their
+# own; here, ten that start at once would take the two cores from those that work.
+LOGICAL_CPUS: Final = 24
 
 Outcome = tuple[dict[str, Any], list[Verdict]]
 

@@ -26,18 +26,13 @@ def most(moments: list[Moment]) -> int:
     return max(moment.target for moment in moments)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    plant=st.builds(
-        Plant,
-        start_s=st.floats(1, 20),
-        late_s=st.floats(0, 5),
-        upscale_delay_s=st.floats(0, 10),
-        demand_s=st.floats(2, 10),
-    ),
-    offered=st.floats(0.05, 40),
-    running=st.integers(1, 60),
+plants = st.tuples(st.floats(1, 20), st.floats(0, 5), st.floats(2, 10), st.floats(0, 10)).map(
+    lambda drawn: Plant(drawn[0], late_s=drawn[1], demand_s=drawn[2], upscale_delay_s=drawn[3])
 )
+
+
+@settings(max_examples=30, deadline=None)
+@given(plants, st.floats(0.05, 40), st.integers(1, 60))
 def test_a_constant_load_comes_to_rest(plant: Plant, offered: float, running: int) -> None:
     moments = simulate(lambda _: offered, 420, plant, running=running)
     settled = moments[len(moments) // 2 :]
