@@ -39,7 +39,8 @@ class WorkPolicy:
         by_name = {deployment.name: context for deployment, context in contexts.items()}
         gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
         # Demand is averaged over the classifiers' look-back period: they are to follow it.
-        demand_s = classifier.config.look_back_period_s  # type: ignore[union-attr] - autoscaled
+        scaling: Any = classifier.config
+        demand_s = scaling.look_back_period_s
         of_gateways, of_classifiers = self._settings.gateway, self._settings.classifier
         asking = [
             read_gateway(series, _since(gateway, of_classifiers), demand_s)
