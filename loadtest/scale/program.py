@@ -18,7 +18,7 @@ from ray import serve
 from loadtest.scale import verdicts
 from loadtest.scale.analysis import reaction
 from loadtest.scale.generator import Plan
-from loadtest.scale.lab import BATCH_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
+from loadtest.scale.lab import BATCH_TEXTS, CHUNK_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
 from loadtest.scale.picture import Caption, draw
 from loadtest.scale.schedule import Run, Segment, run
@@ -37,8 +37,9 @@ RATE: Final = TOKENS * BATCH_TEXTS / 0.5
 # Costs next to nothing, so that the gateway is what saturates.
 FREE: Final = SimulatedCost(batch_ms=1, token_us=0)
 FREE_CLASSIFIERS: Final = 4
-# Enough for every classifier to have a full batch waiting, however calls are spread.
-CONNECTIONS_EACH: Final = 6
+# Requests of one call each, enough for every classifier to have full batches waiting, however calls
+# are spread.
+CONNECTIONS_EACH: Final = 12
 CONNECTIONS: Final = 32
 # Requests a second that take a little more than half of one classifier's rate.
 BASE: Final = 0.55 * RATE / TOKENS / TEXTS
@@ -86,7 +87,7 @@ QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), (20.0, 40.0, 60.0), 
 def throughput(lengths: Lengths, out: Path) -> Outcome:
     """Saturate growing numbers of replicas."""
     lab = _lab(COST)
-    plan = Plan(lab.url, [], 0.0, 0, BULK_TEXTS, TOKENS)
+    plan = Plan(lab.url, [], 0.0, 0, CHUNK_TEXTS, TOKENS)
     points: list[Throughput] = []
     for count in lengths.replicas:
         connections = CONNECTIONS_EACH * count
