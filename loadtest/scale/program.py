@@ -44,9 +44,10 @@ CONNECTIONS: Final = 32
 # Requests a second that take a little more than half of one classifier's rate.
 BASE: Final = 0.55 * RATE / TOKENS / TEXTS
 SCALED: Final = Bounds(1, 24)
-# Requests for texts that the gateway remembers take time of nobody else. They come such that one
-# gateway computes for so many seconds each second.
+# Large requests for texts that the gateway remembers take time of hardly anybody else. They come
+# such that one gateway computes for so many seconds each second.
 SCALED_GATEWAYS: Final = Bounds(1, 3)
+LARGE_TEXTS: Final = 256
 DISTINCT_TEXTS: Final = 1000
 GATEWAY_BUSY: Final = (0.3, 0.9, 0.3)
 POLICY: Final = ScalingSettings()
@@ -150,13 +151,13 @@ def gateways(lengths: Lengths, out: Path) -> Outcome:
     lab = _lab(FREE)
     lab.deployment(GATEWAY)["user_config"]["cache_memory_entries"] = 2 * DISTINCT_TEXTS
     lab.deploy()
-    plan = Plan(lab.url, [], 0.0, CONNECTIONS, BULK_TEXTS, TOKENS, DISTINCT_TEXTS)
+    plan = Plan(lab.url, [], 0.0, CONNECTIONS, LARGE_TEXTS, TOKENS, DISTINCT_TEXTS)
     alone = saturate(lab, 1, lengths.saturate, plan)
     rates = [busy / alone.gateway_request_ms * 1000 for busy in GATEWAY_BUSY]
     say(f"{alone.gateway_request_ms:.2f} ms of the gateway's CPU for a request")
     segments = [Segment(*each) for each in zip(lengths.gateways, rates, strict=True)]
     seen = run(lab, GATEWAY, SCALED_GATEWAYS, segments, plan)
-    draw(seen, Caption("gateways", BULK_TEXTS, TOKENS, None), out / "gateways.png")
+    draw(seen, Caption("gateways", LARGE_TEXTS, TOKENS, None), out / "gateways.png")
     return {"alone": _plain(alone), **_seen(seen)}, verdicts.on_gateways(seen)
 
 
