@@ -12,7 +12,7 @@ class Reaction(NamedTuple):
     """How the replicas followed a step up.
 
     Attributes:
-        start_s: Seconds from the first wish for more replicas until those wanted at first run.
+        start_s: Seconds from the first wish for more replicas until as many as needed run.
         late_s: Seconds from the step until what waits last took the running replicas longer than
             the target wait.
         needed: Replicas that the load needs at the target utilization.
@@ -52,8 +52,9 @@ def reaction(
         target_wait_s: The policy's target.
     """
     before = moments[0].wanted
+    needed = ceil(arriving / (rate * utilization))
     asked = next((m for m in moments if m.wanted > before), moments[-1])
-    served = next((m for m in moments if m.running >= asked.wanted), moments[-1])
+    served = next((m for m in moments if m.running >= needed), moments[-1])
     late = [
         moment.time
         for moment, tokens in zip(moments, waiting, strict=True)
@@ -62,7 +63,7 @@ def reaction(
     return Reaction(
         start_s=served.time - asked.time,
         late_s=max(late, default=step) - step,
-        needed=ceil(arriving / (rate * utilization)),
+        needed=needed,
         most=max(m.wanted for m in moments),
     )
 
