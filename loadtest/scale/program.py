@@ -53,8 +53,8 @@ DISTINCT_TEXTS: Final = 1000
 GATEWAY_BUSY: Final = (0.3, 0.9, 0.3)
 POLICY: Final = ScalingSettings()
 CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
-# Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here, ten
-# at once would take the two cores from those that work, so that each process is made ready before.
+# Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here,
+# ten at once would take the two cores from those that work: each process is made ready before.
 LOGICAL_CPUS: Final = 12
 
 Outcome = tuple[dict[str, Any], list[Verdict]]
