@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from loadtest.scale.observer import Moment
+
+
+# An outline has at least one moment in so many seconds.
+OUTLINE_S: Final = 5.0
 
 
 class Reaction(NamedTuple):
@@ -72,3 +76,14 @@ def turns(moments: Sequence[Moment]) -> int:
     """Count how often the wanted number changed its direction: flapping."""
     changes = [b.wanted - a.wanted for a, b in pairwise(moments) if a.wanted != b.wanted]
     return sum((a > 0) != (b > 0) for a, b in pairwise(changes))
+
+
+def outline(moments: Sequence[Moment]) -> list[Moment]:
+    """Leave out the moments at which the replicas are as at the one kept before."""
+    kept = list(moments[:1])
+    for moment in moments[1:]:
+        last = kept[-1]
+        changed = (moment.wanted, moment.running) != (last.wanted, last.running)
+        if changed or moment.time >= last.time + OUTLINE_S:
+            kept.append(moment)
+    return kept

@@ -17,7 +17,7 @@ import ray
 from ray import serve
 
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import reaction
+from loadtest.scale.analysis import outline, reaction
 from loadtest.scale.generator import Plan
 from loadtest.scale.lab import BATCH_TEXTS, CHUNK_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
@@ -224,6 +224,7 @@ def _plan(lab: Lab) -> Plan:
 
 
 def _seen(seen: Run) -> dict[str, Any]:
+    kept = outline(seen.moments)
     return {
         "counts": seen.counts._asdict(),
         "segments": [segment._asdict() for segment in seen.segments],
@@ -232,7 +233,7 @@ def _seen(seen: Run) -> dict[str, Any]:
         "moments": ["seconds", "wanted", "running", "requests that wait"],
         "seen": [
             [round(moment.time - seen.started, 1), moment.wanted, moment.running, waiting]
-            for moment, waiting in zip(seen.moments, seen.waiting(seen.moments), strict=True)
+            for moment, waiting in zip(kept, seen.waiting(kept), strict=True)
         ],
     }
 
