@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from loadtest.scale.observer import Moment
 
-
 # An outline has at least one moment in so many seconds.
 OUTLINE_S: Final = 5.0
 
