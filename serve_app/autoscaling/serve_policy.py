@@ -43,7 +43,7 @@ class WorkPolicy:
         demand_s = scaling.look_back_period_s
         of_gateways, of_classifiers = self._settings.gateway, self._settings.classifier
         asking = [
-            read_gateway(series, _since(gateway, of_classifiers), demand_s)
+            read_gateway(series, _since(gateway, of_gateways), demand_s)
             for series in _series(gateway)
         ]
         working = [
