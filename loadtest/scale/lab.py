@@ -91,6 +91,12 @@ class Lab:
         """Where predictions are asked for."""
         return f"http://127.0.0.1:{self.port}/project/predict"
 
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The policy's part of the configuration, to be changed in place."""
+        found: dict[str, Any] = self._content["applications"][0]["autoscaling_policy"]
+        return found
+
     def deployment(self, name: str) -> dict[str, Any]:
         """Return a deployment's part of the configuration, to be changed in place."""
         deployments = self._content["applications"][0]["deployments"]

@@ -5,7 +5,9 @@ from typing import Final
 
 # Passes of half a minute of computing count in full, older ones less and less.
 MEMORY_S: Final = 30.0
-# Before so many passes, what they took may be the first ones' caches being filled.
+# The first passes fill caches, often while other replicas start beside them: nothing is learnt.
+FIRST_PASSES: Final = 3
+# Fewer passes than this tell no rate.
 FEWEST_PASSES: Final = 3
 # No pass is shorter than what a clock may fail to tell from nothing.
 RESOLUTION_S: Final = 1e-6
@@ -25,7 +27,7 @@ class PassCost:
     """
 
     def __init__(self) -> None:
-        self._passes = 0
+        self._passes = -FIRST_PASSES
         self._weight = self._tokens = self._seconds = self._squares = self._products = 0.0
         self._full_weight = self._full_tokens = 0.0
 
@@ -37,9 +39,11 @@ class PassCost:
             seconds: How long it took.
             full: Whether as many as fit were taken, because at least as many again waited.
         """
+        self._passes += 1
+        if self._passes <= 0:
+            return
         seconds = max(min(seconds, self._longest(tokens)), RESOLUTION_S)
         kept = max(0.0, 1 - seconds / MEMORY_S)
-        self._passes += 1
         self._weight = kept * self._weight + 1
         self._tokens = kept * self._tokens + tokens
         self._seconds = kept * self._seconds + seconds
@@ -64,7 +68,7 @@ class PassCost:
 
     def _longest(self, tokens: int) -> float:
         """Return the longest time that a pass of so many tokens may count as, in seconds."""
-        if self._passes < FEWEST_PASSES:
+        if self._passes <= FEWEST_PASSES:
             return inf
         fixed, per_token = self._fit()
         return MOST_STALLED * (fixed + per_token * tokens)

@@ -103,7 +103,7 @@ def test_tunables_change_without_a_restart(deployed: Deployed) -> None:
 def test_the_policy_learns_of_the_work(
     deployed: Deployed, deployment: str, published: set[str]
 ) -> None:
-    for number in range(3):
+    for number in range(8):
         assert deployed.predict(f"some work {number}").status_code == 200
     eventually(lambda: published <= deployed.reported(deployment))
 

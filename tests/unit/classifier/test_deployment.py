@@ -104,7 +104,7 @@ async def test_a_replica_publishes_its_work_in_tokens(classifier: Classifier) ->
     assert waiting <= 36
     await asyncio.gather(*calls)
     assert classifier.record_autoscaling_stats()[PER_CHAR] == 3 / len("good")
-    for length in range(1, 5):
+    for length in range(1, 9):
         await classifier.classify(["good " * length], 60)
     done = classifier.record_autoscaling_stats()
     assert done[WAITING] == 0

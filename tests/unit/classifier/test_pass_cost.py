@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.classifier.pass_cost import PassCost
+from serve_app.classifier.pass_cost import FIRST_PASSES, PassCost
 
 FULL = 1024
 
@@ -11,8 +11,16 @@ def seconds(tokens: int, fixed: float = 0.02, per_token: float = 1e-4) -> float:
     return fixed + per_token * tokens
 
 
-def measured(*tokens: int, noise: float = 0.0, full: bool = False) -> float:
+def warm() -> PassCost:
+    """Return the cost of a replica whose first passes have taken far too long."""
     cost = PassCost()
+    for _ in range(FIRST_PASSES):
+        cost.record(100, 10.0, full=False)
+    return cost
+
+
+def measured(*tokens: int, noise: float = 0.0, full: bool = False) -> float:
+    cost = warm()
     for index, count in enumerate(tokens):
         cost.record(count, seconds(count) * (1 + noise * (-1) ** index), full=full)
     rate = cost.rate(FULL)
@@ -55,7 +63,7 @@ def test_a_pass_that_stalls_moves_the_rate_little() -> None:
 
 
 def test_nothing_is_told_before_a_few_passes() -> None:
-    cost = PassCost()
+    cost = warm()
     for _ in range(2):
         cost.record(100, 1.0, full=False)
     assert cost.rate(FULL) is None
