@@ -77,7 +77,7 @@ class Lab:
         self, cost: SimulatedCost, gateways: int, proxy_location: str = "HeadOnly"
     ) -> None:
         self.port = free_port()
-        self._content = _content(cost, self.port, proxy_location)
+        self._content = _content(cost, gateways, self.port, proxy_location)
         self.scale(GATEWAY, Bounds(gateways, gateways), deploy=False)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         self._client = serve_start(
@@ -162,7 +162,7 @@ def until(true: Callable[[], bool], problem: str) -> None:
         time.sleep(POLL_S)
 
 
-def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, Any]:
+def _content(cost: SimulatedCost, gateways: int, port: int, proxy_location: str) -> dict[str, Any]:
     content = read(PROD)
     content |= {
         "proxy_location": proxy_location,
@@ -186,5 +186,12 @@ def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, A
     }
     classifier["ray_actor_options"]["num_cpus"] = CLASSIFIER_CPUS
     classifier["max_queued_requests"] = PENDING_TEXTS + 1
-    classifier["user_config"] = {"max_batch_tokens": BATCH_TEXTS * TOKENS}
+    # Ray's router asks a replica for the length of its queue only where it takes it to be full; with
+    # room for many more calls than there are, one of two replicas was idle for seconds.
+    room = 3 * CALLS_PER_REPLICA * gateways // 2
+    classifier["max_ongoing_requests"] = room
+    classifier["user_config"] = {
+        "max_batch_requests": room,
+        "max_batch_tokens": BATCH_TEXTS * TOKENS,
+    }
     return content
