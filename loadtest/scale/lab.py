@@ -186,8 +186,8 @@ def _content(cost: SimulatedCost, gateways: int, port: int, proxy_location: str)
     }
     classifier["ray_actor_options"]["num_cpus"] = CLASSIFIER_CPUS
     classifier["max_queued_requests"] = PENDING_TEXTS + 1
-    # Ray's router asks a replica for the length of its queue only where it takes it to be full; with
-    # room for many more calls than there are, one of two replicas was idle for seconds.
+    # Ray's router asks a replica for the length of its queue only where it takes it to be full:
+    # with room for many more calls than there are, one of two replicas was idle for seconds.
     room = 3 * CALLS_PER_REPLICA * gateways // 2
     classifier["max_ongoing_requests"] = room
     classifier["user_config"] = {
