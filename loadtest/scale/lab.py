@@ -178,6 +178,8 @@ def _content(cost: SimulatedCost, gateways: int, port: int, proxy_location: str)
     }
     gateway, classifier = application["deployments"]
     gateway["ray_actor_options"]["num_cpus"] = GATEWAY_CPUS
+    # What a gateway does not let in waits before it, and comes as a load that is none when it does.
+    gateway["max_ongoing_requests"] = PENDING_TEXTS
     gateway["user_config"] = {
         "max_pending_texts": PENDING_TEXTS,
         "chunk_texts": CHUNK_TEXTS,
