@@ -49,10 +49,10 @@ SCALED: Final = Bounds(1, 24)
 # of the load generator as of the gateway. So that two cores hold both, a gateway is to be used
 # less than in production. Requests come such that it computes for so many seconds each second.
 SCALED_GATEWAYS: Final = Bounds(1, 3)
-GATEWAY_POLICY: Final = {"target_utilization": 0.3, "release_utilization": 0.2}
+GATEWAY_POLICY: Final = {"target_utilization": 0.3, "release_utilization": 0.25}
 LARGE_TEXTS: Final = 256
 DISTINCT_TEXTS: Final = 1000
-GATEWAY_BUSY: Final = (0.1, 0.4, 0.1)
+GATEWAY_BUSY: Final = (0.05, 0.4, 0.05)
 POLICY: Final = ScalingSettings()
 CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
 # Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here,
