@@ -94,8 +94,20 @@ class GatewayDeployment(_Deployment):
 
     name: Literal["Gateway"]
     user_config: GatewaySettings  # type: ignore[assignment]
-    # Ray refuses in plain text what exceeds this; the gateway has a limit and problems of its own.
-    max_queued_requests: Literal[-1] = -1
+    max_queued_requests: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _the_gateway_refuses_before_ray_does(self) -> Self:
+        """Refuse a gateway whose requests wait in Ray's queue before its own limits are reached.
+
+        There nobody looks at their deadlines.
+        """
+        if self.max_ongoing_requests <= self.user_config.max_pending_texts:
+            raise ValueError(
+                f"max_ongoing_requests is {self.max_ongoing_requests}, not above "
+                f"max_pending_texts of {self.user_config.max_pending_texts}"
+            )
+        return self
 
 
 class ClassifierDeployment(_Deployment):

@@ -38,9 +38,13 @@ class GatewaySettings(Settings):
         max_texts: More texts in one request are refused with 422.
         max_chars: A longer text is refused with 422. Characters, not tokens: far above what
             the model reads, so that texts are truncated long before they are refused.
-        deadline_s: A request is answered within this time, if need be with 504.
-        max_pending_texts: While more texts than this wait for the model, requests are refused
-            with 429.
+        deadline_s: A request is answered within this time, if need be with 504; a client may ask
+            for less with `X-Deadline-Ms`.
+        max_pending_texts: While more texts than this, or as many requests, wait for the model,
+            requests are refused with 429.
+        max_wait_s: So they are while what waits, at the rate measured, takes longer than this,
+            after which an overloaded service has recovered. A large request may wait twice as
+            long, so that more than half of `deadline_s` makes no sense.
         chunk_texts: One call to a classifier replica carries at most this many texts.
         chunk_chars: So many characters fill a call as well; a longer text travels alone.
         calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
@@ -59,6 +63,7 @@ class GatewaySettings(Settings):
     max_chars: Positive = 32_768
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
+    max_wait_s: PositiveSeconds = 5.0
     chunk_texts: Positive = 16
     chunk_chars: Positive = 4096
     calls_per_replica: Positive = 2
@@ -92,7 +97,7 @@ class ClassifierSettings(Settings):
     max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 1024
-    hang_timeout_s: PositiveSeconds = 60.0
+    hang_timeout_s: PositiveSeconds = 30.0
 
 
 class ScalingSettings(Settings):

@@ -172,8 +172,10 @@ def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, A
     }
     gateway, classifier = application["deployments"]
     gateway["ray_actor_options"]["num_cpus"] = GATEWAY_CPUS
+    gateway["max_ongoing_requests"] = 2 * PENDING_TEXTS
     gateway["user_config"] = {
         "max_pending_texts": PENDING_TEXTS,
+        "max_wait_s": WAIT_S,
         "chunk_texts": CHUNK_TEXTS,
         "cache_memory_entries": 1,
     }

@@ -1,9 +1,10 @@
 """Texts on their way to a replica and back."""
 
 import asyncio
+import math
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ class Flight:
 
     Attributes:
         texts: The texts by key.
+        places: How many texts of its request stood before each.
+        departed_at: When the call was made, in the event loop's time.
         filled: Which part of the call they take up.
         reply: Ends as the call does.
         boarding_ms: How long the first text waited for the departure.
@@ -29,6 +32,8 @@ class Flight:
 
     def __init__(self) -> None:
         self.texts: dict[bytes, str] = {}
+        self.places: dict[bytes, int] = {}
+        self.departed_at = math.inf
         self.filled = 0.0
         self.boarding_ms = 0.0
         self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
@@ -43,10 +48,11 @@ class Flight:
         """Whether anybody waits for any of its texts."""
         return self._passengers.total() > 0
 
-    def board(self, chunk: Chunk) -> None:
-        """Take more texts on."""
+    def board(self, chunk: Chunk, places: Mapping[bytes, int]) -> None:
+        """Take more texts on, which have these places in their request."""
         self._adopt()
         self.texts |= chunk.texts
+        self.places.update((key, places[key]) for key in chunk.texts)
         self.filled += chunk.filled
 
     def enter(self, keys: Iterable[bytes]) -> None:
@@ -64,7 +70,7 @@ class Flight:
         if abandoned:
             self.filled *= 1 - len(abandoned) / len(self.texts)
         for key in abandoned:
-            del self.texts[key]
+            del self.texts[key], self.places[key]
         return abandoned
 
     def cancel(self) -> None:
@@ -77,7 +83,9 @@ class Flight:
         self.boarding_ms = (time.perf_counter() - self._opened) * 1000
         # A detached context unties the call from the request that starts it: Ray Serve cancels
         # every call made in a request's context when its client disconnects.
-        self._call = asyncio.get_running_loop().create_task(call, context=self._context)
+        loop = asyncio.get_running_loop()
+        self.departed_at = loop.time()
+        self._call = loop.create_task(call, context=self._context)
         self._call.add_done_callback(self._land)
 
     def _adopt(self) -> None:

@@ -12,7 +12,7 @@ from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 from serve_app.tracing.spans import link
 
-Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
+Compute = Callable[[Sequence[str], Sequence[int]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
 # A call costs as much CPU as a few short texts do, so spreading fewer over idle replicas is slower.
@@ -46,7 +46,7 @@ class SingleFlight:
     another one waits for it. When the last one leaves, it is cancelled.
 
     Args:
-        compute: Scores a chunk of texts.
+        compute: Scores a chunk of texts, each of which has a place in its request.
         on_landed: Told about every text scored.
         replicas: Returns how many replicas take calls.
         settings: Tunables; the attribute of this name may be replaced at any time.
@@ -80,9 +80,9 @@ class SingleFlight:
         """How many distinct texts are being computed, or wait for it."""
         return len(self._flights)
 
-    def absent(self, keys: Iterable[bytes]) -> int:
-        """Return for how many of these keys there is no flight."""
-        return sum(key not in self._flights for key in keys)
+    def absent(self, wanted: Mapping[bytes, str]) -> list[str]:
+        """Return those of the texts for which there is no flight yet."""
+        return [wanted[key] for key in self._absent(wanted)]
 
     async def score(self, wanted: Mapping[bytes, str]) -> Landed:
         """Join the flights that carry these texts, and put the others on flights.
@@ -93,7 +93,7 @@ class SingleFlight:
         Raises:
             ServiceError: A flight failed as a whole.
         """
-        absent = {key: text for key, text in wanted.items() if key not in self._flights}
+        absent = {key: wanted[key] for key in self._absent(wanted)}
         self.started += len(absent)
         self.joined += len(wanted) - len(absent)
         self._board(absent)
@@ -115,8 +115,19 @@ class SingleFlight:
             for flight, keys in tickets.items():
                 self._leave(flight, keys)
 
+    def _absent(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return the keys for which there is no flight that a request may join.
+
+        A call ends after twice the longest deadline. One that is older than one such deadline
+        might end before the request that joins it has to.
+        """
+        oldest = asyncio.get_running_loop().time() - self.settings.deadline_s
+        flights = ((key, self._flights.get(key)) for key in keys)
+        return [key for key, flight in flights if not flight or flight.departed_at < oldest]
+
     def _board(self, texts: Mapping[bytes, str]) -> None:
         settings = self.settings
+        places = {key: place for place, key in enumerate(texts)}
         idle = self._replicas() - self._under_way
         spread = max(1, min(idle, len(texts) // LEAST_SPREAD))
         for chunk in chunks(texts, settings.chunk_texts, settings.chunk_chars, spread):
@@ -124,7 +135,7 @@ class SingleFlight:
             if self._boarding and not alone and self._boarding.filled + chunk.filled > 1:
                 self._depart(self._boarding)
             flight = Flight() if alone else self._boarding or self._open()
-            flight.board(chunk)
+            flight.board(chunk, places)
             self._flights.update(dict.fromkeys(chunk.texts, flight))
             if alone or self._has_room() or flight.filled + 1 / settings.chunk_texts > 1:
                 self._depart(flight)
@@ -149,7 +160,7 @@ class SingleFlight:
             self._boarding = None
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
-        flight.depart(self._compute(list(flight.texts.values())))
+        flight.depart(self._compute(list(flight.texts.values()), list(flight.places.values())))
 
     def _land(self, flight: Flight) -> None:
         self._under_way -= 1

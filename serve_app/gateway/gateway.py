@@ -18,6 +18,7 @@ from serve_app.errors import (
     ServiceError,
 )
 from serve_app.fanout.single_flight import Landed, SingleFlight
+from serve_app.gateway.backlog import Backlog
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
@@ -33,8 +34,10 @@ PROBE_LIFETIME_S: Final = 1.0
 class Classifier(Protocol):
     """The model's replicas as a gateway sees them."""
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
-        """Score one chunk of texts within so many seconds."""
+    async def classify(
+        self, texts: Sequence[str], within_s: float, places: Sequence[int] = ()
+    ) -> ChunkReply:
+        """Score one chunk of texts, each at a place in its request, within so many seconds."""
 
     def replicas(self) -> int:
         """Return how many replicas run."""
@@ -52,6 +55,7 @@ class Gateway:
 
     Attributes:
         flights: The computations under way.
+        backlog: The work that they are.
         duplicates: How many texts were another time in their request, in all.
     """
 
@@ -70,6 +74,7 @@ class Gateway:
         self._cache = cache
         self._classifier = classifier
         self.duplicates = 0
+        self.backlog = Backlog(model.max_tokens)
         self.flights = SingleFlight(
             self._compute_chunk, self._remember, classifier.replicas, settings
         )
@@ -106,8 +111,10 @@ class Gateway:
         wanted = {key: text for text, key in keys.items() if key not in known}
         landed = Landed({}, 0.0, 0.0)
         if wanted:
-            self._admit(wanted)
-            landed = await self._score(wanted, within_s - cache_s)
+            absent = self.flights.absent(wanted)
+            self._admit(absent)
+            with self.backlog.waiting(self.backlog.work(absent)):
+                landed = await self._score(wanted, within_s - cache_s)
         hits = sum(keys[text] in known for text in texts)
         scores = known | _complete(landed.texts)
         return Classification(
@@ -130,11 +137,16 @@ class Gateway:
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
 
-    def _admit(self, wanted: Mapping[bytes, str]) -> None:
-        in_flight = self.flights.texts_in_flight
-        pending = in_flight + self.flights.absent(wanted)
-        if in_flight and pending > self.settings.max_pending_texts:
-            raise Overloaded(f"{in_flight} texts wait for the model")
+    def _admit(self, absent: Sequence[str]) -> None:
+        """Refuse what could not be answered in time, where others wait already."""
+        settings, in_flight = self.settings, self.flights.texts_in_flight
+        wait_s = self.backlog.wait_s(self.backlog.work(absent))
+        if in_flight and (
+            in_flight + len(absent) > settings.max_pending_texts
+            or self.flights.waiting >= settings.max_pending_texts
+            or (absent and wait_s > settings.max_wait_s)
+        ):
+            raise Overloaded(f"{in_flight} texts wait for the model", self.backlog.wait_s())
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
@@ -146,10 +158,11 @@ class Gateway:
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
-    async def _compute_chunk(self, texts: Sequence[str]) -> ChunkReply:
+    async def _compute_chunk(self, texts: Sequence[str], places: Sequence[int]) -> ChunkReply:
         # A flight ends with its last passenger, who may have boarded as its first one left.
-        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s)
+        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, places)
         self._answered_at = time.monotonic()
+        self.backlog.done(texts)
         return reply
 
     def _remember(self, scores: Mapping[bytes, TextLogits]) -> None:

@@ -84,7 +84,7 @@ CLASSIFIER = ("applications", 0, "deployments", 1)
         ((*GATEWAY, "user_config", "max_text"), 1),
         ((*GATEWAY, "user_config", "max_texts"), -1),
         ((*GATEWAY, "replicas"), 1),
-        ((*GATEWAY, "max_queued_requests"), 100),
+        ((*GATEWAY, "max_queued_requests"), -1),
         ((*GATEWAY, "name"), "Classifier"),
         ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
         ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
@@ -108,6 +108,13 @@ def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Pa
         InvalidConfig, match="max_ongoing_requests must be at least max_batch_requests"
     ):
         load(changed(*CLASSIFIER, "max_ongoing_requests", to=63))
+
+
+def test_a_gateway_whose_requests_would_wait_unseen_is_refused(
+    changed: Callable[..., Path],
+) -> None:
+    with pytest.raises(InvalidConfig, match="max_ongoing_requests is 2048, not above"):
+        load(changed(*GATEWAY, "max_ongoing_requests", to=2048))
 
 
 @pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 257), ("min_replicas", 0)])

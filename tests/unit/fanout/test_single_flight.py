@@ -19,11 +19,13 @@ class Model:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.asked: list[list[str]] = []
+        self.places: list[list[int]] = []
         self.cancelled = 0
         self.error: Exception | None = None
 
-    async def compute(self, texts: Sequence[str]) -> ChunkReply:
+    async def compute(self, texts: Sequence[str], places: Sequence[int]) -> ChunkReply:
         self.asked.append(list(texts))
+        self.places.append(list(places))
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
@@ -213,3 +215,30 @@ async def test_every_passenger_learns_of_a_failure_and_the_next_request_tries_ag
             await caller
     model.error = None
     assert (await flights.score(by_key("a"))).texts == {b"a": logits("a")}
+
+
+async def test_texts_travel_with_their_places_in_their_requests(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = await ask(flights, model, "xy", calls=2)
+    callers.append(asyncio.create_task(flights.score(by_key("a", "b"))))
+    callers.append(asyncio.create_task(flights.score(by_key("c"))))
+    while flights.waiting < 4:
+        await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*callers)
+    assert (model.asked[2], model.places[2]) == (["a", "b", "c"], [0, 1, 0])
+
+
+async def test_a_request_that_joins_late_is_not_ended_by_the_clock_of_the_first_one(
+    model: Model,
+) -> None:
+    settings = GatewaySettings(deadline_s=0.05)
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, settings)
+    first = await ask(flights, model, "a", calls=1)
+    early = await ask(flights, model, "a", calls=1)
+    await asyncio.sleep(0.06)
+    late = await ask(flights, model, "a", calls=2)
+    model.go_on.set()
+    await asyncio.gather(*first, *early, *late)
+    assert model.asked == [["a"], ["a"]]
