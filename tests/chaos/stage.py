@@ -6,12 +6,14 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psutil
 import ray
+from ray.exceptions import RayError
 from ray.serve._private.api import serve_start
 from ray.serve.schema import ServeDeploySchema
 
@@ -142,13 +144,17 @@ class Stage(Lab):
         return total
 
     def await_that(self, true: Callable[[], bool], within_s: float = WAIT_S) -> float | None:
-        """Wait, and return how many seconds it took; None if it did not come true in time."""
+        """Wait, and return how many seconds it took; None if it did not come true in time.
+
+        Whoever does not answer meanwhile, has not made it true.
+        """
         begun = time.monotonic()
-        while not true():
-            if time.monotonic() - begun > within_s:
-                return None
+        while time.monotonic() - begun < within_s:
+            with suppress(RayError, httpx.HTTPError):
+                if true():
+                    return time.monotonic() - begun
             time.sleep(0.2)
-        return time.monotonic() - begun
+        return None
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
