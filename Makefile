@@ -33,10 +33,12 @@ monitoring: .venv/.dev  ## start Prometheus beside the running service until Ctr
 monitoring-test: .venv/.dev  ## evaluate every panel and rule in a real Prometheus, on real load
 	@$(BIN)/pytest -m monitoring -s tests/monitoring
 
-check: .venv/.dev  ## lint, formatting and types
+check: .venv/.dev  ## lint, formatting, types, the ways of imports, and dependencies
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/deptry .
 	@$(BIN)/hadolint Dockerfile
 
 image:  ## build the image with Docker, on $(BASE) by its digest

@@ -1,37 +1,48 @@
 """`sentiment rollout`: bring a release to Kubernetes, and back."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from serve_app.cli.help import DIFFERENT, INTERRUPTED, help_text
 from serve_app.console import say
 
-DIFFERENT = 8
-STATUSES = f"""
-0: done
+CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 
-1: not begun; the manifest, the revision or the kubeconfig is wrong
-
-2: wrong usage
-
-3: refused by the API server or the operator
-
-4: the new version does not start
-
-5: not done yet
-
-6: the API server does not answer
-
-7: the new version does not predict
-
-{DIFFERENT}: `diff` has found differences
-"""
-
-app = typer.Typer(
-    no_args_is_help=True,
-    help=f"Bring a release to Kubernetes, and back.\n\nExit status:\n{STATUSES}",
+APPLY: Final = help_text(
+    "Apply a manifest, wait until it serves, and prove it by a prediction.",
+    """
+sentiment rollout apply rendered.yaml
+kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
+""",
+    "Interrupted, it leaves the rollout to go on by itself: `sentiment rollout status` tells.",
+    CHANGES,
 )
+ROLLBACK: Final = help_text(
+    "Return to an earlier revision, and wait as `apply` does.",
+    """
+sentiment rollout rollback sentiment --namespace sentiment
+sentiment rollout rollback sentiment --namespace sentiment --to 3
+""",
+    exit_codes=CHANGES,
+)
+STATUS: Final = help_text(
+    "Tell what serves, what is under way, and which revisions there are.",
+    """
+sentiment rollout status sentiment --namespace sentiment
+""",
+    exit_codes=(0, 1, 2, 3, 4, 5, 6),
+)
+DIFF: Final = help_text(
+    "Show what a manifest would change, and what the operator would do about it.",
+    """
+kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
+""",
+    exit_codes=(0, 1, 2, 3, 6, DIFFERENT),
+)
+
+app = typer.Typer(no_args_is_help=True, help="Bring a release to Kubernetes, and back.")
 
 ManifestPath = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Rendered YAML; - reads standard input.")
@@ -57,7 +68,7 @@ Force = Annotated[
 ]
 
 
-@app.command()
+@app.command(help=APPLY)
 def apply(  # noqa: PLR0917 - typer takes options as parameters
     manifest: ManifestPath,
     url: Url = None,
@@ -66,7 +77,7 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Apply a manifest, wait until it serves, and prove it by a prediction."""
+    """Apply a manifest; `APPLY` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
@@ -78,7 +89,7 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     rollout.apply(wanted, Options(Limits(timeout_s=timeout), url, force))
 
 
-@app.command()
+@app.command(help=ROLLBACK)
 def rollback(  # noqa: PLR0917 - typer takes options as parameters
     name: Name,
     namespace: Namespace,
@@ -91,7 +102,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Return to an earlier revision, and wait as `apply` does."""
+    """Return to a revision; `ROLLBACK` is what users read."""
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
     from serve_app.rollout.watch import Limits  # noqa: PLC0415
@@ -100,9 +111,9 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     rollout.rollback(to, Options(Limits(timeout_s=timeout), url, force))
 
 
-@app.command()
+@app.command(help=STATUS)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
-    """Tell what serves, what is under way, and which revisions there are."""
+    """Tell what serves; `STATUS` is what users read."""
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
@@ -110,9 +121,9 @@ def status(name: Name, namespace: Namespace, context: Context = None) -> None:
     rollout.status(print)
 
 
-@app.command()
+@app.command(help=DIFF)
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
-    """Show what a manifest would change, and what the operator would do about it."""
+    """Show what would change; `DIFF` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
