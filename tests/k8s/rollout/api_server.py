@@ -34,6 +34,7 @@ class ApiServer:
             200,
             {"predictions": [[{"label": "POSITIVE", "score": 0.9}]]},
         )
+        self.api_key = ""
         self.drops = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -155,6 +156,8 @@ class ApiServer:
         if not self.operator.service_points_to:
             raise Refusal(404, "NotFound", f'services "{service}" not found')
         if (method, path) == ("POST", "/project/predict") and service.endswith("-serve-svc:8000"):
+            if self.api_key and headers["Authorization"] != f"Bearer {self.api_key}":
+                return 401, {"title": "Unauthorized"}
             return self.prediction()
         if path == "/api/serve/applications/" and service.endswith("-head-svc:8265"):
             if headers["x-ray-authorization"] != f"Bearer {RAY_TOKEN}":

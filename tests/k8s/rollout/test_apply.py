@@ -83,6 +83,18 @@ def test_what_changes_nothing_is_done_at_once(
     assert outcomes(rollout) == [(2, "served")]
 
 
+def test_a_prediction_by_url_carries_the_api_key(server: ApiServer, rollout: Rollout) -> None:
+    server.api_key = "the-key-of-a-client"
+    through = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-serve-svc:8000/proxy"
+    rollout.apply(release(), QUICK._replace(url=server.url + through, api_key=server.api_key))
+    assert outcomes(rollout) == [(1, "served")]
+
+
+def test_every_application_is_waited_for(rollout: Rollout, told: list[str]) -> None:
+    rollout.apply(release(lab_import_path="serve_app.lab:build"), QUICK)
+    assert any("sentiment RUNNING; lab RUNNING, 2 endpoints" in line for line in told)
+
+
 def test_a_prediction_can_take_the_way_of_clients(server: ApiServer, rollout: Rollout) -> None:
     through = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-serve-svc:8000/proxy"
     rollout.apply(release(), QUICK._replace(url=server.url + through))

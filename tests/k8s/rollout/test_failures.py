@@ -1,5 +1,7 @@
 """Rollouts that begin and come to no good end: how that is told."""
 
+from typing import Any
+
 import pytest
 
 from serve_app.errors import (
@@ -12,6 +14,7 @@ from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK
 from tests.k8s.rollout.looks import active, live, outcomes
+from tests.k8s.rollout.objects import Refusal
 from tests.k8s.rollout.operator import BROKEN_IMPORT, MISSING_IMAGE, REFUSED_BY_SERVE
 from tests.k8s.rollout.release import NAME, NAMESPACE, SECOND, release
 
@@ -102,6 +105,34 @@ def test_an_upgrade_that_neither_ends_nor_fails_is_given_up(rollout: Rollout) ->
         rollout.apply(release(SECOND, image=MISSING_IMAGE), impatient)
     assert "new cluster sentiment-2" in late.value.problem
     assert outcomes(rollout) == [(1, "served"), (2, "applied")]
+
+
+def test_a_second_application_that_fails_is_named(rollout: Rollout) -> None:
+    rollout.apply(release(), QUICK)
+    with pytest.raises(RolloutFailed, match="application lab is DEPLOY_FAILED"):
+        rollout.apply(release(lab_import_path=BROKEN_IMPORT), QUICK)
+
+
+def test_a_service_that_wants_a_key_says_how_to_give_one(
+    server: ApiServer, rollout: Rollout
+) -> None:
+    server.api_key = "the-key-of-a-client"
+    with pytest.raises(PredictionFailed) as failure:
+        rollout.apply(release(), QUICK)
+    assert "$SENTIMENT_API_KEY" in failure.value.hint
+
+
+def test_a_service_that_the_api_server_cannot_reach_is_to_be_asked_as_clients_do(
+    server: ApiServer, rollout: Rollout
+) -> None:
+    def unreachable() -> tuple[int, Any]:
+        raise Refusal(503, "ServiceUnavailable", "error trying to reach service: i/o timeout")
+
+    server.prediction = unreachable
+    with pytest.raises(PredictionFailed) as failure:
+        rollout.apply(release(), QUICK)
+    assert "i/o timeout" in failure.value.problem
+    assert "--url" in failure.value.hint
 
 
 def test_a_service_that_does_not_predict_is_not_rolled_out(
