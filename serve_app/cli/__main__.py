@@ -6,6 +6,7 @@ from serve_app.cli import model, rollout
 from serve_app.cli.batch import HELP as BATCH_HELP
 from serve_app.cli.batch import batch
 from serve_app.cli.capacity import capacity
+from serve_app.cli.key import key
 from serve_app.cli.predict import HELP as PREDICT_HELP
 from serve_app.cli.predict import predict
 from serve_app.cli.report import report
@@ -24,6 +25,7 @@ app.command(help=PREDICT_HELP)(predict)
 app.command(help=BATCH_HELP)(batch)
 app.command()(capacity)
 app.command()(report)
+app.command()(key)
 app.add_typer(model.app, name="model")
 app.add_typer(rollout.app, name="rollout")
 
