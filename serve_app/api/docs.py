@@ -10,8 +10,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 DOCUMENT: Final = "/project/openapi.json"
 DOCS: Final = "/project/docs"
 
-# What the page may do: run and show what comes from here, and ask this service. Swagger UI sets
-# styles in its markup and carries its icons in its style sheet.
+# The page may run and show what comes from here, and ask this service. Swagger UI carries its
+# icons in its style sheet.
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",
