@@ -1,8 +1,7 @@
-"""Schemathesis: requests derived from the OpenAPI document, right and wrong, with all its checks."""
+"""Requests that Schemathesis derives from the OpenAPI document, with all of its checks."""
 
 from typing import Any
 
-import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
