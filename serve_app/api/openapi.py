@@ -53,6 +53,7 @@ _INFO = {
 }
 
 _PREDICTION_ERRORS = (
+    "Unauthorized",
     "BodyTooLarge",
     "InvalidRequest",
     "Overloaded",
@@ -79,6 +80,9 @@ _DEADLINE: Json = {
     "schema": {"type": "integer", "minimum": 1},
 }
 
+# Either of them: no key, or one.
+_KEY_WHERE_CONFIGURED: list[Json] = [{}, {"ApiKey": []}]
+
 _DESCRIPTION = """Sentiment of texts.
 
 The limits of a request are in `/project/info`. Every error is `application/problem+json`
@@ -101,6 +105,13 @@ def document(version: str) -> Json:
             "schemas": _schemas(),
             "headers": header_components(),
             "responses": error_components(),
+            "securitySchemes": {
+                "ApiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Only where the service is configured with API keys.",
+                }
+            },
         },
     }
 
@@ -120,6 +131,8 @@ def _paths() -> Json:
     )
     ready = _get(Ready, {"status": "ready", "model": "ok", "cache": "degraded"})
     ready["responses"] |= {"503": unready()} | error_refs("Failed", "DeadlineExceeded")
+    info = _get(Info, _INFO) | {"security": _KEY_WHERE_CONFIGURED}
+    info["responses"] |= error_refs("Unauthorized")
     return {
         "/project/predict": {
             "post": {"operationId": "predict", "summary": "Classify texts"} | predict
@@ -142,7 +155,7 @@ def _paths() -> Json:
             "get": {"operationId": "ready", "summary": "Would a prediction succeed"} | ready
         },
         "/project/info": {
-            "get": {"operationId": "info", "summary": "Model, limits, versions"} | _get(Info, _INFO)
+            "get": {"operationId": "info", "summary": "Model, limits, versions"} | info
         },
     }
 
@@ -157,6 +170,7 @@ def _prediction(
     }
     return {
         "parameters": [_DEADLINE],
+        "security": _KEY_WHERE_CONFIGURED,
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",

@@ -13,6 +13,7 @@ from serve_app.engine.engine import Engine, batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulArtefact
+from serve_app.extras import install
 from serve_app.model.artefact import Artefact, beside_directory, cache_directory, find
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
@@ -117,7 +118,7 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
     except ImportError as error:
         raise ModelUnusable(
             f"preparing a model needs a package that is not installed: {error.name}",
-            'pip install "sentiment-serve[torch]"',
+            install("torch"),
         ) from error
     report("exporting to ONNX")
     export_onnx(model.path, files["onnx-fp32"])
