@@ -75,6 +75,9 @@ class GatewaySettings(Settings):
         calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
             Else texts wait for a call to return, and share the next one.
         call_wait_s: The longest such wait.
+        max_calls_per_replica: While so many calls per replica are under way, texts stay in the
+            gateway, where replicas that are started meanwhile find them. Enough for a full batch
+            and the next one.
         cache_ttl_s: How long a cached score lives.
         cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
             not expire together.
@@ -96,6 +99,7 @@ class GatewaySettings(Settings):
     chunk_chars: Positive = 4096
     calls_per_replica: Positive = 2
     call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_calls_per_replica: Positive = 8
     cache_ttl_s: PositiveSeconds = 3600.0
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
@@ -108,6 +112,12 @@ class GatewaySettings(Settings):
     def _one_request_fits_the_queue(self) -> Self:
         if self.max_texts > self.max_pending_texts:
             raise ValueError("max_pending_texts must be at least max_texts")
+        return self
+
+    @model_validator(mode="after")
+    def _a_call_may_leave_at_once(self) -> Self:
+        if self.calls_per_replica > self.max_calls_per_replica:
+            raise ValueError("max_calls_per_replica must be at least calls_per_replica")
         return self
 
 
@@ -131,7 +141,7 @@ class ClassifierSettings(Settings):
 
 
 class ScalingSettings(Settings):
-    """Tunables of the scaling policy, `policy_kwargs` in a file; changing them restarts replicas.
+    """Tunables of the scaling policy for one deployment; changing them restarts replicas.
 
     Attributes:
         target_wait_s: A queue that takes longer than this to clear asks for more replicas.
@@ -153,6 +163,18 @@ class ScalingSettings(Settings):
         if self.release_utilization >= self.target_utilization:
             raise ValueError("release_utilization must be below target_utilization")
         return self
+
+
+class WorkPolicySettings(Settings):
+    """Tunables of the scaling policy, `policy_kwargs` in a file.
+
+    Attributes:
+        gateway: For the gateways.
+        classifier: For the classifiers.
+    """
+
+    gateway: ScalingSettings = ScalingSettings()
+    classifier: ScalingSettings = ScalingSettings()
 
 
 class SimulatedCost(Settings):

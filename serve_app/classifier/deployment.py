@@ -126,7 +126,7 @@ class Classifier:
         else:
             tokens = self._tokenizer.encode(texts)
         self._meters.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
-        self._scheduler.workload.arrive(tokens)
+        self._scheduler.workload.arrive(texts, tokens)
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
         caller = origin()
@@ -160,7 +160,7 @@ class Classifier:
         return [None] * len(calls)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Publish the tokens that wait, have arrived and can be done each second; Serve asks."""
+        """Publish the tokens that wait, and how many are done each second; Serve asks."""
         return self._scheduler.workload.stats(
             self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
         )

@@ -25,6 +25,7 @@ class Flight:
         places: How many texts of its request stood before each.
         departed_at: When the call was made, in the event loop's time.
         filled: Which part of the call they take up.
+        late: Whether the first text has waited long enough for company.
         reply: Ends as the call does.
         boarding_ms: How long the first text waited for the departure.
         origin: Identifies the span of the first request that is traced, to which the call belongs.
@@ -35,6 +36,7 @@ class Flight:
         self.places: dict[bytes, int] = {}
         self.departed_at = math.inf
         self.filled = 0.0
+        self.late = False
         self.boarding_ms = 0.0
         self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
         self.origin: SpanContext | None = None
@@ -47,6 +49,16 @@ class Flight:
     def wanted(self) -> bool:
         """Whether anybody waits for any of its texts."""
         return self._passengers.total() > 0
+
+    @property
+    def first_place(self) -> int:
+        """How many texts stand before its foremost one in that one's request."""
+        return min(self.places.values(), default=0)
+
+    @property
+    def departed(self) -> bool:
+        """Whether the call has been made."""
+        return self._call is not None
 
     def board(self, chunk: Chunk, places: Mapping[bytes, int]) -> None:
         """Take more texts on, which have these places in their request."""

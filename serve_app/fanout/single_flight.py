@@ -1,6 +1,7 @@
 """One computation per text, however many requests ask for it at the same time."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Final, NamedTuple
@@ -41,6 +42,8 @@ class SingleFlight:
     While the replicas have calls enough to stay busy, texts board a flight together, which
     departs when it is full, when another one lands, or after `call_wait_s`. So calls are few
     under load, and nobody waits when there is none. A long text does not wait, and nobody for it.
+    Beyond `max_calls_per_replica` nothing departs: what one replica has taken no other can do, so
+    that what waits here is what replicas that are started meanwhile can take over.
 
     A flight belongs to nobody: the request that started it may leave, and it goes on as long as
     another one waits for it. When the last one leaves, it is cancelled.
@@ -54,6 +57,8 @@ class SingleFlight:
     Attributes:
         started: How many texts flights were started for, in all.
         joined: How many texts were found on their way already, in all.
+        wanted_chars: How many characters the texts had that flights were asked for, in all, those
+            that were refused included: the demand that replicas are to follow.
         waiting: How many requests wait for flights.
     """
 
@@ -67,18 +72,27 @@ class SingleFlight:
         self.settings = settings
         self.started = 0
         self.joined = 0
+        self.wanted_chars = 0
         self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
         self._replicas = replicas
         self._flights: dict[bytes, Flight] = {}
         self._boarding: Flight | None = None
+        self._ready: deque[Flight] = deque()
         self._under_way = 0
+        self._by_place = False
 
     @property
     def texts_in_flight(self) -> int:
         """How many distinct texts are being computed, or wait for it."""
         return len(self._flights)
+
+    @property
+    def held_chars(self) -> int:
+        """How many characters the texts have that no replica has been asked for yet."""
+        held = [*self._ready, self._boarding] if self._boarding else self._ready
+        return sum(len(text) for flight in held for text in flight.texts.values())
 
     def absent(self, wanted: Mapping[bytes, str]) -> list[str]:
         """Return those of the texts for which there is no flight yet."""
@@ -95,6 +109,7 @@ class SingleFlight:
         """
         absent = {key: wanted[key] for key in self._absent(wanted)}
         self.started += len(absent)
+        self.wanted_chars += sum(map(len, absent.values()))
         self.joined += len(wanted) - len(absent)
         self._board(absent)
         tickets: dict[Flight, list[bytes]] = {}
@@ -133,31 +148,56 @@ class SingleFlight:
         for chunk in chunks(texts, settings.chunk_texts, settings.chunk_chars, spread):
             alone = chunk.longest > LONGEST_SHARED
             if self._boarding and not alone and self._boarding.filled + chunk.filled > 1:
-                self._depart(self._boarding)
+                self._close(self._boarding)
             flight = Flight() if alone else self._boarding or self._open()
             flight.board(chunk, places)
             self._flights.update(dict.fromkeys(chunk.texts, flight))
-            if alone or self._has_room() or flight.filled + 1 / settings.chunk_texts > 1:
-                self._depart(flight)
+            if alone or flight.filled + 1 / settings.chunk_texts > 1:
+                self._close(flight)
+            self._dispatch()
 
-    def _has_room(self) -> bool:
-        """Tell whether another call may be made at once: one computes while the next waits."""
-        return self._under_way < max(1, self._replicas()) * self.settings.calls_per_replica
+    def _has_room(self, calls_per_replica: int) -> bool:
+        return self._under_way < max(1, self._replicas()) * calls_per_replica
 
     def _open(self) -> Flight:
         self._boarding = flight = Flight()
         asyncio.get_running_loop().call_later(
-            self.settings.call_wait_s, self._depart_late, flight, context=Context()
+            self.settings.call_wait_s, self._close_late, flight, context=Context()
         )
         return flight
 
-    def _depart_late(self, flight: Flight) -> None:
-        if flight is self._boarding:
-            self._depart(flight)
+    def _close_late(self, flight: Flight) -> None:
+        flight.late = True
+        self._dispatch()
 
-    def _depart(self, flight: Flight) -> None:
+    def _close(self, flight: Flight) -> None:
+        """Let nobody board any more."""
         if flight is self._boarding:
             self._boarding = None
+        self._ready.append(flight)
+
+    def _dispatch(self) -> None:
+        """Let depart what may: one call computes while the next waits, more fill the batches."""
+        while self._has_room(self.settings.max_calls_per_replica) and (flight := self._next()):
+            self._depart(flight)
+
+    def _next(self) -> Flight | None:
+        """Take the next flight that may depart.
+
+        Turns are taken as in the scheduler: by arrival, then by the place of texts in their
+        requests, so that a small request does not wait for large ones.
+        """
+        boarding = self._boarding
+        may_close = boarding and (boarding.late or self._has_room(self.settings.calls_per_replica))
+        flights = [*self._ready, boarding] if boarding and may_close else [*self._ready]
+        if not flights:
+            return None
+        self._by_place = not self._by_place
+        first = min(flights, key=lambda each: each.first_place) if self._by_place else flights[0]
+        self._strike(first)
+        return first
+
+    def _depart(self, flight: Flight) -> None:
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
         flight.depart(self._compute(list(flight.texts.values()), list(flight.places.values())))
@@ -165,21 +205,26 @@ class SingleFlight:
     def _land(self, flight: Flight) -> None:
         self._under_way -= 1
         self._forget(flight, flight.texts)
-        if self._boarding and self._has_room():
-            self._depart(self._boarding)
+        self._dispatch()
         if not flight.reply.cancelled() and not flight.reply.exception():
             scored = zip(flight.texts, flight.reply.result().texts, strict=True)
             self._on_landed({key: text for key, text in scored if text is not None})
 
     def _leave(self, flight: Flight, keys: Iterable[bytes]) -> None:
         flight.leave(keys)
-        if flight is self._boarding:
+        if not flight.departed:
             self._forget(flight, flight.drop_abandoned())
             if not flight.texts:
-                self._boarding = None
+                self._strike(flight)
         elif not flight.wanted:
             flight.cancel()
             self._forget(flight, flight.texts)
+
+    def _strike(self, flight: Flight) -> None:
+        if flight is self._boarding:
+            self._boarding = None
+        else:
+            self._ready.remove(flight)
 
     def _forget(self, flight: Flight, keys: Iterable[bytes]) -> None:
         for key in keys:

@@ -146,6 +146,7 @@ class Gateway:
             or self.flights.waiting >= settings.max_pending_texts
             or (absent and wait_s > settings.max_wait_s)
         ):
+            self.flights.wanted_chars += sum(map(len, absent))
             raise Overloaded(f"{in_flight} texts wait for the model", self.backlog.wait_s())
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:

@@ -170,6 +170,57 @@ async def test_a_call_that_never_returns_holds_the_next_one_back_for_a_moment_on
     await asyncio.gather(*callers)
 
 
+async def test_what_no_replica_has_room_for_waits_in_order_for_one_that_has(
+    model: Model,
+) -> None:
+    replicas = 1
+    settings = SETTINGS.model_copy(
+        update={"chunk_texts": 2, "calls_per_replica": 1, "max_calls_per_replica": 2}
+    )
+    flights = SingleFlight(model.compute, lambda _: None, lambda: replicas, settings)
+    callers = await ask(flights, model, "abcdefgh", calls=2)
+    assert model.asked == [["a"], ["b", "c"]]
+    assert (flights.held_chars, flights.wanted_chars, flights.texts_in_flight) == (5, 8, 8)
+    replicas = 2
+    callers += await ask(flights, model, "i", calls=4)
+    assert model.asked[2:] == [["d", "e"], ["f", "g"]]
+    model.go_on.set()
+    await asyncio.gather(*callers)
+    assert model.asked[4:] == [["h", "i"]]
+    assert (flights.held_chars, flights.wanted_chars) == (0, 9)
+
+
+async def test_a_call_that_has_waited_long_enough_waits_for_room_all_the_same(
+    flights: SingleFlight, model: Model
+) -> None:
+    flights.settings = SETTINGS.model_copy(
+        update={"calls_per_replica": 1, "max_calls_per_replica": 1, "call_wait_s": 0.001}
+    )
+    callers = await ask(flights, model, "ab", calls=1)
+    await asyncio.sleep(0.01)
+    callers += [asyncio.create_task(flights.score(by_key("c")))]
+    await asyncio.sleep(0.01)
+    assert model.asked == [["a"]]
+    model.go_on.set()
+    await asyncio.gather(*callers)
+    assert model.asked == [["a"], ["b", "c"]]
+
+
+async def test_a_held_text_whose_caller_leaves_is_not_computed(
+    flights: SingleFlight, model: Model
+) -> None:
+    flights.settings = SETTINGS.model_copy(
+        update={"chunk_texts": 1, "calls_per_replica": 1, "max_calls_per_replica": 1}
+    )
+    callers = await ask(flights, model, "abc", calls=1)
+    callers[1].cancel()
+    await asyncio.wait([callers[1]])
+    assert flights.held_chars == 1
+    model.go_on.set()
+    assert (await callers[2]).texts == {b"c": logits("c")}
+    assert model.asked == [["a"], ["c"]]
+
+
 async def test_a_text_whose_caller_leaves_before_the_departure_is_not_computed(
     flights: SingleFlight, model: Model
 ) -> None:
