@@ -5,7 +5,6 @@ non-zero when a promise is broken.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +35,7 @@ def main(
     if unknown := set(cases or ()) - set(CASES):
         raise typer.BadParameter(f"no case is called {', '.join(sorted(unknown))}")
     out.mkdir(parents=True, exist_ok=True)
-    chosen = cases or os.environ.get("CHAOS", "").split() or [n for n in CASES if n not in LONG]
+    chosen = cases or [name for name in CASES if name not in LONG]
     rows = [row for name in chosen for row in _run(name)]
     (out / "chaos.json").write_text(json.dumps(rows, indent=1) + "\n")
     (out / "chaos.md").write_text(table(rows))
