@@ -76,9 +76,9 @@ class Flight:
         """Count a request that waits for these texts no longer."""
         self._passengers.subtract(keys)
 
-    def drop_abandoned(self) -> list[bytes]:
-        """Take off, before the departure, the texts that nobody waits for; return their keys."""
-        abandoned = [key for key in self.texts if not self._passengers[key]]
+    def drop_abandoned(self) -> dict[bytes, str]:
+        """Take off, before the departure, the texts that nobody waits for; return them."""
+        abandoned = {key: text for key, text in self.texts.items() if not self._passengers[key]}
         if abandoned:
             self.filled *= 1 - len(abandoned) / len(self.texts)
         for key in abandoned:

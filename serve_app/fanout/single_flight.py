@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import Any, Final, NamedTuple
 
 from serve_app.classifier.reply import ChunkReply
+from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.chunks import chunks
 from serve_app.fanout.flight import Flight
 from serve_app.scores import TextLogits
@@ -53,6 +54,7 @@ class SingleFlight:
         on_landed: Told about every text scored.
         replicas: Returns how many replicas take calls.
         settings: Tunables; the attribute of this name may be replaced at any time.
+        backlog: Told what waits and how fast it is done.
 
     Attributes:
         started: How many texts flights were started for, in all.
@@ -68,8 +70,10 @@ class SingleFlight:
         on_landed: OnLanded,
         replicas: Callable[[], int],
         settings: GatewaySettings,
+        backlog: Backlog,
     ) -> None:
         self.settings = settings
+        self._backlog = backlog
         self.started = 0
         self.joined = 0
         self.wanted_chars = 0
@@ -151,6 +155,9 @@ class SingleFlight:
                 self._close(self._boarding)
             flight = Flight() if alone else self._boarding or self._open()
             flight.board(chunk, places)
+            self._backlog.enter(
+                text for key, text in chunk.texts.items() if key not in self._flights
+            )
             self._flights.update(dict.fromkeys(chunk.texts, flight))
             if alone or flight.filled + 1 / settings.chunk_texts > 1:
                 self._close(flight)
@@ -198,15 +205,19 @@ class SingleFlight:
         return first
 
     def _depart(self, flight: Flight) -> None:
+        self._look_back()
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
         flight.depart(self._compute(list(flight.texts.values()), list(flight.places.values())))
 
     def _land(self, flight: Flight) -> None:
+        held = self._look_back()
         self._under_way -= 1
         self._forget(flight, flight.texts)
         self._dispatch()
         if not flight.reply.cancelled() and not flight.reply.exception():
+            if held:
+                self._backlog.done(flight.texts.values())
             scored = zip(flight.texts, flight.reply.result().texts, strict=True)
             self._on_landed({key: text for key, text in scored if text is not None})
 
@@ -226,10 +237,21 @@ class SingleFlight:
         else:
             self._ready.remove(flight)
 
-    def _forget(self, flight: Flight, keys: Iterable[bytes]) -> None:
-        for key in keys:
+    def _forget(self, flight: Flight, texts: Mapping[bytes, str]) -> None:
+        for key, text in texts.items():
             if self._flights.get(key) is flight:
                 del self._flights[key]
+                self._backlog.leave([text])
+
+    def _look_back(self) -> bool:
+        """Tell the backlog of the time since the last call departed or landed.
+
+        Returns:
+            Whether texts had to stay here because the replicas had calls enough.
+        """
+        held = not self._has_room(self.settings.max_calls_per_replica)
+        self._backlog.passed(max(1, self._replicas()) if held else 0)
+        return held
 
 
 def _succeeded(flight: Flight) -> bool:

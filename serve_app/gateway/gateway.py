@@ -17,8 +17,8 @@ from serve_app.errors import (
     Overloaded,
     ServiceError,
 )
+from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.single_flight import Landed, SingleFlight
-from serve_app.gateway.backlog import Backlog
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
@@ -76,7 +76,7 @@ class Gateway:
         self.duplicates = 0
         self.backlog = Backlog(model.max_tokens)
         self.flights = SingleFlight(
-            self._compute_chunk, self._remember, classifier.replicas, settings
+            self._compute_chunk, self._remember, classifier.replicas, settings, self.backlog
         )
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
@@ -111,10 +111,8 @@ class Gateway:
         wanted = {key: text for text, key in keys.items() if key not in known}
         landed = Landed({}, 0.0, 0.0)
         if wanted:
-            absent = self.flights.absent(wanted)
-            self._admit(absent)
-            with self.backlog.waiting(self.backlog.work(absent)):
-                landed = await self._score(wanted, within_s - cache_s)
+            self._admit(self.flights.absent(wanted))
+            landed = await self._score(wanted, within_s - cache_s)
         hits = sum(keys[text] in known for text in texts)
         scores = known | _complete(landed.texts)
         return Classification(
@@ -138,16 +136,29 @@ class Gateway:
         await self._cache.aclose()
 
     def _admit(self, absent: Sequence[str]) -> None:
-        """Refuse what could not be answered in time, where others wait already."""
+        """Refuse what could not be answered soon enough, where others wait already."""
         settings, in_flight = self.settings, self.flights.texts_in_flight
-        wait_s = self.backlog.wait_s(self.backlog.work(absent))
         if in_flight and (
             in_flight + len(absent) > settings.max_pending_texts
             or self.flights.waiting >= settings.max_pending_texts
-            or (absent and wait_s > settings.max_wait_s)
+            or (absent and self._outlasts(self.backlog.work(absent)))
         ):
             self.flights.wanted_chars += sum(map(len, absent))
-            raise Overloaded(f"{in_flight} texts wait for the model", self.backlog.wait_s())
+            wait_s = self.backlog.wait_s(self._classifier.replicas())
+            raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+
+    def _outlasts(self, work: int) -> bool:
+        """Tell whether this work and what waits already would take too long.
+
+        It counts twice, so that a small request still finds room where a large one does not.
+        Before any wait was measured, twice what the replicas are asked for at once is too long.
+        """
+        settings, replicas = self.settings, self._classifier.replicas()
+        wait_s = self.backlog.wait_s(replicas, 2 * work)
+        if wait_s is not None:
+            return wait_s > settings.max_wait_s
+        asked = settings.max_calls_per_replica * settings.chunk_chars * max(1, replicas)
+        return self.backlog.pending + work > 2 * asked
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
@@ -163,7 +174,6 @@ class Gateway:
         # A flight ends with its last passenger, who may have boarded as its first one left.
         reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, places)
         self._answered_at = time.monotonic()
-        self.backlog.done(texts)
         return reply
 
     def _remember(self, scores: Mapping[bytes, TextLogits]) -> None:

@@ -194,7 +194,8 @@ async def test_what_would_wait_longer_than_allowed_is_refused_and_told_how_long(
     slow = asyncio.create_task(gateway.classify(["slow"], 9))
     while not model.asked:
         await asyncio.sleep(0)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.01)
+    gateway.backlog.passed(busy_replicas=1)
     gateway.backlog.done(["x"])
     gateway.reconfigure(GatewaySettings(max_wait_s=0.001))
     with pytest.raises(Overloaded) as refused:
@@ -204,6 +205,22 @@ async def test_what_would_wait_longer_than_allowed_is_refused_and_told_how_long(
     model.go_on.set()
     await slow
     await gateway.classify(["one", "two"], 9)
+
+
+async def test_before_any_wait_was_measured_work_is_bounded_by_what_replicas_are_asked_for(
+    gateway: Gateway, model: Model
+) -> None:
+    gateway.reconfigure(
+        GatewaySettings(chunk_chars=100, calls_per_replica=1, max_calls_per_replica=1)
+    )
+    slow = asyncio.create_task(gateway.classify(["slow"], 9))
+    while not model.asked:
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await gateway.classify(["x" * 200], 9)
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    assert gateway.backlog.pending == 0
 
 
 async def test_requests_that_wait_for_the_same_text_are_bounded_too(
