@@ -51,9 +51,9 @@ class Flight:
         return self._passengers.total() > 0
 
     @property
-    def first_place(self) -> int:
-        """How many texts stand before its foremost one in that one's request."""
-        return min(self.places.values(), default=0)
+    def place(self) -> float:
+        """How many texts stand before one of its texts in that one's request, on average."""
+        return sum(self.places.values()) / max(1, len(self.places))
 
     @property
     def departed(self) -> bool:

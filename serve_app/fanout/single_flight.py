@@ -200,7 +200,7 @@ class SingleFlight:
         if not flights:
             return None
         self._by_place = not self._by_place
-        first = min(flights, key=lambda each: each.first_place) if self._by_place else flights[0]
+        first = min(flights, key=lambda each: each.place) if self._by_place else flights[0]
         self._strike(first)
         return first
 

@@ -38,8 +38,8 @@ def departures() -> list[Row]:
 def _hurried(stage: Stage, known: Margins) -> Row:
     before = stage.metric("sentiment_abandoned_texts")
     streams = (
-        Stream("patient", 12, 30, 2),
-        Stream("hurried", 10, 25, 2, begin_s=3, deadline_ms=DEADLINE_MS),
+        Stream("patient", 25, 30, 16),
+        Stream("hurried", 10, 25, 4, begin_s=3, deadline_ms=DEADLINE_MS),
     )
     with Traffic(stage.url, known, *streams) as traffic:
         pass

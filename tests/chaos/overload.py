@@ -15,24 +15,26 @@ from tests.chaos.outcome import Row, row
 from tests.chaos.stage import DEV, Stage
 from tests.chaos.traffic import Traffic, percentile_s
 
-# A pass of some twelve texts takes half a second, which leaves the cores to what is tested.
+# A pass of some twelve texts takes a twentieth of a second, which leaves the cores to what is tested.
 SIMULATED: Final = {
     "model": "embedded",
     "engine": "simulated",
     "cache": "memory://",
-    "simulated": {"batch_ms": 450, "token_us": 400},
+    "simulated": {"batch_ms": 45, "token_us": 40},
 }
 CLASSIFIER_TUNABLES: Final = {"max_batch_tokens": 150}
 UNCACHED: Final = {"cache_memory_entries": 1}
-TEXTS: Final = 2
+TEXTS: Final = 16
 CALIBRATION_S: Final = 20.0
 OVERLOAD_S: Final = 60.0
 TIMES: Final = 10
 RAMP_S: Final = 10.0
 LEAST_GOODPUT: Final = 0.9
 MOST_REFUSAL_S: Final = 0.1
+# What other work on the machine may add.
+MOST_NOISE_S: Final = 0.5
 MOST_RECOVERY_S: Final = 5.0
-PASS_S: Final = 0.55
+PASS_S: Final = 0.055
 MOST_GROWTH_MIB: Final = 64.0
 MIB: Final = 2**20
 
@@ -41,7 +43,7 @@ def overload() -> list[Row]:
     """Offer ten times the capacity for a minute, and see what comes after it."""
     known = simulated_margins(short_texts(2000))
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
-    with Traffic(stage.url, known, Stream("saturating", 30, CALIBRATION_S, TEXTS)) as calibration:
+    with Traffic(stage.url, known, Stream("saturating", 40, CALIBRATION_S, TEXTS)) as calibration:
         pass
     capacity = _right_per_s(calibration.records, CALIBRATION_S / 2, CALIBRATION_S)
     before = _memory(stage)
@@ -83,9 +85,9 @@ def overload() -> list[Row]:
             f"{MOST_RECOVERY_S:.0f} s after it",
             after,
             Verdict(
-                "answers take two passes of the model at most",
+                "answers take what they take without load, give or take a shared machine",
                 f"slowest {percentile_s(after, 100):.2f} s",
-                percentile_s(after, 100) <= 2 * PASS_S + MOST_REFUSAL_S,
+                percentile_s(after, 100) <= 4 * PASS_S + MOST_NOISE_S,
             ),
             lossless=True,
         ),
@@ -96,12 +98,12 @@ def long_work() -> list[Row]:
     """Offer so many long texts that a limit by their number would let them wait for minutes."""
     known = simulated_margins([*short_texts(500), *long_texts(300)])
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
-    with Traffic(stage.url, known, Stream("long", 12, 30, 4, long=True)) as traffic:
+    with Traffic(stage.url, known, Stream("long", 40, 30, 4, long=True)) as traffic:
         pass
     late = sum(record.status == 504 for record in traffic.records)
     return [
         row(
-            "thirty times the capacity in long texts",
+            "ten times the capacity in long texts",
             traffic.records,
             Verdict("what is admitted is answered before its deadline", f"{late} late", late == 0),
         )
@@ -113,7 +115,7 @@ def fairness() -> list[Row]:
     known = simulated_margins(short_texts(3000))
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
     streams = (
-        Stream("bulk", 2, 45, 64),
+        Stream("bulk", 17, 45, 64),
         Stream("single", 3, 40, begin_s=5),
     )
     with Traffic(stage.url, known, *streams) as traffic:
@@ -121,7 +123,7 @@ def fairness() -> list[Row]:
     single, bulk = traffic.of("single"), traffic.of("bulk")
     served = [record for record in bulk if record.kind == "right"]
     answered = sum(record.kind == "right" for record in single) / len(single)
-    most_s = 3 * PASS_S + MOST_REFUSAL_S
+    most_s = 10 * PASS_S + MOST_NOISE_S
     return [
         row(
             "single texts beside five times the capacity in requests of 64",
@@ -136,7 +138,11 @@ def fairness() -> list[Row]:
         row(
             "that bulk",
             bulk,
-            Verdict("bulk is served too", f"{len(served)} of {len(bulk)}", len(served) > 4),
+            Verdict(
+                "bulk has what is left",
+                f"{64 * len(served) / 45:.0f} texts/s",
+                len(served) > len(bulk) / 10,
+            ),
         ),
     ]
 

@@ -210,9 +210,8 @@ async def test_what_would_wait_longer_than_allowed_is_refused_and_told_how_long(
 async def test_before_any_wait_was_measured_work_is_bounded_by_what_replicas_are_asked_for(
     gateway: Gateway, model: Model
 ) -> None:
-    gateway.reconfigure(
-        GatewaySettings(chunk_chars=100, calls_per_replica=1, max_calls_per_replica=1)
-    )
+    one_call = GatewaySettings(chunk_chars=100, calls_per_replica=1, max_calls_per_replica=1)
+    gateway.reconfigure(one_call)
     slow = asyncio.create_task(gateway.classify(["slow"], 9))
     while not model.asked:
         await asyncio.sleep(0)
