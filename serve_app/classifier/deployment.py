@@ -85,7 +85,7 @@ class Classifier:
         self._queue.set_batch_wait_timeout_s(settings.batch_wait_s)
 
     async def classify_as(
-        self, digest: str, texts: list[str], within_s: float, places: Sequence[int] = ()
+        self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
         """Score one chunk of texts, unless another model than this one is asked for.
 
@@ -96,7 +96,7 @@ class Classifier:
             digest: The model's that is asked for.
             texts: At least one text.
             within_s: Seconds after which the caller no longer waits.
-            places: How many texts of its request stand before each; none do where it is empty.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             OtherRevision: This replica serves another model.
@@ -104,17 +104,17 @@ class Classifier:
         """
         if digest != self._digest:
             raise OtherRevision("this replica serves another revision of the model")
-        return await self.classify(texts, within_s, places)
+        return await self.classify(texts, within_s, sizes)
 
     async def classify(
-        self, texts: list[str], within_s: float, places: Sequence[int] = ()
+        self, texts: list[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
         """Score one chunk of texts.
 
         Args:
             texts: At least one text.
             within_s: Seconds after which the caller no longer waits.
-            places: How many texts of its request stand before each; none do where it is empty.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             DeadlineExceeded: Not all texts could be scored in time.
@@ -131,8 +131,8 @@ class Classifier:
         arrived = time.monotonic()
         caller = origin()
         jobs = [
-            Job(text, deadline, arrived, loop.create_future(), caller, place)
-            for text, place in zip(tokens, places or [0] * len(tokens), strict=True)
+            Job(text, deadline, arrived, loop.create_future(), caller, size)
+            for text, size in zip(tokens, sizes or [0] * len(tokens), strict=True)
         ]
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.

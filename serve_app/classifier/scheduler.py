@@ -48,7 +48,7 @@ class Job(NamedTuple):
         result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a text whose
             result is cancelled is not computed.
         origin: Identifies the caller's span, where there is one.
-        place: How many texts of its request stand before it.
+        size: How many characters its request has.
     """
 
     tokens: Tokens
@@ -56,7 +56,7 @@ class Job(NamedTuple):
     arrived: float
     result: "asyncio.Future[Scored]"
     origin: "SpanContext | None" = None
-    place: int = 0
+    size: int = 0
 
 
 class Pass(NamedTuple):
@@ -83,9 +83,9 @@ class Scheduler:
     `@serve.batch` seals a batch before the engine is free, so that under load its batches
     stay small. This queue is what lets them grow while the engine computes.
 
-    Passes take turns: one takes texts in the order of their arrival, the next one in the order of
-    their places in their requests. So a small request does not wait for large ones, and a large
-    one waits at most twice as long as in the order of arrival, however many small ones there are.
+    Passes take turns: one takes texts in the order of their arrival, the next one those of the
+    smallest requests. So a small request does not wait for large ones, and a large one waits at
+    most twice as long as in the order of arrival, however many small ones there are.
 
     Args:
         engine: Computes in a thread of its own.
@@ -114,7 +114,7 @@ class Scheduler:
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
         self._running_tokens = 0
-        self._by_place = False
+        self._by_size = False
 
     @property
     def waiting(self) -> int:
@@ -164,9 +164,9 @@ class Scheduler:
 
     def _take(self) -> list[Job]:
         order = list(range(len(self._waiting)))
-        self._by_place = not self._by_place
-        if self._by_place:
-            order.sort(key=lambda index: self._waiting[index].place)
+        self._by_size = not self._by_size
+        if self._by_size:
+            order.sort(key=lambda index: self._waiting[index].size)
         lengths = [len(self._waiting[index].tokens.ids) for index in order]
         taken = {order[chosen] for chosen in companions(lengths, self.max_batch_tokens)}
         batch = [self._waiting[index] for index in sorted(taken)]

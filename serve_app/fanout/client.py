@@ -36,14 +36,14 @@ class ClassifierClient:
         self._digest = digest
 
     async def classify(
-        self, texts: Sequence[str], within_s: float, places: Sequence[int] = ()
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
         """Score one chunk of texts on some replica.
 
         Args:
             texts: At least one text.
             within_s: Seconds after which the answer is of no use.
-            places: How many texts of its request stand before each; none do where it is empty.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             Overloaded: The queue to the replicas is full.
@@ -56,7 +56,7 @@ class ClassifierClient:
         lost = 0
         while lost < ATTEMPTS:
             try:
-                return await self._call(texts, deadline - loop.time(), places)
+                return await self._call(texts, deadline - loop.time(), sizes)
             except RayActorError:
                 lost += 1
             except OtherRevision:
@@ -76,9 +76,9 @@ class ClassifierClient:
         return len(told.curr_replicas) if told else 0
 
     async def _call(
-        self, texts: Sequence[str], within_s: float, places: Sequence[int]
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int]
     ) -> ChunkReply:
-        response = self._handle.remote(self._digest, list(texts), within_s, list(places))
+        response = self._handle.remote(self._digest, list(texts), within_s, list(sizes))
         try:
             async with asyncio.timeout(within_s):
                 reply: ChunkReply = await response

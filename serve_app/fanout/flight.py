@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ class Flight:
 
     Attributes:
         texts: The texts by key.
-        places: How many texts of its request stood before each.
+        sizes: How many characters the smallest request has that asked for each.
         departed_at: When the call was made, in the event loop's time.
         filled: Which part of the call they take up.
         late: Whether the first text has waited long enough for company.
@@ -33,7 +33,7 @@ class Flight:
 
     def __init__(self) -> None:
         self.texts: dict[bytes, str] = {}
-        self.places: dict[bytes, int] = {}
+        self.sizes: dict[bytes, int] = {}
         self.departed_at = math.inf
         self.filled = 0.0
         self.late = False
@@ -51,24 +51,25 @@ class Flight:
         return self._passengers.total() > 0
 
     @property
-    def place(self) -> float:
-        """How many texts stand before one of its texts in that one's request, on average."""
-        return sum(self.places.values()) / max(1, len(self.places))
+    def size(self) -> int:
+        """How many characters the smallest request has that asked for one of its texts."""
+        return min(self.sizes.values(), default=0)
 
     @property
     def departed(self) -> bool:
         """Whether the call has been made."""
         return self._call is not None
 
-    def board(self, chunk: Chunk, places: Mapping[bytes, int]) -> None:
-        """Take more texts on, which have these places in their request."""
+    def board(self, chunk: Chunk, size: int) -> None:
+        """Take more texts on, of a request of so many characters."""
         self._adopt()
         self.texts |= chunk.texts
-        self.places.update((key, places[key]) for key in chunk.texts)
+        self.sizes |= dict.fromkeys(chunk.texts, size)
         self.filled += chunk.filled
 
-    def enter(self, keys: Iterable[bytes]) -> None:
-        """Count a request that waits for these texts."""
+    def enter(self, keys: Sequence[bytes], size: int) -> None:
+        """Count a request, of so many characters, that waits for these texts."""
+        self.sizes |= {key: min(size, self.sizes[key]) for key in keys}
         self._passengers.update(keys)
         self._adopt()
 
@@ -82,7 +83,7 @@ class Flight:
         if abandoned:
             self.filled *= 1 - len(abandoned) / len(self.texts)
         for key in abandoned:
-            del self.texts[key], self.places[key]
+            del self.texts[key], self.sizes[key]
         return abandoned
 
     def cancel(self) -> None:

@@ -50,7 +50,7 @@ class SingleFlight:
     another one waits for it. When the last one leaves, it is cancelled.
 
     Args:
-        compute: Scores a chunk of texts, each of which has a place in its request.
+        compute: Scores a chunk of texts, each with the size of its request in characters.
         on_landed: Told about every text scored.
         replicas: Returns how many replicas take calls.
         settings: Tunables; the attribute of this name may be replaced at any time.
@@ -85,7 +85,7 @@ class SingleFlight:
         self._boarding: Flight | None = None
         self._ready: deque[Flight] = deque()
         self._under_way = 0
-        self._by_place = False
+        self._by_size = False
 
     @property
     def texts_in_flight(self) -> int:
@@ -113,14 +113,15 @@ class SingleFlight:
         """
         absent = {key: wanted[key] for key in self._absent(wanted)}
         self.started += len(absent)
-        self.wanted_chars += sum(map(len, absent.values()))
         self.joined += len(wanted) - len(absent)
-        self._board(absent)
+        self.wanted_chars += sum(map(len, absent.values()))
+        size = sum(map(len, wanted.values()))
+        self._board(absent, size)
         tickets: dict[Flight, list[bytes]] = {}
         for key in wanted:
             tickets.setdefault(self._flights[key], []).append(key)
         for flight, keys in tickets.items():
-            flight.enter(keys)
+            flight.enter(keys, size)
         self.waiting += 1
         try:
             link(flight.origin for flight in tickets)
@@ -144,9 +145,8 @@ class SingleFlight:
         flights = ((key, self._flights.get(key)) for key in keys)
         return [key for key, flight in flights if not flight or flight.departed_at < oldest]
 
-    def _board(self, texts: Mapping[bytes, str]) -> None:
+    def _board(self, texts: Mapping[bytes, str], size: int) -> None:
         settings = self.settings
-        places = {key: place for place, key in enumerate(texts)}
         idle = self._replicas() - self._under_way
         spread = max(1, min(idle, len(texts) // LEAST_SPREAD))
         for chunk in chunks(texts, settings.chunk_texts, settings.chunk_chars, spread):
@@ -154,7 +154,7 @@ class SingleFlight:
             if self._boarding and not alone and self._boarding.filled + chunk.filled > 1:
                 self._close(self._boarding)
             flight = Flight() if alone else self._boarding or self._open()
-            flight.board(chunk, places)
+            flight.board(chunk, size)
             self._backlog.enter(
                 text for key, text in chunk.texts.items() if key not in self._flights
             )
@@ -191,16 +191,16 @@ class SingleFlight:
     def _next(self) -> Flight | None:
         """Take the next flight that may depart.
 
-        Turns are taken as in the scheduler: by arrival, then by the place of texts in their
-        requests, so that a small request does not wait for large ones.
+        Turns are taken as in the scheduler: by arrival, then by size, so that a small request does
+        not wait for large ones.
         """
         boarding = self._boarding
         may_close = boarding and (boarding.late or self._has_room(self.settings.calls_per_replica))
         flights = [*self._ready, boarding] if boarding and may_close else [*self._ready]
         if not flights:
             return None
-        self._by_place = not self._by_place
-        first = min(flights, key=lambda each: each.place) if self._by_place else flights[0]
+        self._by_size = not self._by_size
+        first = min(flights, key=lambda each: each.size) if self._by_size else flights[0]
         self._strike(first)
         return first
 
@@ -208,7 +208,7 @@ class SingleFlight:
         self._look_back()
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
-        flight.depart(self._compute(list(flight.texts.values()), list(flight.places.values())))
+        flight.depart(self._compute(list(flight.texts.values()), list(flight.sizes.values())))
 
     def _land(self, flight: Flight) -> None:
         held = self._look_back()

@@ -35,9 +35,9 @@ class Classifier(Protocol):
     """The model's replicas as a gateway sees them."""
 
     async def classify(
-        self, texts: Sequence[str], within_s: float, places: Sequence[int] = ()
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
-        """Score one chunk of texts, each at a place in its request, within so many seconds."""
+        """Score texts, each with the size of its request, within so many seconds."""
 
     def replicas(self) -> int:
         """Return how many replicas run."""
@@ -170,9 +170,9 @@ class Gateway:
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
-    async def _compute_chunk(self, texts: Sequence[str], places: Sequence[int]) -> ChunkReply:
+    async def _compute_chunk(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
         # A flight ends with its last passenger, who may have boarded as its first one left.
-        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, places)
+        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, sizes)
         self._answered_at = time.monotonic()
         return reply
 

@@ -15,7 +15,7 @@ from tests.chaos.outcome import Row, row
 from tests.chaos.stage import DEV, Stage
 from tests.chaos.traffic import Traffic, percentile_s
 
-# A pass of some twelve texts takes a twentieth of a second, which leaves the cores to what is tested.
+# Some two hundred texts a second, which leaves the cores to what is tested.
 SIMULATED: Final = {
     "model": "embedded",
     "engine": "simulated",

@@ -183,8 +183,8 @@ async def test_a_small_request_does_not_wait_for_large_ones_nor_they_for_many_sm
     def request(name: str, texts: int) -> None:
         loop, now = asyncio.get_running_loop(), time.monotonic()
         jobs = [
-            Job(text(1), in_a_minute(), now, loop.create_future(), None, place)
-            for place in range(texts)
+            Job(text(1), in_a_minute(), now, loop.create_future(), None, texts)
+            for _ in range(texts)
         ]
         scheduler.submit(jobs)
         jobs[-1].result.add_done_callback(lambda _: ended.append(name))

@@ -20,13 +20,13 @@ class Model:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.asked: list[list[str]] = []
-        self.places: list[list[int]] = []
+        self.sizes: list[list[int]] = []
         self.cancelled = 0
         self.error: Exception | None = None
 
-    async def compute(self, texts: Sequence[str], places: Sequence[int]) -> ChunkReply:
+    async def compute(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
         self.asked.append(list(texts))
-        self.places.append(list(places))
+        self.sizes.append(list(sizes))
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
@@ -269,7 +269,7 @@ async def test_every_passenger_learns_of_a_failure_and_the_next_request_tries_ag
     assert (await flights.score(by_key("a"))).texts == {b"a": logits("a")}
 
 
-async def test_texts_travel_with_their_places_in_their_requests(
+async def test_texts_travel_with_the_sizes_of_their_requests(
     flights: SingleFlight, model: Model
 ) -> None:
     callers = await ask(flights, model, "xy", calls=2)
@@ -279,7 +279,7 @@ async def test_texts_travel_with_their_places_in_their_requests(
         await asyncio.sleep(0)
     model.go_on.set()
     await asyncio.gather(*callers)
-    assert (model.asked[2], model.places[2]) == (["a", "b", "c"], [0, 1, 0])
+    assert (model.asked[2], model.sizes[2]) == (["a", "b", "c"], [2, 2, 1])
 
 
 async def test_a_request_that_joins_late_is_not_ended_by_the_clock_of_the_first_one(

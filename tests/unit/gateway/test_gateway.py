@@ -25,7 +25,7 @@ class Model:
         self.go_on = asyncio.Event()
 
     async def classify(
-        self, texts: Sequence[str], within_s: float, places: Sequence[int] = ()
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
         self.asked.append(list(texts))
         if not self.available:

@@ -22,7 +22,7 @@ class Model:
         self.go_on = asyncio.Event()
 
     async def classify(
-        self, texts: Sequence[str], within_s: float, places: Sequence[int] = ()
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> ChunkReply:
         await self.go_on.wait()
         return ChunkReply([TextLogits((0.0, 1.0), truncated=False)] * len(texts), 1.0, 1.0)
