@@ -68,8 +68,10 @@ def run(path: Path) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Ray reports actors that are ended on purpose as if they had failed.
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            serve.shutdown()
-            ray.shutdown()
+            # Serve would start a Ray of its own to shut down what is not there.
+            if ray.is_initialized():
+                serve.shutdown()
+                ray.shutdown()
 
 
 def ports(config: ServeConfig) -> Iterator[tuple[str, int, str]]:
@@ -129,12 +131,18 @@ def deploy(path: Path, config: ServeConfig) -> None:
         StartupError: An application failed to start; its message says why.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(
-        include_dashboard=False,
-        namespace="serve",
-        logging_level=logging.WARNING,
-        _metrics_export_port=config.metrics_port,
-    )
+    try:
+        ray.init(
+            include_dashboard=False,
+            namespace="serve",
+            logging_level=logging.WARNING,
+            _metrics_export_port=config.metrics_port,
+        )
+    except OSError as error:
+        raise StartupError(
+            f"Ray cannot write {error.filename or 'its files'}: {error.strerror or error}",
+            "point TMPDIR at a directory that can be written",
+        ) from error
     # What `serve run` does, but with the log level applied to Serve's own processes too.
     client = serve_start(
         http_options=config.http_options.model_dump(),

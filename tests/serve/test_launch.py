@@ -73,6 +73,7 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         },
     )
     with Service(config) as service:
