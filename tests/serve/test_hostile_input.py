@@ -175,6 +175,17 @@ def test_pipelined_requests_are_answered_in_order(url: str) -> None:
         pytest.param(post(FINE, f"X-Large: {'a' * MIB}"), id="a header of a megabyte"),
         pytest.param(post(FINE, *(f"X-{n}: a" for n in range(50_000))), id="50,000 headers"),
         pytest.param(b"GET /" + b"a" * MIB + b" HTTP/1.1\r\n\r\n", id="a path of a megabyte"),
+    ],
+)
+def test_a_head_without_end_is_refused_by_haproxy(proxy: str, url: str, request_: bytes) -> None:
+    reply = ask(url, request_)
+    # Ray's Python proxy knows no limit, which is why it is for development.
+    assert reply == CLOSED or 400 <= reply.status < 500 or (proxy, reply.status) == ("python", 200)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
         pytest.param(b"\x16\x03\x01\x02\x00" + b"\x00" * 512, id="TLS"),
         pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="another version"),
         pytest.param(post(FINE, "X-Nul: a\0b"), id="a zero byte"),
