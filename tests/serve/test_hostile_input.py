@@ -17,7 +17,7 @@ import yaml
 from loadtest.ports import free_port
 from serve_app.config import read
 from tests.serve.service import Service, configured
-from tests.serve.wire import CLOSED, Reply, ask, chunked, connected, post, receive, send
+from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
 
 pytestmark = pytest.mark.serve
 
@@ -162,9 +162,9 @@ def test_http_1_0_is_answered(url: str, head: bytes) -> None:
 
 def test_pipelined_requests_are_answered_in_order(url: str) -> None:
     ids = [f"X-Request-ID: {number}" for number in range(5)]
-    with connected(url) as connection:
-        send(connection, b"".join(post(FINE, each) for each in ids))
-        replies = [receive(connection) for _ in ids]
+    with Connection(url) as connection:
+        connection.send_all(b"".join(post(FINE, each) for each in ids))
+        replies = [connection.receive() for _ in ids]
     assert [reply.headers["x-request-id"] for reply in replies] == ["0", "1", "2", "3", "4"]
     assert {reply.status for reply in replies} == {200}
 
@@ -209,25 +209,25 @@ def test_what_is_no_http_is_refused_or_cut_off(url: str, request_: bytes) -> Non
 def test_a_length_and_chunks_together_smuggle_nothing(url: str) -> None:
     hidden = b"GET /project/info HTTP/1.1\r\nHost: s\r\nX-Request-ID: hidden\r\n\r\n"
     both = post(b"0\r\n\r\n" + hidden, "Transfer-Encoding: chunked")
-    with connected(url) as connection:
-        send(connection, both)
-        first, second = receive(connection), receive(connection)
+    with Connection(url) as connection:
+        connection.send_all(both)
+        first, second = connection.receive(), connection.receive()
     assert first == CLOSED or 400 <= first.status < 500
     assert second.status != 200 or second.headers["x-request-id"] == "hidden"
 
 
 def test_a_body_that_does_not_come_ends_at_the_deadline(url: str) -> None:
-    with connected(url) as connection:
-        send(connection, post(FINE)[:-1])
-        assert is_refusal(receive(connection), 504)
+    with Connection(url) as connection:
+        connection.send_all(post(FINE)[:-1])
+        assert is_refusal(connection.receive(), 504)
 
 
 def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str) -> None:
     with ExitStack() as held, Watched(service) as watched:
-        slow = [held.enter_context(connected(url)) for _ in range(200)]
+        slow = [held.enter_context(Connection(url)) for _ in range(200)]
         for byte in post(FINE)[:20]:
             for connection in slow:
-                send(connection, bytes([byte]))
+                connection.send_all(bytes([byte]))
             assert ask(url, post(FINE)).status == 200
     assert watched.growth < MOST_GROWTH
 
@@ -235,8 +235,8 @@ def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str
 def test_haproxy_hangs_up_on_silence(proxy: str, url: str) -> None:
     if proxy != "haproxy":
         pytest.skip("Ray's Python proxy, for development on loopback, waits for ever")
-    with connected(url) as connection:
-        send(connection, post(FINE)[:20])
+    with Connection(url) as connection:
+        connection.send_all(post(FINE)[:20])
         started = time.monotonic()
-        assert receive(connection).status in {0, 408}
+        assert connection.receive().status in {0, 408}
         assert time.monotonic() - started >= HAPROXY_CLIENT_S - 1
