@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "SECURITY.md",
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("kuberay/**/*.md")),
 ]
