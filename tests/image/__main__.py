@@ -23,6 +23,8 @@ from tests.image.progress import Progress
 from tests.image.serving import knows, serves_alone, serves_under_kuberay
 
 ROOT: Final = Path(__file__).parents[2]
+# Twice what one state of the Dockerfile takes.
+STORE_BYTES: Final = 26e9
 NOT_FOR_GPU: Final = ("pip", "ray/jars")
 NOT_FOR_CPU: Final = (*NOT_FOR_GPU, "torch", "transformers", "onnx")
 
@@ -54,7 +56,8 @@ def test(buildah: Buildah, base: str, scratch: Path) -> None:
         RuntimeError: Something could not be built or started.
         AssertionError: An image or its service is not what it ought to be.
     """
-    progress = Progress(steps=12)
+    progress = Progress(steps=13)
+    progress.step("store", lambda: buildah.make_room(STORE_BYTES))
     pip = pip_settings(scratch)
     base = progress.step(
         "base", lambda: base or stand_in(buildah, scratch / "base", progress.watch)
