@@ -102,8 +102,14 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Ar
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
+        if error.errno is None:
+            # transformers' way to say that it cannot read a model.
+            reason = " ".join(str(error).split())
+            raise ModelUnusable(
+                f"cannot load {model.model_id}: {reason}", "fetch the model again"
+            ) from error
         raise ModelUnusable(
-            f"cannot write {error.filename or target}: {error.strerror or error}",
+            f"cannot write {error.filename or target}: {error.strerror}",
             "set SENTIMENT_CACHE_DIR to a directory that can be written",
         ) from error
     return replace(sealed, directory=target)

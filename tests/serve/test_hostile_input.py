@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +9,12 @@ from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from loadtest.ports import free_port
 from serve_app.config import read
+from tests.serve.memory import Watched
 from tests.serve.service import Service, configured
 from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
 
@@ -111,42 +110,6 @@ def test_bodies_of_fifty_megabytes_are_refused_in_little_memory(
         replies = list(senders.map(ask, repeat(url), requests))
     assert all(is_refusal(reply, 413) or reply == CLOSED for reply in replies)
     assert watched.growth < MOST_GROWTH
-
-
-class Watched:
-    """The most memory that a service's processes use together beyond what they did before."""
-
-    def __init__(self, service: Service) -> None:
-        self._processes = service.processes()
-        self._before = self._resident()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.growth = 0
-
-    def __enter__(self) -> "Watched":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._note()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.1):
-            self._note()
-
-    def _note(self) -> None:
-        self.growth = max(self.growth, self._resident() - self._before)
-
-    def _resident(self) -> int:
-        total = 0
-        for process in self._processes:
-            try:
-                total += process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-        return total
 
 
 @pytest.mark.parametrize(
