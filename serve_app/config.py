@@ -213,7 +213,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InvalidConfig(f"cannot read {path}: {error.strerror}") from None
+        raise InvalidConfig(
+            f"cannot read {path}: {error.strerror}", "name one; a checkout has examples in configs/"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
