@@ -49,8 +49,8 @@ def with_output(document: str, url: str, directory: Path) -> str:
 
 
 def stable(document: str) -> list[str]:
-    """Return a document's sessions without what differs between processors: the digits."""
-    return [re.sub(r"\d", "#", session) for session in SESSION.findall(document)]
+    """Return a document's sessions without what differs between processors: the numbers."""
+    return [re.sub(r"\d+", "#", session) for session in SESSION.findall(document)]
 
 
 def output(command: str, url: str, directory: Path) -> str:
