@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check image image-test format sessions manifests k8s-check prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -58,9 +58,12 @@ sessions: .venv/.dev  ## run the shell sessions in README and docs again
 manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
 	@$(BIN)/python -m kuberay.generate
 
-k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
-	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+k8s-check: .venv/.dev kustomize  ## render and check the manifests
 	@$(BIN)/pytest tests/k8s
+
+kustomize: .venv/.dev
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || test -x $(BIN)/kustomize || tests/k8s/kustomize.sh $(BIN) \
+		|| { echo "error: neither kubectl 1.27 nor kustomize 5 is installed, and Debian's could not be had"; echo "hint: az aks install-cli"; exit 1; }
 
 prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
 	@$(BIN)/python -m tests.prod_local

@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from serve_app.cli import batch, capacity, model, predict, rollout, serve
+from serve_app.cli import batch, capacity, key, model, predict, rollout, serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
 
@@ -23,6 +23,7 @@ app.command(help=serve.HELP)(serve.serve)
 app.command(help=predict.HELP)(predict.predict)
 app.command(help=batch.HELP)(batch.batch)
 app.command(help=capacity.HELP)(capacity.capacity)
+app.command(help=key.HELP)(key.key)
 app.add_typer(model.app, name="model")
 app.add_typer(rollout.app, name="rollout")
 # An image has the package's own verbs alone.

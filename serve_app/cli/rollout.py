@@ -1,12 +1,16 @@
 """`sentiment rollout`: bring a release to Kubernetes, and back."""
 
+import os
 import sys
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from serve_app.cli.help import DIFFERENT, INTERRUPTED, help_text
 from serve_app.console import say
+
+if TYPE_CHECKING:
+    from serve_app.rollout.rollout import Options
 
 CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 
@@ -32,14 +36,14 @@ STATUS: Final = help_text(
     """
 sentiment rollout status sentiment --namespace sentiment
 """,
-    exit_codes=(0, 1, 2, 3, 4, 5, 6),
+    exit_codes=(0, 1, 2, 3, 4, 5, 6, INTERRUPTED),
 )
 DIFF: Final = help_text(
     "Show what a manifest would change, and what the operator would do about it.",
     """
 kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
 """,
-    exit_codes=(0, 1, 2, 3, 6, DIFFERENT),
+    exit_codes=(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED),
 )
 
 app = typer.Typer(no_args_is_help=True, help="Bring a release to Kubernetes, and back.")
@@ -56,7 +60,8 @@ Url = Annotated[
     str | None,
     typer.Option(
         help="Where clients reach the service, such as https://app.example.com. The prediction "
-        "at the end is sent there; by default, it goes through the API server."
+        "at the end is sent there, with the key of $SENTIMENT_API_KEY if that is set; by default, "
+        "it goes through the API server."
     ),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the whole rollout.", min=1)]
@@ -80,13 +85,12 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     """Apply a manifest; `APPLY` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.rollout.connection import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
-    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     wanted = manifests.read(manifest, sys.stdin)
     manifests.check_images(wanted, allow_tags=allow_tags)
     rollout = Rollout(connect(context), wanted.name, wanted.namespace, say)
-    rollout.apply(wanted, Options(Limits(timeout_s=timeout), url, force))
+    rollout.apply(wanted, _options(timeout, url, force))
 
 
 @app.command(help=ROLLBACK)
@@ -104,11 +108,10 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
 ) -> None:
     """Return to a revision; `ROLLBACK` is what users read."""
     from serve_app.rollout.connection import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
-    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     rollout = Rollout(connect(context), name, namespace, say)
-    rollout.rollback(to, Options(Limits(timeout_s=timeout), url, force))
+    rollout.rollback(to, _options(timeout, url, force))
 
 
 @app.command(help=STATUS)
@@ -134,3 +137,11 @@ def diff(manifest: ManifestPath, force: Force = False, context: Context = None) 
     print(differences, end="")
     if differences:
         raise typer.Exit(DIFFERENT)
+
+
+def _options(timeout: float, url: str | None, force: bool) -> "Options":
+    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
+    from serve_app.rollout.rollout import Options  # noqa: PLC0415
+    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+
+    return Options(Limits(timeout_s=timeout), url, force, os.environ.get(API_KEY))

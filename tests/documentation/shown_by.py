@@ -59,15 +59,12 @@ SHOWN_BY: Final = {
     # Kubernetes
     "kubectl apply -k kuberay/overlays/dev": "tests/k8s/test_schemas.py",
     "kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -": ROLLOUT,
-    "kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -": (
-        "tests/k8s/rollout/test_production.py"
-    ),
     "kubectl kustomize kuberay/overlays/prod | sentiment rollout apply - "
     "--url https://app.example.com": "tests/k8s/rollout/test_production.py",
     "kubectl kustomize kuberay/overlays/prod | sentiment rollout apply "
     "--url https://sentiment.example.com -": "tests/k8s/rollout/test_production.py",
     "sentiment rollout status sentiment --namespace sentiment": ROLLOUT,
-    "sentiment rollout rollback sentiment --namespace sentiment": (
+    "sentiment rollout rollback sentiment --namespace sentiment --url https://app.example.com": (
         "tests/k8s/rollout/test_rollback.py"
     ),
     "curl https://sentiment.example.com/project/predict "
@@ -88,7 +85,7 @@ SHOWN_BY: Final = {
             "kuberay/platform/40-operators.sh",
             "kuberay/platform/50-gateway.sh certificate.pem key.pem",
             "kuberay/platform/60-site.sh",
-            "kuberay/platform/70-image.sh BASE@sha256:… "
+            "kuberay/platform/70-image.sh python:3.11-slim-bookworm "
             "winegarj/distilbert-base-uncased-finetuned-sst2 REVISION",
         ),
         "tests/k8s/test_platform.py",
