@@ -13,6 +13,7 @@ from typing import Final
 import ray
 from ray import serve
 from ray.serve._private.api import serve_start
+from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from serve_app.config import ServeConfig, StrictHttpOptions, load, read
@@ -45,7 +46,7 @@ def run(path: Path) -> None:
     check_model(config.applications[0].args)
     say("starting Ray Serve")
     try:
-        deploy(path, config)
+        client = deploy(path, config)
         url = base_url(config.http_options)
         say(f"ready after {time.monotonic() - started:.0f} s; documentation: {url}/project/docs")
         if config.metrics_port:
@@ -53,7 +54,11 @@ def run(path: Path) -> None:
         say("try it:")
         say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
         say("Ctrl-C ends it")
+        lab_starts = deploy_lab(client, path, config)
         while os.getppid() == launcher:
+            if lab_starts and (outcome := lab_outcome(url)):
+                say(outcome)
+                lab_starts = False
             time.sleep(POLL_S)
     finally:
         say("stopping")
@@ -100,11 +105,11 @@ def check_model(args: AppArgs) -> None:
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 
 
-def deploy(path: Path, config: ServeConfig) -> None:
-    """Start Ray and the applications, and wait until they run.
+def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
+    """Start Ray and the service, and wait until it runs.
 
     Raises:
-        StartupError: An application failed to start; its message says why.
+        StartupError: The service failed to start; its message says why.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
@@ -120,9 +125,38 @@ def deploy(path: Path, config: ServeConfig) -> None:
         global_logging_config=config.logging_config.model_dump(),
     )
     check_cpus(config, ray.cluster_resources().get("CPU", 0))
-    client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
+    schema = ServeDeploySchema.model_validate(read(path))
+    service = schema.model_copy(update={"applications": schema.applications[:1]})
+    client.deploy_apps(service, _blocking=False)
     while not running():
         time.sleep(POLL_S)
+    return client
+
+
+def deploy_lab(client: ServeControllerClient, path: Path, config: ServeConfig) -> bool:
+    """Start the lab, if it is configured, without waiting for it.
+
+    It comes after the service, whose start would have to share the machine's cores with it.
+
+    Returns:
+        Whether it starts.
+    """
+    if config.applications[1] is None:
+        return False
+    client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
+    return True
+
+
+def lab_outcome(url: str) -> str:
+    """Return a line about the lab once it runs or has failed, until then an empty one.
+
+    Args:
+        url: Where the service is.
+    """
+    try:
+        return f"the lab, to try it in a browser: {url}/lab" if running() else ""
+    except StartupError as error:
+        return f"the lab does not start, the service goes on without it: {error.problem}"
 
 
 def check_cpus(config: ServeConfig, cpus: float) -> None:
