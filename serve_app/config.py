@@ -217,7 +217,6 @@ class ServeConfig(Settings):
             )
         return value
 
-
     @field_validator("applications", mode="before")
     @classmethod
     def _the_lab_may_be_left_out(cls, value: Any) -> Any:

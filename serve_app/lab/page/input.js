@@ -52,6 +52,8 @@ export class Input {
     this.file = null;
     this.area.value = content;
     this.#showFile();
+    this.area.setSelectionRange(0, 0);
+    this.area.scrollTop = 0;
     this.area.focus();
     this.#change();
   }

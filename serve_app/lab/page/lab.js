@@ -31,6 +31,7 @@ const histogram = new Histogram();
 const results = new Results((index) => {
   selected = index;
   show();
+  byId("detail").scrollIntoView({ block: "nearest" });
 });
 
 /** Ask what is served here; again and again while nobody answers. */
@@ -131,6 +132,7 @@ function show() {
   const found = scores ? texts.map((text) => scores.get(text)) : [];
   const scored = found.filter((each) => each?.labels);
   const text = texts[selected];
+  byId("about").hidden = texts.length > 0;
   results.show(texts, scores, labels, selected);
   showDetail(text, found[selected], labels);
   words.select(text ?? "", found[selected]?.labels, model?.limits);
