@@ -266,7 +266,7 @@ def test_live_figures_are_those_of_the_service(lab: Page) -> None:
     texts(lab).fill("good")
     strip = lab.get_by_role("region", name="The whole service, last seconds")
     expect(strip).to_contain_text(f"Classifiers{CLASSIFIERS}")
-    expect(strip).to_contain_text("Requests/s0.2")
+    expect(strip).to_contain_text("Requests/s0.1", timeout=10_000)
     expect(strip).to_contain_text("All replicas of the service, last 10 s")
 
 
