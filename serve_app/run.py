@@ -16,7 +16,7 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.config import ServeConfig, StrictHttpOptions, load, read
+from serve_app.config import LabApplication, ServeConfig, StrictHttpOptions, load, read
 from serve_app.console import say
 from serve_app.errors import PortTaken, StartupError
 from serve_app.model.store import resolve
@@ -54,11 +54,13 @@ def run(path: Path) -> None:
         say("try it:")
         say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
         say("Ctrl-C ends it")
-        lab_starts = deploy_lab(client, path, config)
+        awaited = config.applications[1]
+        if awaited:
+            deploy_all(client, path)
         while os.getppid() == launcher:
-            if lab_starts and (outcome := lab_outcome(url)):
-                say(outcome)
-                lab_starts = False
+            if awaited and (line := outcome(awaited, url)):
+                say(line)
+                awaited = None
             time.sleep(POLL_S)
     finally:
         say("stopping")
@@ -128,35 +130,31 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
     schema = ServeDeploySchema.model_validate(read(path))
     service = schema.model_copy(update={"applications": schema.applications[:1]})
     client.deploy_apps(service, _blocking=False)
-    while not running():
+    while not running(config.applications[0].name):
         time.sleep(POLL_S)
     return client
 
 
-def deploy_lab(client: ServeControllerClient, path: Path, config: ServeConfig) -> bool:
-    """Start the lab, if it is configured, without waiting for it.
+def deploy_all(client: ServeControllerClient, path: Path) -> None:
+    """Start what is configured beside the service, without waiting for it.
 
-    It comes after the service, whose start would have to share the machine's cores with it.
-
-    Returns:
-        Whether it starts.
+    The lab comes after the service, whose start would have to share the machine's cores with it.
     """
-    if config.applications[1] is None:
-        return False
     client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
-    return True
 
 
-def lab_outcome(url: str) -> str:
+def outcome(lab: LabApplication, url: str) -> str:
     """Return a line about the lab once it runs or has failed, until then an empty one.
 
     Args:
+        lab: The application, which was deployed.
         url: Where the service is.
     """
     try:
-        return f"the lab, to try it in a browser: {url}/lab" if running() else ""
+        ready = running(lab.name)
     except StartupError as error:
         return f"the lab does not start, the service goes on without it: {error.problem}"
+    return f"the lab, to try it in a browser: {url}{lab.route_prefix}" if ready else ""
 
 
 def check_cpus(config: ServeConfig, cpus: float) -> None:
@@ -176,21 +174,22 @@ def check_cpus(config: ServeConfig, cpus: float) -> None:
         )
 
 
-def running() -> bool:
-    """Tell whether every application runs.
+def running(name: str) -> bool:
+    """Tell whether an application runs.
+
+    Args:
+        name: The application, which was deployed.
 
     Raises:
-        StartupError: One has failed. Serve would retry a replica for minutes; whoever has just
+        StartupError: It has failed. Serve would retry a replica for minutes; whoever has just
             started the service wants to know at once.
     """
-    applications = serve.status().applications
-    for application in applications.values():
-        replicas = [deployment.message for deployment in application.deployments.values()]
-        lost = [message for message in replicas if "failed to start" in message]
-        if lost or application.status == ApplicationStatus.DEPLOY_FAILED:
-            raise StartupError(_reason(lost or [application.message]), LOG_HINT)
-    states = {application.status for application in applications.values()}
-    return states == {ApplicationStatus.RUNNING}
+    application = serve.status().applications[name]
+    replicas = [deployment.message for deployment in application.deployments.values()]
+    lost = [message for message in replicas if "failed to start" in message]
+    if lost or application.status == ApplicationStatus.DEPLOY_FAILED:
+        raise StartupError(_reason(lost or [application.message]), LOG_HINT)
+    return application.status == ApplicationStatus.RUNNING
 
 
 def base_url(http: StrictHttpOptions) -> str:

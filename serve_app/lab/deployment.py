@@ -1,11 +1,11 @@
 """The lab as a Ray Serve application: `import_path: serve_app.lab.deployment:lab`."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
@@ -18,8 +18,6 @@ SENTIMENT: Final = "sentiment"
 """The application whose figures are shown."""
 
 ANSWER_TIMEOUT_S: Final = 1.0
-
-logger = logging.getLogger(__name__)
 
 
 @serve.ingress()
@@ -43,8 +41,7 @@ class Lab:
                 )
             response = self._gateway.broadcast("recent")
             told = await response.results_async(timeout_s=ANSWER_TIMEOUT_S, return_exceptions=True)
-        except (RayServeException, TimeoutError) as error:
-            logger.info("no figures: %s", type(error).__name__)
+        except (RayError, RayServeException, TimeoutError):
             return []
         return [each for each in told if isinstance(each, RecentFigures)]
 

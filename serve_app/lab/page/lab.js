@@ -17,6 +17,8 @@ import { Words } from "/lab/words.js";
 
 /** A text that stands alone is explained once its author pauses. */
 const PAUSE_MS = 600;
+/** A run that takes longer shows how far it is. */
+const SLOW_MS = 300;
 const UNAUTHORIZED = 401;
 
 let model = null;
@@ -26,7 +28,7 @@ let selected = 0;
 let run = null;
 
 const input = new Input(change, (problem) => showProblem(problem));
-const words = new Words(fail);
+const words = new Words({ wait, report, done: clearProblem });
 const histogram = new Histogram();
 const results = new Results((index) => {
   selected = index;
@@ -36,11 +38,10 @@ const results = new Results((index) => {
 
 /** Ask what is served here; again and again while nobody answers. */
 async function meet() {
-  const { signal } = new AbortController();
   try {
-    model = await patiently(() => info(signal), signal, wait);
+    model = await patiently(info, undefined, wait);
   } catch (error) {
-    fail(error);
+    report(error);
     return;
   }
   scores = new Scores(model.limits);
@@ -62,35 +63,41 @@ function change() {
 /** Score the texts; an earlier run that is still under way is outdated. */
 async function score(again = false) {
   run?.controller.abort();
-  const controller = new AbortController();
-  const { signal } = controller;
-  run = { controller, time: new RunTime() };
-  const { time } = run;
+  const mine = {
+    controller: new AbortController(),
+    time: new RunTime(),
+    total: again ? new Set(texts).size : scores.missing(texts).length,
+    done: 0,
+    slow: false,
+  };
+  run = mine;
   show();
-  const asked = again ? texts : scores.missing(texts);
-  if (asked.length === 0) {
-    finish();
-    return;
-  }
-  const onAnswer = (answer) => {
+  setTimeout(() => {
+    mine.slow = true;
+    if (run === mine) show();
+  }, SLOW_MS);
+  const { signal } = mine.controller;
+  const onAnswer = (answer, number) => {
     if (signal.aborted) return;
+    mine.done += number;
     if (answer) {
       clearProblem();
-      time.add(answer);
+      mine.time.add(answer);
       if (answer.revision !== model.revision) meetAnother();
     }
     requestAnimationFrame(show);
   };
+  let failure = null;
   try {
     await scores.ask(texts, { again, signal, onAnswer, onWait: wait });
-    finish();
   } catch (error) {
-    if (!signal.aborted) fail(error);
-    else if (run?.controller === controller) finish();
+    if (!signal.aborted) failure = error;
+    mine.controller.abort();
   }
+  if (run === mine) finish(failure);
 }
 
-function finish() {
+function finish(failure) {
   const { time } = run;
   run = null;
   if (time.requests) time.show();
@@ -98,7 +105,8 @@ function finish() {
   show();
   const failed = texts.find((text) => scores.get(text)?.error);
   if (failed) showProblem(scores.get(failed).error);
-  if (texts.length === 1) explainAfterPause(texts[0]);
+  if (failure) report(failure);
+  else if (texts.length === 1) explainAfterPause(texts[0]);
 }
 
 async function explainAfterPause(text) {
@@ -116,10 +124,8 @@ function wait(problem, seconds) {
   showProblem(problem, problem.status ? `Trying again in ${seconds} s.` : "");
 }
 
-function fail(error) {
+function report(error) {
   if (!(error instanceof Problem)) throw error;
-  run = null;
-  show();
   if (error.status === UNAUTHORIZED) {
     byId("key-form").hidden = false;
     byId("key").focus();
@@ -140,15 +146,15 @@ function show() {
   byId("again").disabled = !scores || texts.length === 0;
   byId("clear").disabled = texts.length === 0;
   byId("download").disabled = scored.length === 0;
-  showProgress(found.filter(Boolean).length);
+  showProgress();
   byId("status").textContent = run ? "" : summary(found, scored);
 }
 
-function showProgress(done) {
-  const long = run !== null && texts.length > 1 && done < texts.length;
-  byId("progress").hidden = !long;
-  byId("progress-bar").value = texts.length ? done / texts.length : 0;
-  byId("progress-text").textContent = `${count(done)} of ${count(texts.length)}`;
+function showProgress() {
+  byId("progress").hidden = !run?.slow;
+  if (!run?.slow) return;
+  byId("progress-bar").value = run.done / run.total;
+  byId("progress-text").textContent = `${count(run.done)} of ${count(run.total)}`;
 }
 
 function summary(found, scored) {

@@ -38,7 +38,7 @@ export class Scores {
    * Ask for what is missing, or for all texts again.
    * @param {string[]} texts
    * @param {{again: boolean, signal: AbortSignal, onAnswer: Function, onWait: Function}} run
-   *   `onAnswer` is told each answer, or undefined, after the scores of its texts are known.
+   *   `onAnswer` is told each answer, undefined where a request failed, and its number of texts.
    * @throws {Problem} 401, for which somebody has to give a key.
    */
   async ask(texts, { again = false, signal, onAnswer, onWait }) {
@@ -48,7 +48,7 @@ export class Scores {
     const requests = divide(accepted, this.limits);
     const work = async () => {
       for (let request = requests.shift(); request; request = requests.shift()) {
-        onAnswer(await this.#score(request, signal, onWait));
+        onAnswer(await this.#score(request, signal, onWait), request.length);
       }
     };
     await Promise.all(Array.from({ length: REQUESTS_AT_ONCE }, work));

@@ -13,9 +13,12 @@ const LEAST_SCALE = 0.05;
 const NOTE = byId("words-note").textContent;
 
 export class Words {
-  /** @param {Function} onProblem Told a problem that is for a person. */
-  constructor(onProblem) {
-    this.onProblem = onProblem;
+  /**
+   * @param {{wait: Function, report: Function, done: Function}} told What is being waited for, a
+   *   problem that is for a person, or that there is none any more.
+   */
+  constructor(told) {
+    this.told = told;
     this.text = null;
     this.found = null;
     byId("words-label").addEventListener("change", () => this.#draw());
@@ -46,11 +49,12 @@ export class Words {
     byId("explain").disabled = true;
     try {
       const { signal } = running;
-      const answer = await patiently(() => predict(texts, signal), signal);
+      const answer = await patiently(() => predict(texts, signal), signal, this.told.wait);
+      this.told.done();
       this.found = { parts, scores: answer.predictions };
       this.#draw();
     } catch (error) {
-      if (error instanceof Problem) this.onProblem(error);
+      if (error instanceof Problem) this.told.report(error);
       else if (!running.signal.aborted) throw error;
     } finally {
       if (this.running === running) byId("explain").disabled = false;
