@@ -165,7 +165,7 @@ function summary(found, scored) {
   return [
     `${counted(scored.length, "text")} scored`,
     cached ? `${count(cached)} from the cache` : "",
-    failed ? `${count(failed)} refused` : "",
+    failed ? `${count(failed)} without a score` : "",
     waiting ? `${count(waiting)} not asked for` : "",
   ]
     .filter(Boolean)

@@ -72,6 +72,7 @@ function update({ row, pick, label, bar, from }, text, found, labels, selected) 
   pick.setAttribute("aria-pressed", selected);
   row.className = selected ? "selected" : "";
   from.replaceChildren();
+  bar.hidden = !found?.labels;
   if (found?.labels) {
     const [top] = found.labels;
     label.replaceChildren(
@@ -87,7 +88,6 @@ function update({ row, pick, label, bar, from }, text, found, labels, selected) 
     from.append(el("span", { class: `source ${found.source}`, title }, source));
     if (found.truncated) from.append(el("span", { class: "source", title: "The model reads only its beginning." }, "cut"));
   } else {
-    bar.replaceChildren();
     const shown = found?.problem ? el("span", { class: "failed" }, found.problem) : "…";
     label.replaceChildren(shown);
   }
