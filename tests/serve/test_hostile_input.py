@@ -49,7 +49,7 @@ def proxy(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def service(proxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    changes = {"environment": haproxy_environment()} if proxy == "haproxy" else {}
+    changes: dict[str, Any] = {"environment": haproxy_environment()} if proxy == "haproxy" else {}
     path = configured(tmp_path_factory.mktemp(proxy), {"engine": "simulated"}, **changes)
     with Service(_hurried(path)) as started:
         yield started
