@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from loadtest.ports import free_port
+from loadtest.scale.__main__ import FAIR, PORTS
 from serve_app.console import say
 from serve_app.launch import end_processes, environment
 from tests.chaos.cases import CASES, LONG
@@ -69,6 +71,8 @@ def _run(name: str) -> list[dict[str, Any]]:
         program = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.cases", name, str(written)],
             env=environment(CASES[name].config, run_id)
+            | FAIR
+            | {port: str(free_port()) for port in PORTS}
             | {"RAY_TMPDIR": directory, **CASES[name].environment},
             start_new_session=True,
         )

@@ -168,6 +168,7 @@ def _content(config: Path, port: int, args: Content) -> Content:
         "proxy_location": "HeadOnly",
         "http_options": {"host": "127.0.0.1", "port": port},
         "logging_config": {"log_level": "WARNING", "enable_access_log": False},
+        "applications": content["applications"][:1],
     }
     content.pop("metrics_port", None)
     content["applications"][0]["args"] = args
