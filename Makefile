@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format manifests k8s-check kustomize prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -58,6 +58,9 @@ image-test: .venv/.dev  ## build the image without Docker, look into it and serv
 format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+sessions: .venv/.dev  ## run the shell sessions in README and docs again
+	@$(BIN)/python -m tests.documentation.sessions
 
 manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
 	@$(BIN)/python -m kuberay.generate

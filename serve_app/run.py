@@ -15,9 +15,10 @@ import ray
 from ray import serve
 from ray.serve._private import constants
 from ray.serve._private.api import serve_start
+from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.config import ServeConfig, StrictHttpOptions, load, read
+from serve_app.config import LabApplication, ServeConfig, StrictHttpOptions, load, read
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
@@ -53,7 +54,7 @@ def run(path: Path) -> None:
     check_model(config.applications[0].args)
     say("starting Ray Serve")
     try:
-        deploy(path, config)
+        client = deploy(path, config)
         url = base_url(config.http_options)
         say(f"ready after {time.monotonic() - started:.0f} s; documentation: {url}/project/docs")
         if config.metrics_port:
@@ -61,7 +62,13 @@ def run(path: Path) -> None:
         say("try it:")
         say(f"""  curl {url}/project/predict -d '{{"text": ["I love this!", "What a waste."]}}'""")
         say("Ctrl-C ends it")
+        awaited = config.applications[1]
+        if awaited:
+            deploy_all(client, path)
         while os.getppid() == launcher:
+            if awaited and (line := outcome(awaited, url)):
+                say(line)
+                awaited = None
             time.sleep(POLL_S)
     finally:
         say("stopping")
@@ -124,11 +131,11 @@ def check_model(args: AppArgs) -> None:
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 
 
-def deploy(path: Path, config: ServeConfig) -> None:
-    """Start Ray and the applications, and wait until they run.
+def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
+    """Start Ray and the service, and wait until it runs.
 
     Raises:
-        StartupError: An application failed to start; its message says why.
+        StartupError: The service failed to start; its message says why.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
@@ -150,9 +157,34 @@ def deploy(path: Path, config: ServeConfig) -> None:
         global_logging_config=config.logging_config.model_dump(),
     )
     check_cpus(config, ray.cluster_resources().get("CPU", 0))
-    client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
-    while not running():
+    schema = ServeDeploySchema.model_validate(read(path))
+    service = schema.model_copy(update={"applications": schema.applications[:1]})
+    client.deploy_apps(service, _blocking=False)
+    while not running(config.applications[0].name):
         time.sleep(POLL_S)
+    return client
+
+
+def deploy_all(client: ServeControllerClient, path: Path) -> None:
+    """Start what is configured beside the service, without waiting for it.
+
+    The lab comes after the service, whose start would have to share the machine's cores with it.
+    """
+    client.deploy_apps(ServeDeploySchema.model_validate(read(path)), _blocking=False)
+
+
+def outcome(lab: LabApplication, url: str) -> str:
+    """Return a line about the lab once it runs or has failed, until then an empty one.
+
+    Args:
+        lab: The application, which was deployed.
+        url: Where the service is.
+    """
+    try:
+        ready = running(lab.name)
+    except StartupError as error:
+        return f"the lab does not start, the service goes on without it: {error.problem}"
+    return f"the lab, to try it in a browser: {url}{lab.route_prefix}" if ready else ""
 
 
 def check_cpus(config: ServeConfig, cpus: float) -> None:
@@ -172,21 +204,22 @@ def check_cpus(config: ServeConfig, cpus: float) -> None:
         )
 
 
-def running() -> bool:
-    """Tell whether every application runs.
+def running(name: str) -> bool:
+    """Tell whether an application runs.
+
+    Args:
+        name: The application, which was deployed.
 
     Raises:
-        StartupError: One has failed. Serve would retry a replica for minutes; whoever has just
+        StartupError: It has failed. Serve would retry a replica for minutes; whoever has just
             started the service wants to know at once.
     """
-    applications = serve.status().applications
-    for application in applications.values():
-        replicas = [deployment.message for deployment in application.deployments.values()]
-        lost = [message for message in replicas if "failed to start" in message]
-        if lost or application.status == ApplicationStatus.DEPLOY_FAILED:
-            raise StartupError(_reason(lost or [application.message]), LOG_HINT)
-    states = {application.status for application in applications.values()}
-    return states == {ApplicationStatus.RUNNING}
+    application = serve.status().applications[name]
+    replicas = [deployment.message for deployment in application.deployments.values()]
+    lost = [message for message in replicas if "failed to start" in message]
+    if lost or application.status == ApplicationStatus.DEPLOY_FAILED:
+        raise StartupError(_reason(lost or [application.message]), LOG_HINT)
+    return application.status == ApplicationStatus.RUNNING
 
 
 def base_url(http: StrictHttpOptions) -> str:

@@ -1,6 +1,7 @@
 """Puts the verbs together: `sentiment`, or `python -m serve_app.cli`."""
 
-from importlib.metadata import entry_points
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Final
 
@@ -26,10 +27,16 @@ app.command(help=capacity.HELP)(capacity.capacity)
 app.command(help=key.HELP)(key.key)
 app.add_typer(model.app, name="model")
 app.add_typer(rollout.app, name="rollout")
-# An image has the package's own verbs alone.
-for verb in entry_points(group=VERBS):
-    if find_spec(verb.module.partition(".")[0]):
-        app.add_typer(verb.load())
+
+
+def add_verbs(found: Iterable[EntryPoint]) -> None:
+    """Add the verbs of other packages, but for those that are not there: an image has none."""
+    for verb in found:
+        if find_spec(verb.module.partition(".")[0]):
+            app.add_typer(verb.load())
+
+
+add_verbs(entry_points(group=VERBS))
 
 
 def main() -> None:

@@ -34,7 +34,10 @@ EXIT_CODES: Final = {
 
 
 def help_text(
-    summary: str, examples: str, details: str = "", exit_codes: tuple[int, ...] = (0, 1, 2)
+    summary: str,
+    examples: str,
+    details: str = "",
+    exit_codes: tuple[int, ...] = (0, 1, 2, INTERRUPTED),
 ) -> str:
     """Return what `--help` says above the options.
 

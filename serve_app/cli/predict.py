@@ -66,7 +66,9 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         typer.Option(help="By default what the name says, else the input's; jsonl for text."),
     ] = None,
     column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    url: Annotated[str, typer.Option(help="The service to ask.")] = connection.DEFAULT_URL,
+    url: Annotated[
+        str, typer.Option(envvar="SENTIMENT_URL", help="The service to ask.")
+    ] = connection.DEFAULT_URL,
     local: Annotated[
         bool, typer.Option("--local", help="Score in this process, without a service.")
     ] = False,

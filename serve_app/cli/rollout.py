@@ -36,14 +36,14 @@ STATUS: Final = help_text(
     """
 sentiment rollout status sentiment --namespace sentiment
 """,
-    exit_codes=(0, 1, 2, 3, 4, 5, 6),
+    exit_codes=(0, 1, 2, 3, 4, 5, 6, INTERRUPTED),
 )
 DIFF: Final = help_text(
     "Show what a manifest would change, and what the operator would do about it.",
     """
 kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
 """,
-    exit_codes=(0, 1, 2, 3, 6, DIFFERENT),
+    exit_codes=(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED),
 )
 
 app = typer.Typer(no_args_is_help=True, help="Bring a release to Kubernetes, and back.")

@@ -16,6 +16,7 @@ sentiment serve
 sentiment serve my.yaml
 """,
     "docs/configuration.md has every key of a configuration file.",
+    exit_codes=(0, 1, 2),
 )
 
 

@@ -11,6 +11,8 @@ import pytest
 from loadtest.redis_server import RedisServer
 from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction, SentimentClient
+from tests.documentation.markdown import DOCUMENTS
+from tests.documentation.sessions import stable, with_output
 from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
@@ -160,3 +162,10 @@ def test_predict_scores_through_the_service(service: Service) -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert {row["text"]: row["predicted_label"] for row in rows} == EXAMPLES
+
+
+def test_the_sessions_of_the_documents_are_as_they_say(service: Service, tmp_path: Path) -> None:
+    for document in DOCUMENTS:
+        text, directory = document.read_text(), tmp_path / document.stem
+        directory.mkdir(exist_ok=True)
+        assert stable(with_output(text, service.url, directory)) == stable(text)

@@ -18,10 +18,11 @@ ROOT = Path(__file__).parents[3]
 README, CLIENTS, CLI = (
     (ROOT / name).read_text() for name in ("README.md", "docs/clients.md", "docs/cli.md")
 )
+SNIPPETS = dict.fromkeys(re.findall(r"```python\n(.*?)```", README + CLIENTS, re.S))
 ADDRESS = "http://127.0.0.1:8000"
 
 
-@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README + CLIENTS, re.S))
+@pytest.mark.parametrize("snippet", SNIPPETS)
 def test_python_snippets_run(server: "Callable[..., Server]", snippet: str) -> None:
     assert ADDRESS in snippet
     code = snippet.replace(ADDRESS, server().url)

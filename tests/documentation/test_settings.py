@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,15 +9,9 @@ from serve_app.settings import (
     ScalingSettings,
     Settings,
 )
+from tests.documentation.markdown import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "SECURITY.md",
-    *sorted(ROOT.glob("docs/*.md")),
-    *sorted(ROOT.glob("kuberay/**/*.md")),
-]
 SCALING = (ROOT / "docs" / "scaling.md").read_text()
 
 
@@ -47,17 +40,3 @@ def test_every_argument_is_documented_with_its_default() -> None:
 def test_every_tunable_of_the_policy_is_documented_with_its_default() -> None:
     pattern = r"^\| `(\w+)` \| `([^`]+)` \| "
     assert documented(pattern, SCALING) == defaults(ScalingSettings)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_to_files_lead_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
-    assert [link for link in links if not (document.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_verb_that_is_named_is_one_of_the_makefile(document: Path) -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    verbs = set(re.findall(r"^([\w-]+):.*##", makefile, flags=re.MULTILINE))
-    used = re.findall(r"(?:^|`)make ([a-z][\w-]*)", document.read_text(), flags=re.MULTILINE)
-    assert set(used) <= verbs
