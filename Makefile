@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -40,6 +40,13 @@ check: .venv/.dev  ## lint, formatting, types, the ways of imports, and dependen
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/deptry .
 	@$(BIN)/hadolint Dockerfile
+
+audit: .venv/.dev  ## look the pinned packages up among known vulnerabilities (needs the internet)
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+sbom: .venv/.dev  ## write what .venv holds as a CycloneDX bill of materials, results/sbom.json
+	@mkdir -p results
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file results/sbom.json $(BIN)/python
 
 image:  ## build the image with Docker, on $(BASE) by its digest
 	docker buildx build --load --tag sentiment-serve --build-arg REVISION=$$(git rev-parse HEAD) --build-arg \

@@ -24,6 +24,7 @@ Exception
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
     │   └── OtherRevision
+    ├── FiguresUnavailable    503, Retry-After
     └── DeadlineExceeded      504
 
 What a caller of the service meets is the client's: `serve_app.client.errors`.
@@ -215,6 +216,15 @@ class ModelUnavailable(ServiceError):
 
 class OtherRevision(ModelUnavailable):
     """The replica serves another revision of the model than the one that is asked for."""
+
+
+class FiguresUnavailable(ServiceError):
+    """No gateway tells the lab its live figures at the moment."""
+
+    status = 503
+    slug = "figures-unavailable"
+    title = "Figures unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class DeadlineExceeded(ServiceError):

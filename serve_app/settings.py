@@ -23,8 +23,8 @@ from serve_app.errors import InvalidConfig
 from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
-EngineName = OnnxName | Literal["torch", "simulated"]
-EngineChoice = EngineName | Literal["auto"]
+EngineName = Literal[OnnxName, "torch", "simulated"]
+EngineChoice = Literal[EngineName, "auto"]
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
 
@@ -244,7 +244,9 @@ class AppArgs(Settings):
         try:
             check_cache_url(url)
         except ValueError as error:
-            raise InvalidConfig(f"{self.cache}: {error}") from None
+            raise InvalidConfig(
+                f"{self.cache}: {error}", "correct the variable and start again"
+            ) from None
         return url
 
 

@@ -36,8 +36,9 @@ def by_url(url: str, api_key: str | None) -> Ask:
     """
     if not url.startswith(("http://", "https://")):
         raise StartupError(f"{url} is no URL", "write https://host")
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     import urllib3  # noqa: PLC0415 - comes with the extra
+
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def ask() -> Answer:
         try:

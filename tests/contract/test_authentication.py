@@ -1,3 +1,4 @@
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,22 @@ async def test_a_request_without_a_key_is_refused_before_its_body_is_read(serve:
         yield b""
 
     assert (await serve(api_keys=HASHES).post(PREDICT, content=body())).status_code == 401
+
+
+async def test_no_key_is_logged_or_repeated(
+    serve: "Serve", caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = serve(api_keys=HASHES, fails_with=RuntimeError("broken"))
+    answers = [
+        await client.post(PREDICT, json=BODY, headers={"authorization": f"Bearer {key}"})
+        for key in (OLD, f"{OLD} mistyped")
+    ]
+    assert [answer.status_code for answer in answers] == [500, 401]
+    written = caplog.text + "".join(capfd.readouterr())
+    for text in (written, *(answer.text for answer in answers)):
+        assert OLD not in text
+        assert HASHES[0] not in text
 
 
 async def test_a_rotation_takes_effect_on_running_replicas(

@@ -17,18 +17,16 @@ _NAMESPACES: Final = ("--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "
 
 
 def default_cache() -> Path:
-    """Return the directory where images are kept, made where it was not there."""
+    """Return the directory where images are kept from one run to the next."""
     user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(user_cache) / "sentiment-serve" / "image"
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
+    return Path(user_cache) / "sentiment-serve" / "image"
 
 
 def check_machine(cache: Path) -> None:
     """Make sure that this machine can build and run images.
 
     Args:
-        cache: The directory where images are to be kept.
+        cache: The directory where images are to be kept; made where there is none.
 
     Raises:
         StartupError: It cannot.
@@ -44,9 +42,10 @@ def check_machine(cache: Path) -> None:
     )
     if probe.returncode:
         raise StartupError(
-            f"this machine lets root not mount and make devices: {probe.stderr.strip()}",
+            f"this machine does not let root mount and make devices: {probe.stderr.strip()}",
             "take a machine of its own, or a privileged container",
         )
+    cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if not (cache / "storage").exists() and free < FREE_BYTES:
         raise StartupError(

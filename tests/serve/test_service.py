@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from loadtest.redis_server import RedisServer
@@ -129,6 +130,20 @@ def test_serves_own_headers_have_no_effect(client: httpx.Client) -> None:
         headers={"x-request-timeout-seconds": "0.000001", "x-request-disconnect-disabled": "?1"},
     )
     assert answer.status_code == 200
+
+
+def test_nothing_listens_but_on_loopback(service: Service) -> None:
+    dashboard = 8265
+    listening = {
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for process in service.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    addresses, ports = zip(*listening, strict=True)
+    assert int(service.url.rpartition(":")[2]) in ports
+    assert set(addresses) <= {"127.0.0.1", "::1"}
+    assert dashboard not in ports
 
 
 def test_a_model_in_process_and_the_client_agree(service: Service) -> None:

@@ -1,10 +1,11 @@
 """HTTP as bytes on a socket, for what no client library would send."""
 
+import io
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 PATIENCE_S = 30.0
@@ -21,38 +22,48 @@ class Reply(NamedTuple):
 CLOSED = Reply(0, {}, b"")
 
 
-@contextmanager
-def connected(url: str) -> Iterator[socket.socket]:
-    parts = urlsplit(url)
-    assert parts.hostname and parts.port
-    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S) as opened:
-        yield opened
+class _Answers(io.BufferedReader):
+    """What comes in on a connection: the next answer may be in it when one is read."""
+
+    def close(self) -> None:
+        """Stay open for the next answer."""
 
 
-def send(connection: socket.socket, parts: bytes | Iterable[bytes]) -> None:
-    """Send until all is sent, or the other side wants no more."""
-    with suppress(ConnectionError):
-        for part in [parts] if isinstance(parts, bytes) else parts:
-            connection.sendall(part)
+class Connection(socket.socket):
+    """A connection whose answers are read one after the other."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        parts = urlsplit(url)
+        self.settimeout(PATIENCE_S)
+        self.connect((parts.hostname, parts.port))
+        self._answers = _Answers(socket.SocketIO(self, "r"))
 
-def receive(connection: socket.socket) -> Reply:
-    """Read one answer."""
-    answer = HTTPResponse(connection)
-    try:
-        answer.begin()
-        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-    except (ConnectionError, HTTPException):
-        return CLOSED
-    finally:
-        answer.close()
+    def makefile(self, *_: Any, **__: Any) -> _Answers:  # type: ignore[override]
+        return self._answers
+
+    def send_all(self, parts: bytes | Iterable[bytes]) -> None:
+        """Send until all is sent, or the other side wants no more."""
+        with suppress(ConnectionError):
+            for part in [parts] if isinstance(parts, bytes) else parts:
+                self.sendall(part)
+
+    def receive(self) -> Reply:
+        """Read one answer."""
+        answer = HTTPResponse(self)
+        try:
+            answer.begin()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, headers, answer.read())
+        except (ConnectionError, HTTPException):
+            return CLOSED
 
 
 def ask(url: str, parts: bytes | Iterable[bytes]) -> Reply:
     """Send a request on a connection of its own, and read the answer."""
-    with connected(url) as connection:
-        send(connection, parts)
-        return receive(connection)
+    with Connection(url) as connection:
+        connection.send_all(parts)
+        return connection.receive()
 
 
 def post(body: bytes, *headers: str, path: str = "/project/predict", version: str = "1.1") -> bytes:
