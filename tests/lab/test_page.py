@@ -244,6 +244,16 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, service: Wo
         assert "s3cret" not in page.content()
 
 
+def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    service.model = service.model._replace(model_id="acme/words-2", revision="fedcba")
+    texts(lab).fill("good\nbad")
+    expect(lab.get_by_text("acme/words-2")).to_be_visible(timeout=10_000)
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    assert ["good", "bad"] in service.requests, "scores of the former model are asked for again"
+
+
 def test_any_number_of_labels_is_shown(open_lab: Open) -> None:
     labels = ("negative", "positive", "neutral", "mixed", "unclear")
     with serving(origin(WordService(labels))) as url:
@@ -311,7 +321,9 @@ def test_nothing_is_wrong_by_the_rules_of_accessibility(
 
 
 def violations(axe: Any, page: Page) -> list[str]:
-    found = axe.run(page).response["violations"]
+    response = axe.run(page).response
+    assert "color-contrast" in [each["id"] for each in response["passes"]]
+    found = response["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
 
 
