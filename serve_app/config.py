@@ -22,6 +22,7 @@ from serve_app.settings import (
 )
 
 _STRICT: Final = ConfigDict(extra="forbid")
+_START_FROM: Final = "start from a copy of configs/dev.yaml"
 
 
 # Calls to the classifier that a gateway makes on its own account: its probe of the model.
@@ -245,11 +246,12 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InvalidConfig(f"cannot read {path}: {error.strerror}") from None
+        raise InvalidConfig(f"cannot read {path}: {error.strerror}", _START_FROM) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise InvalidConfig(f"{path} is no YAML: {reason}", _START_FROM) from None
     if not isinstance(content, dict):
-        raise InvalidConfig(f"{path} is no mapping of keys to values")
+        raise InvalidConfig(f"{path} is no mapping of keys to values", _START_FROM)
     return content
 
 

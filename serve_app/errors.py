@@ -15,6 +15,7 @@ Exception
 │       ├── ConnectionLost    6
 │       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
+    ├── Unauthorized          401, WWW-Authenticate
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── BodyTooLarge          413
@@ -136,6 +137,15 @@ class ServiceError(Exception):
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+
+
+class Unauthorized(ServiceError):
+    """The request carries no API key that the service knows."""
+
+    status = 401
+    slug = "unauthorized"
+    title = "Unauthorized"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="sentiment-serve"'}
 
 
 class NotFound(ServiceError):

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -12,18 +13,26 @@ from typing import Final
 
 import ray
 from ray import serve
+from ray.serve._private import constants
 from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from serve_app.config import LabApplication, ServeConfig, StrictHttpOptions, load, read
 from serve_app.console import say
+from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
 from serve_app.model.store import resolve
 from serve_app.preparation.prepare import choose
 from serve_app.settings import AppArgs
 
 POLL_S: Final = 0.25
+# Ray's names of the ports that it does not choose itself.
+HAPROXY_PORTS: Final = (
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+)
 LOG_HINT: Final = "the whole story is in /tmp/ray/session_latest/logs/serve"
 
 
@@ -40,9 +49,8 @@ def run(path: Path) -> None:
     started = time.monotonic()
     launcher = os.getppid()
     config = load(path)
-    check_port(config.http_options.host, config.http_options.port, "http_options.port")
-    if config.metrics_port:
-        check_port("127.0.0.1", config.metrics_port, "metrics_port")
+    for host, port, key in ports(config):
+        check_port(host, port, key)
     check_model(config.applications[0].args)
     say("starting Ray Serve")
     try:
@@ -67,8 +75,23 @@ def run(path: Path) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Ray reports actors that are ended on purpose as if they had failed.
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            serve.shutdown()
-            ray.shutdown()
+            # Serve would start a Ray of its own to shut down what is not there.
+            if ray.is_initialized():
+                serve.shutdown()
+                ray.shutdown()
+
+
+def ports(config: ServeConfig) -> Iterator[tuple[str, int, str]]:
+    """Yield the addresses and ports that are fixed, and where each can be changed.
+
+    Ray takes free ports for everything else.
+    """
+    yield config.http_options.host, config.http_options.port, "http_options.port"
+    if config.metrics_port:
+        yield "127.0.0.1", config.metrics_port, "metrics_port"
+    if constants.RAY_SERVE_ENABLE_HA_PROXY:
+        for name in HAPROXY_PORTS:
+            yield "0.0.0.0", getattr(constants, name), f"environment.{name}"
 
 
 def check_port(host: str, port: int, key: str) -> None:
@@ -102,6 +125,7 @@ def check_model(args: AppArgs) -> None:
     """
     args.cache_url()
     model = resolve(args.model_source())
+    Tokenizer(model)
     engine = choose(model, args.engine, say)
     scheme = args.cache.partition("://")[0]
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
@@ -114,12 +138,18 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
         StartupError: The service failed to start; its message says why.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(
-        include_dashboard=False,
-        namespace="serve",
-        logging_level=logging.WARNING,
-        _metrics_export_port=config.metrics_port,
-    )
+    try:
+        ray.init(
+            include_dashboard=False,
+            namespace="serve",
+            logging_level=logging.WARNING,
+            _metrics_export_port=config.metrics_port,
+        )
+    except OSError as error:
+        raise StartupError(
+            f"Ray cannot write {error.filename or 'its files'}: {error.strerror or error}",
+            "point TMPDIR at a directory that can be written",
+        ) from error
     # What `serve run` does, but with the log level applied to Serve's own processes too.
     client = serve_start(
         http_options=config.http_options.model_dump(),
