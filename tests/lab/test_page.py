@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from loadtest.ports import free_port
+from serve_app.api_keys import hash_of
 from serve_app.errors import InferenceFailed, Overloaded
 from tests.contract.server import serving
 from tests.lab.conftest import Open
@@ -229,11 +230,15 @@ def test_it_loses_the_service_and_recovers(open_lab: Open, service: WordService)
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, service: WordService) -> None:
-    with serving(origin(service, key="s3cret")) as url:
+def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open) -> None:
+    service = WordService(api_keys=[hash_of(b"s3cret")])
+    with serving(origin(service)) as url:
         page = open_lab(url, may_fail=True)
-        expect(page.get_by_role("alert")).to_contain_text("An API key is needed")
+        expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
         expect(page.get_by_label("API key", exact=True)).to_be_focused()
+        page.keyboard.type("guess")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
         page.keyboard.type("s3cret")
         page.keyboard.press("Enter")
         expect(page.get_by_text("acme/words")).to_be_visible()
