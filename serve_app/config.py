@@ -162,14 +162,15 @@ class SentimentApplication(BaseModel):
         if self.autoscaling_policy is None:
             return self
         policy = self.autoscaling_policy.policy_kwargs
-        # How many classifiers there are to be is seen in the gateways' reports too.
-        stale_s = min(policy.gateway.stale_s, policy.classifier.stale_s)
-        slowest = max(each.autoscaling_config.metrics_interval_s for each in self.deployments)
-        if stale_s <= 2 * slowest:
-            raise ValueError(
-                f"stale_s is {stale_s:g}, at most twice metrics_interval_s of {slowest:g}: "
-                "one late report would count as none"
-            )
+        for deployment, stale_s in zip(
+            self.deployments, (policy.gateway.stale_s, policy.classifier.stale_s), strict=True
+        ):
+            interval_s = deployment.autoscaling_config.metrics_interval_s
+            if stale_s <= 2 * interval_s:
+                raise ValueError(
+                    f"stale_s of {deployment.name} is {stale_s:g}, at most twice its "
+                    f"metrics_interval_s of {interval_s:g}: one late report would count as none"
+                )
         gateway, classifier = (each.autoscaling_config for each in self.deployments)
         demand_s = min(gateway.look_back_period_s, classifier.look_back_period_s)
         if demand_s < 3 * gateway.metrics_interval_s:

@@ -23,8 +23,8 @@ CLASSIFIER_CPUS: Final = 0.02
 TOKENS: Final = 24
 BATCH_TEXTS: Final = 10
 CHUNK_TEXTS: Final = 5
-# A full batch that is computed and the next one.
-CALLS_PER_REPLICA: Final = 2 * BATCH_TEXTS // CHUNK_TEXTS
+# A full batch that is computed and the next one, twice: the router spreads calls by chance.
+CALLS_PER_REPLICA: Final = 4 * BATCH_TEXTS // CHUNK_TEXTS
 # A step to ten times the load leaves this many texts waiting while replicas start; the test is
 # to see them answered, not refused.
 PENDING_TEXTS: Final = 16_384

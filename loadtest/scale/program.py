@@ -1,5 +1,6 @@
 """One part of the scale test, in a process that has a Ray to itself; see `__main__`."""
 
+import importlib
 import json
 import logging
 import os
@@ -16,9 +17,9 @@ import ray
 from ray import serve
 
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import reaction
+from loadtest.scale.analysis import outline, reaction
 from loadtest.scale.generator import Plan
-from loadtest.scale.lab import BATCH_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
+from loadtest.scale.lab import BATCH_TEXTS, CHUNK_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
 from loadtest.scale.picture import Caption, draw
 from loadtest.scale.schedule import Run, Segment, run
@@ -37,22 +38,24 @@ RATE: Final = TOKENS * BATCH_TEXTS / 0.5
 # Costs next to nothing, so that the gateway is what saturates.
 FREE: Final = SimulatedCost(batch_ms=1, token_us=0)
 FREE_CLASSIFIERS: Final = 4
-# Enough for every classifier to have a full batch waiting, however calls are spread.
-CONNECTIONS_EACH: Final = 6
+# Requests of one call each, enough for every classifier to have full batches waiting, however calls
+# are spread.
+CONNECTIONS_EACH: Final = 12
 CONNECTIONS: Final = 32
 # Requests a second that take a little more than half of one classifier's rate.
 BASE: Final = 0.55 * RATE / TOKENS / TEXTS
 SCALED: Final = Bounds(1, 24)
-# Requests for texts that the gateway remembers take time of nobody else. They come such that one
-# gateway computes for so many seconds each second.
+# Large requests for texts that the gateway remembers take time of hardly anybody else. They come
+# such that one gateway computes for so many seconds each second.
 SCALED_GATEWAYS: Final = Bounds(1, 3)
+LARGE_TEXTS: Final = 256
 DISTINCT_TEXTS: Final = 1000
 GATEWAY_BUSY: Final = (0.3, 0.9, 0.3)
 POLICY: Final = ScalingSettings()
 CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
-# Ray starts a process for each logical CPU beforehand. On a cluster replicas start on CPUs of their
-# own; here, ten that start at once would take the two cores from those that work.
-LOGICAL_CPUS: Final = 24
+# Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here,
+# ten at once would take the two cores from those that work: each process is made ready before.
+LOGICAL_CPUS: Final = 12
 
 Outcome = tuple[dict[str, Any], list[Verdict]]
 
@@ -78,7 +81,7 @@ class Lengths(NamedTuple):
 
 
 FULL: Final = Lengths(
-    (1, 2, 4, 8, 16, 32), 24.0, (40.0, 120.0, 100.0), (30.0, 60.0, 90.0), 600.0, 90.0
+    (1, 2, 4, 8, 16, 32), 24.0, (30.0, 90.0, 60.0), (30.0, 45.0, 75.0), 600.0, 90.0
 )
 QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), (20.0, 40.0, 60.0), 60.0, 60.0)
 
@@ -86,7 +89,7 @@ QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), (20.0, 40.0, 60.0), 
 def throughput(lengths: Lengths, out: Path) -> Outcome:
     """Saturate growing numbers of replicas."""
     lab = _lab(COST)
-    plan = Plan(lab.url, [], 0.0, 0, BULK_TEXTS, TOKENS)
+    plan = Plan(lab.url, [], 0.0, 0, CHUNK_TEXTS, TOKENS)
     points: list[Throughput] = []
     for count in lengths.replicas:
         connections = CONNECTIONS_EACH * count
@@ -149,13 +152,13 @@ def gateways(lengths: Lengths, out: Path) -> Outcome:
     lab = _lab(FREE)
     lab.deployment(GATEWAY)["user_config"]["cache_memory_entries"] = 2 * DISTINCT_TEXTS
     lab.deploy()
-    plan = Plan(lab.url, [], 0.0, CONNECTIONS, BULK_TEXTS, TOKENS, DISTINCT_TEXTS)
+    plan = Plan(lab.url, [], 0.0, CONNECTIONS, LARGE_TEXTS, TOKENS, DISTINCT_TEXTS)
     alone = saturate(lab, 1, lengths.saturate, plan)
     rates = [busy / alone.gateway_request_ms * 1000 for busy in GATEWAY_BUSY]
     say(f"{alone.gateway_request_ms:.2f} ms of the gateway's CPU for a request")
     segments = [Segment(*each) for each in zip(lengths.gateways, rates, strict=True)]
     seen = run(lab, GATEWAY, SCALED_GATEWAYS, segments, plan)
-    draw(seen, Caption("gateways", BULK_TEXTS, TOKENS, None), out / "gateways.png")
+    draw(seen, Caption("gateways", LARGE_TEXTS, TOKENS, None), out / "gateways.png")
     return {"alone": _plain(alone), **_seen(seen)}, verdicts.on_gateways(seen)
 
 
@@ -205,7 +208,15 @@ def _lab(cost: SimulatedCost) -> Lab:
         logging_level=logging.WARNING,
         log_to_driver=False,
     )
-    return Lab(cost, gateways=1)
+    lab = Lab(cost, gateways=1)
+    ray.get([_load.remote() for _ in range(LOGICAL_CPUS)])
+    return lab
+
+
+@ray.remote(num_cpus=1)
+def _load() -> None:
+    """Import in a process of Ray's what a classifier needs."""
+    importlib.import_module("serve_app.classifier.deployment")
 
 
 def _plan(lab: Lab) -> Plan:
@@ -213,6 +224,7 @@ def _plan(lab: Lab) -> Plan:
 
 
 def _seen(seen: Run) -> dict[str, Any]:
+    kept = outline(seen.moments)
     return {
         "counts": seen.counts._asdict(),
         "segments": [segment._asdict() for segment in seen.segments],
@@ -221,7 +233,7 @@ def _seen(seen: Run) -> dict[str, Any]:
         "moments": ["seconds", "wanted", "running", "requests that wait"],
         "seen": [
             [round(moment.time - seen.started, 1), moment.wanted, moment.running, waiting]
-            for moment, waiting in zip(seen.moments, seen.waiting(seen.moments), strict=True)
+            for moment, waiting in zip(kept, seen.waiting(kept), strict=True)
         ],
     }
 

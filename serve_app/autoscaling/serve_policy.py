@@ -35,7 +35,7 @@ class WorkPolicy:
     def __call__(
         self, contexts: Mapping[DeploymentID, AutoscalingContext]
     ) -> tuple[dict[DeploymentID, int], dict[DeploymentID, dict[str, Any]]]:
-        """Return how many replicas of each deployment there should be; it keeps no state."""
+        """Return how many replicas of each deployment there should be, and no state."""
         by_name = {deployment.name: context for deployment, context in contexts.items()}
         gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
         # Demand is averaged over the classifiers' look-back period: they are to follow it.
@@ -43,7 +43,7 @@ class WorkPolicy:
         demand_s = scaling.look_back_period_s
         of_gateways, of_classifiers = self._settings.gateway, self._settings.classifier
         asking = [
-            read_gateway(series, _since(gateway, of_classifiers), demand_s)
+            read_gateway(series, _since(gateway, of_gateways), demand_s)
             for series in _series(gateway)
         ]
         working = [

@@ -146,7 +146,7 @@ def test_thresholds_that_would_oscillate_are_refused(changed: Callable[..., Path
 def test_a_report_that_is_stale_before_the_next_is_refused(
     changed: Callable[..., Path], deployment: tuple[str | int, ...]
 ) -> None:
-    with pytest.raises(InvalidConfig, match="stale_s is 10, at most twice metrics_interval_s of 5"):
+    with pytest.raises(InvalidConfig, match="is 10, at most twice its metrics_interval_s of 5"):
         load(
             changed(
                 *deployment,

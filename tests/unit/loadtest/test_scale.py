@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import Reaction, reaction, turns
+from loadtest.scale.analysis import Reaction, outline, reaction, turns
 from loadtest.scale.generator import OK, Record
 from loadtest.scale.observer import Moment
 from loadtest.scale.picture import Caption, draw
@@ -39,6 +39,11 @@ def test_a_turn_is_a_change_of_direction() -> None:
         return turns(moments(*((float(n), each, each) for n, each in enumerate(wanted))))
 
     assert (of(3, 3, 3), of(1, 3, 5), of(5, 6, 5), of(5, 6, 6, 5, 6)) == (0, 0, 1, 2)
+
+
+def test_an_outline_has_every_change_and_a_moment_now_and_then() -> None:
+    seen = moments((0, 1, 1), (1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (8, 2, 2), (9, 2, 2))
+    assert [moment.time - START for moment in outline(seen)] == [0, 2, 3, 8]
 
 
 @pytest.mark.parametrize(
