@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
 from serve_app import __version__
+from serve_app.api.direct import Direct
 from serve_app.api.health import health, ready
 from serve_app.api.huggingface import classify
 from serve_app.api.info import info
@@ -71,6 +72,8 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
             ServiceError: on_service_error,
         },
     )
+    posts = {path: partial(endpoint, service) for method, path, endpoint in ROUTES if method == "POST"}
+    app.add_middleware(Direct, endpoints=posts)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)
     for method, path, endpoint in ROUTES:
