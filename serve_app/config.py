@@ -22,6 +22,7 @@ from serve_app.settings import (
 )
 
 _STRICT: Final = ConfigDict(extra="forbid")
+_START_FROM: Final = "start from a copy of configs/dev.yaml"
 
 
 # Calls to the classifier that a gateway makes on its own account: its probe of the model.
@@ -117,7 +118,7 @@ class SentimentApplication(BaseModel):
 
     model_config = _STRICT
 
-    name: str
+    name: Literal["sentiment"]
     route_prefix: Literal["/"]
     import_path: Literal["serve_app.app:build"]
     args: AppArgs
@@ -154,6 +155,33 @@ class SentimentApplication(BaseModel):
         return self
 
 
+class LabActorOptions(StrictActorOptions):
+    """Resources of the lab: a page's few requests must not take the place of a replica."""
+
+    num_cpus: float = Field(ge=0, le=0.1)
+
+
+class LabDeployment(DeploymentSchema):
+    """Resources of the lab."""
+
+    model_config = _STRICT
+
+    name: Literal["Lab"]
+    graceful_shutdown_timeout_s: float = Field(ge=0)
+    ray_actor_options: LabActorOptions
+
+
+class LabApplication(BaseModel):
+    """The lab within a Serve config; it may be left out."""
+
+    model_config = _STRICT
+
+    name: Literal["lab"]
+    route_prefix: Literal["/lab"]
+    import_path: Literal["serve_app.lab.deployment:lab"]
+    deployments: tuple[LabDeployment]
+
+
 class ServeConfig(Settings):
     """A configuration file.
 
@@ -165,7 +193,7 @@ class ServeConfig(Settings):
         metrics_port: Where `sentiment serve` exports metrics on this machine; 0 takes a free
             port. Ray ignores this key: on Kubernetes `ray start` is told.
         logging_config: How the applications log.
-        applications: What is served.
+        applications: What is served: the sentiment service, and the lab or None.
     """
 
     environment: dict[str, str] = Field(default_factory=dict)
@@ -173,7 +201,7 @@ class ServeConfig(Settings):
     http_options: StrictHttpOptions
     metrics_port: int = Field(default=0, ge=0, lt=65536)
     logging_config: LoggingConfig
-    applications: tuple[SentimentApplication]
+    applications: tuple[SentimentApplication, LabApplication | None]
 
     @field_validator("environment")
     @classmethod
@@ -189,6 +217,11 @@ class ServeConfig(Settings):
                 "without it, only the head node takes requests"
             )
         return value
+
+    @field_validator("applications", mode="before")
+    @classmethod
+    def _the_lab_may_be_left_out(cls, value: Any) -> Any:
+        return [*value, None] if isinstance(value, list) and len(value) == 1 else value
 
 
 def load(path: Path) -> ServeConfig:
@@ -213,11 +246,12 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InvalidConfig(f"cannot read {path}: {error.strerror}") from None
+        raise InvalidConfig(f"cannot read {path}: {error.strerror}", _START_FROM) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise InvalidConfig(f"{path} is no YAML: {reason}", _START_FROM) from None
     if not isinstance(content, dict):
-        raise InvalidConfig(f"{path} is no mapping of keys to values")
+        raise InvalidConfig(f"{path} is no mapping of keys to values", _START_FROM)
     return content
 
 

@@ -15,6 +15,7 @@ Exception
 │       ├── ConnectionLost    6
 │       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
+    ├── Unauthorized          401, WWW-Authenticate
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── BodyTooLarge          413
@@ -23,6 +24,7 @@ Exception
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
     │   └── OtherRevision
+    ├── FiguresUnavailable    503, Retry-After
     └── DeadlineExceeded      504
 
 What a caller of the service meets is the client's: `serve_app.client.errors`.
@@ -137,6 +139,15 @@ class ServiceError(Exception):
         self.detail = detail
 
 
+class Unauthorized(ServiceError):
+    """The request carries no API key that the service knows."""
+
+    status = 401
+    slug = "unauthorized"
+    title = "Unauthorized"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="sentiment-serve"'}
+
+
 class NotFound(ServiceError):
     """No route has this path."""
 
@@ -205,6 +216,15 @@ class ModelUnavailable(ServiceError):
 
 class OtherRevision(ModelUnavailable):
     """The replica serves another revision of the model than the one that is asked for."""
+
+
+class FiguresUnavailable(ServiceError):
+    """No gateway tells the lab its live figures at the moment."""
+
+    status = 503
+    slug = "figures-unavailable"
+    title = "Figures unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class DeadlineExceeded(ServiceError):

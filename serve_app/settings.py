@@ -9,19 +9,44 @@ from contextlib import suppress
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from serve_app import api_keys
 from serve_app.errors import InvalidConfig
 from serve_app.logs import LogForm
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
-EngineName = OnnxName | Literal["torch", "simulated"]
-EngineChoice = EngineName | Literal["auto"]
+EngineName = Literal[OnnxName, "torch", "simulated"]
+EngineChoice = Literal[EngineName, "auto"]
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _hash(value: str) -> str:
+    if not api_keys.HASH.fullmatch(value):
+        raise ValueError("this is no hash of an API key: `sentiment key` prints a key and its hash")
+    return value
+
+
+def _origin(value: str) -> str:
+    # What browsers send: https://fetch.spec.whatwg.org/#origin-header
+    if value != "*" and not re.fullmatch(r"https?://[^/?#@*\s]+", value):
+        raise ValueError("an origin is https://host, http://host:port, or *")
+    return value
+
+
+ApiKeyHash = Annotated[str, AfterValidator(_hash)]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Settings(BaseModel):
@@ -52,6 +77,9 @@ class GatewaySettings(Settings):
         cache_memory_entries: Most texts held in a replica's memory tier.
         cache_timeout_s: A cache that answers slower than this is treated as absent.
         request_log: Whether every request for predictions is logged in one line.
+        api_keys: SHA-256 of the API keys that are accepted, as `sentiment key` prints them.
+            Requests need none where there is none.
+        cors_origins: Origins of web pages that browsers let ask, `https://host[:port]` or `*`.
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -68,6 +96,8 @@ class GatewaySettings(Settings):
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
     request_log: bool = True
+    api_keys: tuple[ApiKeyHash, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
 
     @model_validator(mode="after")
     def _one_request_fits_the_queue(self) -> Self:
@@ -214,7 +244,9 @@ class AppArgs(Settings):
         try:
             check_cache_url(url)
         except ValueError as error:
-            raise InvalidConfig(f"{self.cache}: {error}") from None
+            raise InvalidConfig(
+                f"{self.cache}: {error}", "correct the variable and start again"
+            ) from None
         return url
 
 

@@ -159,6 +159,7 @@ def until(true: Callable[[], bool], problem: str) -> None:
 def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, Any]:
     content = read(PROD)
     content |= {
+        "applications": content["applications"][:1],
         "proxy_location": proxy_location,
         "http_options": {"host": "127.0.0.1", "port": port},
         "logging_config": {"log_level": "WARNING", "enable_access_log": False},

@@ -52,6 +52,7 @@ _INFO = {
 }
 
 _PREDICTION_ERRORS = (
+    "Unauthorized",
     "BodyTooLarge",
     "InvalidRequest",
     "Overloaded",
@@ -69,6 +70,9 @@ _PREDICTION_HEADERS = (
     "X-Truncated",
     "Server-Timing",
 )
+
+# Either of them: no key, or one.
+_KEY_WHERE_CONFIGURED: list[Json] = [{}, {"ApiKey": []}]
 
 _DESCRIPTION = """Sentiment of texts.
 
@@ -92,6 +96,13 @@ def document(version: str) -> Json:
             "schemas": _schemas(),
             "headers": header_components(),
             "responses": error_components(),
+            "securitySchemes": {
+                "ApiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Only where the service is configured with API keys.",
+                }
+            },
         },
     }
 
@@ -111,6 +122,8 @@ def _paths() -> Json:
     )
     ready = _get(Ready, {"status": "ready", "model": "ok", "cache": "degraded"})
     ready["responses"] |= {"503": unready()} | error_refs("Failed", "DeadlineExceeded")
+    info = _get(Info, _INFO) | {"security": _KEY_WHERE_CONFIGURED}
+    info["responses"] |= error_refs("Unauthorized")
     return {
         "/project/predict": {
             "post": {"operationId": "predict", "summary": "Classify texts"} | predict
@@ -133,7 +146,7 @@ def _paths() -> Json:
             "get": {"operationId": "ready", "summary": "Would a prediction succeed"} | ready
         },
         "/project/info": {
-            "get": {"operationId": "info", "summary": "Model, limits, versions"} | _get(Info, _INFO)
+            "get": {"operationId": "info", "summary": "Model, limits, versions"} | info
         },
     }
 
@@ -147,6 +160,7 @@ def _prediction(
         "content": {"application/json": {"schema": schema_ref(answer), "example": answered}},
     }
     return {
+        "security": _KEY_WHERE_CONFIGURED,
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",

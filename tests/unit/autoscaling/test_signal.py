@@ -2,7 +2,7 @@ from math import inf, isfinite, nan
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serve_app.autoscaling.policy import Fleet, Load, replicas
@@ -108,9 +108,13 @@ replicas_ = st.lists(
 
 
 @given(replicas_, st.sampled_from([0.0, 7.0, nan, inf]), st.sampled_from([0.0, -3.0, nan]))
+@example([published(50, (100, 700), 20), {WAITING: series(nan)}], inf, nan)
 def test_whatever_replicas_report_there_is_a_number_of_them(
     reported: list[dict[str, list[Sample]]], queued: float, growth: float
 ) -> None:
-    load = combine([read(report, NOW, STALE_S) for report in reported], Queue(queued, growth))
-    assert load is None or all(isfinite(value) for value in (load.arriving, load.waiting))
+    reports = [read(report, NOW, STALE_S) for report in reported]
+    load = combine(reports, Queue(queued, growth))
+    assert (load is not None) == any(report and report.rate for report in reports)
+    if load is not None:
+        assert all(isfinite(value) for value in (load.arriving, load.waiting, load.rate))
     assert 1 <= replicas(load, Fleet(2, 3, 1, 9), ScalingSettings()) <= 9
