@@ -15,6 +15,13 @@ SLOW_S = 0.3
 TWO = b'{"predictions":[[{"label":"POSITIVE"}],[{"label":"POSITIVE"}]]}'
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing about clients that leave."""
+
+
 @contextmanager
 def server(
     status: int, body: bytes, *, keep_alive_s: float | None = None, slow_every: int = 0
@@ -38,8 +45,7 @@ def server(
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        listening.daemon_threads = True
+    with Server(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         try:
