@@ -169,7 +169,7 @@ def _honest(refused: Sequence[Record], offered: Sequence[Record]) -> Verdict:
     told = sorted(record.retry_after for record in refused) or [0]
     most = max(late, default=math.nan)
     return Verdict(
-        "what waits at a refusal is answered when its Retry-After is over, two seconds more at most",
+        "what waits at a refusal is answered when its Retry-After is over, at most 2 s later",
         f"told {told[0]} to {told[-1]} s, at most {most:+.1f} s later",
         most <= 2.0,
     )
