@@ -44,6 +44,7 @@ CASES: Final = {
     "fairness": Case("tests.chaos.overload:fairness"),
     "departures": Case("tests.chaos.departures:departures"),
     "losses": Case("tests.chaos.losses:losses", limit_s=480.0),
+    "proxy": Case("tests.chaos.losses:proxy"),
     "haproxy": Case("tests.chaos.losses:haproxy", PROD, QUICK_DRAIN),
     "node": Case("tests.chaos.losses:node", PROD, QUICK_DRAIN),
     "start": Case("tests.chaos.losses:failing_start"),
