@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -49,7 +50,7 @@ def proxy(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def service(proxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    changes = {"environment": haproxy_environment()} if proxy == "haproxy" else {}
+    changes: dict[str, Any] = {"environment": haproxy_environment()} if proxy == "haproxy" else {}
     path = configured(tmp_path_factory.mktemp(proxy), {"engine": "simulated"}, **changes)
     with Service(_hurried(path)) as started:
         yield started
