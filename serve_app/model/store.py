@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from serve_app.errors import ModelUnusable
@@ -89,6 +87,13 @@ def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
+    # Slow to import, and most replicas find their model on disk.
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
+
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
