@@ -1,4 +1,4 @@
-"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text.
+"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text, a queue.
 
 As `serve_app.api.serve_headers`, this wraps Ray Serve's HTTP application: the proxy where that is
 Ray's own, else each gateway.
@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import PROBLEM_JSON, problem_members
+from serve_app.api.sticky_refusal import StickyRefusal
 from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
 
 PREFIX: Final = "/project"
@@ -39,6 +40,7 @@ class ServeErrors:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._refusal = StickyRefusal()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, again where nobody answers it."""
@@ -47,8 +49,14 @@ class ServeErrors:
             return
         sent = _Request(receive)
         answer = _Answer(scope, send)
+        body_bytes = _declared_bytes(scope)
+        if retry_after := self._refusal.holds(body_bytes):
+            await answer.fail(ERRORS[Overloaded.status], retry_after=retry_after)
+            return
         for _ in range(ATTEMPTS):
             await self._app(scope, sent.replay(), answer)
+            if answer.refused_for:
+                self._refusal.note(body_bytes, answer.refused_for)
             if answer.started or sent.left:
                 return
             if not sent.whole:
@@ -101,10 +109,12 @@ class _Answer:
 
     Attributes:
         started: Whether there is an answer.
+        refused_for: The `Retry-After` of a 429; empty where there is none.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = False
+        self.refused_for = ""
         self._scope = scope
         self._send = send
         self._replaced = False
@@ -114,6 +124,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.started = True
             headers = Headers(raw=message["headers"])
+            if message["status"] == Overloaded.status:
+                self.refused_for = headers.get("retry-after", "")
             error = ERRORS.get(message["status"])
             if error and headers.get("content-type") != PROBLEM_JSON:
                 self._replaced = True
@@ -138,3 +150,8 @@ class _Answer:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": error.status, "headers": raw})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _declared_bytes(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0

@@ -61,6 +61,7 @@ class SingleFlight:
         joined: How many texts were found on their way already, in all.
         wanted_chars: How many characters the texts had that flights were asked for, in all, those
             that were refused included: the demand that replicas are to follow.
+        abandoned: How many texts were not sent because nobody waited for them any more, in all.
         waiting: How many requests wait for flights.
     """
 
@@ -77,6 +78,7 @@ class SingleFlight:
         self.started = 0
         self.joined = 0
         self.wanted_chars = 0
+        self.abandoned = 0
         self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
@@ -224,7 +226,9 @@ class SingleFlight:
     def _leave(self, flight: Flight, keys: Iterable[bytes]) -> None:
         flight.leave(keys)
         if not flight.departed:
-            self._forget(flight, flight.drop_abandoned())
+            abandoned = flight.drop_abandoned()
+            self.abandoned += len(abandoned)
+            self._forget(flight, abandoned)
             if not flight.texts:
                 self._strike(flight)
         elif not flight.wanted:

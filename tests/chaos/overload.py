@@ -24,7 +24,10 @@ SIMULATED: Final = {
 }
 CLASSIFIER_TUNABLES: Final = {"max_batch_tokens": 150}
 UNCACHED: Final = {"cache_memory_entries": 1}
-TEXTS: Final = 16
+# Many in a request, so that the machine's cores are not what the load exceeds.
+TEXTS: Final = 64
+AFTER_TEXTS: Final = 4
+KNOWN: Final = 8000
 CALIBRATION_S: Final = 20.0
 OVERLOAD_S: Final = 60.0
 TIMES: Final = 10
@@ -41,16 +44,16 @@ MIB: Final = 2**20
 
 def overload() -> list[Row]:
     """Offer ten times the capacity for a minute, and see what comes after it."""
-    known = simulated_margins(short_texts(2000))
+    known = simulated_margins(short_texts(KNOWN))
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
-    with Traffic(stage.url, known, Stream("saturating", 40, CALIBRATION_S, TEXTS)) as calibration:
+    with Traffic(stage.url, known, Stream("saturating", 10, CALIBRATION_S, TEXTS)) as calibration:
         pass
     capacity = _right_per_s(calibration.records, CALIBRATION_S / 2, CALIBRATION_S)
     before = _memory(stage)
     after_s = OVERLOAD_S + MOST_RECOVERY_S
     streams = (
         Stream("overload", TIMES * capacity, OVERLOAD_S, TEXTS),
-        Stream("after", 2, 10, TEXTS, begin_s=after_s),
+        Stream("after", 3, 10, AFTER_TEXTS, begin_s=after_s),
     )
     with Traffic(stage.url, known, *streams) as traffic:
         time.sleep(OVERLOAD_S)
@@ -166,9 +169,9 @@ def _honest(refused: Sequence[Record], offered: Sequence[Record]) -> Verdict:
     told = sorted(record.retry_after for record in refused) or [0]
     most = max(late, default=math.nan)
     return Verdict(
-        "what waits at a refusal is answered when its Retry-After is over, give or take two passes",
+        "what waits at a refusal is answered when its Retry-After is over, at most 2 s later",
         f"told {told[0]} to {told[-1]} s, at most {most:+.1f} s later",
-        most <= 2 * PASS_S + 1,
+        most <= 2.0,
     )
 
 
