@@ -5,7 +5,7 @@ RATE = 100.0
 
 
 def moments(*rows: tuple[float, int, int]) -> list[Moment]:
-    return [Moment(*row) for row in rows]
+    return [Moment(*row, cpu=0.0) for row in rows]
 
 
 def test_a_reaction_names_the_start_the_delay_and_the_overshoot() -> None:
