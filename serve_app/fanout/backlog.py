@@ -11,6 +11,8 @@ CHARS_PER_TOKEN: Final = 5
 CHARS_PER_TEXT: Final = 10
 # So many seconds of work count in full, older ones less and less.
 MEMORY_S: Final = 10.0
+# A longer silence tells of replicas that are lost or replaced, not of how fast they are.
+LONGEST_SILENCE_S: Final = 2.0
 
 
 class Backlog:
@@ -55,10 +57,11 @@ class Backlog:
             busy_replicas: How many replicas had calls enough all the time; zero if not all had.
         """
         now = self._clock()
-        seconds = busy_replicas * (now - self._last)
-        kept = math.exp(-(now - self._last) / MEMORY_S) if busy_replicas else 1.0
-        self._seconds = kept * self._seconds + seconds
-        self._done *= kept
+        if busy_replicas:
+            seconds = min(now - self._last, LONGEST_SILENCE_S)
+            kept = math.exp(-seconds / MEMORY_S)
+            self._seconds = kept * self._seconds + busy_replicas * seconds
+            self._done *= kept
         self._last = now
 
     def done(self, texts: Iterable[str]) -> None:

@@ -71,3 +71,10 @@ def test_the_rate_follows_a_model_that_becomes_slower(backlog: Backlog, clock: C
     compute(backlog, clock, 0.1, times=1000)
     compute(backlog, clock, 1.0, times=40)
     assert backlog.wait_s(1, more=100) == pytest.approx(1.0, rel=0.2)
+
+
+def test_an_outage_is_no_measure_of_the_rate(backlog: Backlog, clock: Clock) -> None:
+    compute(backlog, clock, 0.1, times=1000)
+    clock.now += 60
+    compute(backlog, clock, 0.1, times=1)
+    assert backlog.wait_s(1, more=1000) == pytest.approx(1.0, rel=0.3)
