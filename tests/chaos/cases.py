@@ -50,7 +50,7 @@ CASES: Final = {
     "node": Case("tests.chaos.losses:node", PROD, QUICK_DRAIN),
     "start": Case("tests.chaos.losses:failing_start"),
     "redis": Case("tests.chaos.redis_faults:redis_faults", limit_s=420.0),
-    "upgrades": Case("tests.chaos.upgrades:upgrades"),
+    "upgrades": Case("tests.chaos.upgrades:upgrades", limit_s=480.0),
     "soak": Case("tests.chaos.soak:soak", limit_s=2400.0),
 }
 # Not part of a plain run.

@@ -7,6 +7,7 @@ refused clearly, broken (no answer: the connection ended) or wrong.
 import asyncio
 import json
 import random
+import re
 import sys
 import time
 from pathlib import Path
@@ -62,6 +63,7 @@ class Record(NamedTuple):
         status: Of its answer; zero without one.
         retry_after: What a refusal says; zero without it.
         hits: Texts from the cache.
+        cache_ms: How long the gateway looked into the cache, as it says.
         revision: The model's.
         note: What was wrong.
     """
@@ -73,6 +75,7 @@ class Record(NamedTuple):
     status: int
     retry_after: int
     hits: int
+    cache_ms: float
     revision: str
     note: str
 
@@ -117,7 +120,7 @@ class Generator:
         texts = self._random.sample(self._texts[stream.long], stream.texts)
         headers = {"X-Deadline-Ms": str(stream.deadline_ms)} if stream.deadline_ms else {}
         sent, begun = time.time(), time.monotonic()
-        status, retry_after, hits, revision = 0, 0, 0, ""
+        status, retry_after, hits, cache_ms, revision = 0, 0, 0, 0.0, ""
         kind: Kind
         timeout = aiohttp.ClientTimeout(total=stream.leave_s or TIMEOUT_S)
         try:
@@ -127,15 +130,16 @@ class Generator:
                 status = answer.status
                 retry_after = int(answer.headers.get("retry-after", 0))
                 hits = int(answer.headers.get("x-cache-hits", 0))
+                timing = re.search(r"cache;dur=([\d.]+)", answer.headers.get("server-timing", ""))
+                cache_ms = float(timing[1]) if timing else 0.0
                 revision = answer.headers.get("x-model-revision", "")
                 note = self._judge(texts, answer, await answer.read())
                 kind = "wrong" if note else "right" if status == OK else "refused"
         except (aiohttp.ClientError, TimeoutError) as error:
             kind, note = ("left" if stream.leave_s else "broken"), type(error).__name__
         seconds = time.monotonic() - begun
-        self.records.append(
-            Record(stream.name, sent, seconds, kind, status, retry_after, hits, revision, note)
-        )
+        ended = (status, retry_after, hits, cache_ms, revision, note)
+        self.records.append(Record(stream.name, sent, seconds, kind, *ended))
 
     def _judge(self, texts: list[str], answer: aiohttp.ClientResponse, body: bytes) -> str:
         """Return what is wrong with an answer; nothing where it is right or refuses clearly."""
