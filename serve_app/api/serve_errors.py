@@ -49,14 +49,14 @@ class ServeErrors:
             return
         sent = _Request(receive)
         answer = _Answer(scope, send)
-        body_bytes = _declared_bytes(scope)
-        if retry_after := self._refusal.holds(body_bytes):
+        refusal = self._refusal
+        if refusal.active and (retry_after := refusal.holds(_declared_bytes(scope))):
             await answer.fail(ERRORS[Overloaded.status], retry_after=retry_after)
             return
         for _ in range(ATTEMPTS):
             await self._app(scope, sent.replay(), answer)
             if answer.refused_for:
-                self._refusal.note(body_bytes, answer.refused_for)
+                refusal.note(_declared_bytes(scope), answer.refused_for)
             if answer.started or sent.left:
                 return
             if not sent.whole:
@@ -123,15 +123,18 @@ class _Answer:
         """Send a message of the application."""
         if message["type"] == "http.response.start":
             self.started = True
-            headers = Headers(raw=message["headers"])
-            if message["status"] == Overloaded.status:
-                self.refused_for = headers.get("retry-after", "")
-            error = ERRORS.get(message["status"])
-            if error and headers.get("content-type") != PROBLEM_JSON:
-                self._replaced = True
-                await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
+            if message["status"] in ERRORS:
+                await self._look_at(message["status"], Headers(raw=message["headers"]))
         if not self._replaced:
             await self._send(message)
+
+    async def _look_at(self, status: int, headers: Headers) -> None:
+        if status == Overloaded.status:
+            self.refused_for = headers.get("retry-after", "")
+        if headers.get("content-type") != PROBLEM_JSON:
+            self._replaced = True
+            error = ERRORS[status]
+            await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
 
     async def fail(
         self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None

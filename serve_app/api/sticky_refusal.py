@@ -27,15 +27,20 @@ class StickyRefusal:
         self._bytes = 0
         self._retry_after = ""
 
+    @property
+    def active(self) -> bool:
+        """Whether any request may be refused now."""
+        return self._clock() < self._until
+
     def note(self, body_bytes: int, retry_after: str) -> None:
         """Remember that a request of so many bytes was refused with this `Retry-After`."""
         now = self._clock()
-        smallest = min(self._bytes, body_bytes) if now < self._until else body_bytes
+        smallest = min(self._bytes, body_bytes) if self.active else body_bytes
         self._until, self._bytes = now + HOLDS_S, smallest
         self._retry_after = retry_after
 
     def holds(self, body_bytes: int) -> str:
         """Return the `Retry-After` of a request of so many bytes; empty if it is not refused."""
-        if self._clock() < self._until and body_bytes > MUCH_SMALLER * self._bytes:
+        if self.active and body_bytes > MUCH_SMALLER * self._bytes:
             return self._retry_after
         return ""

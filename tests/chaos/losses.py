@@ -35,7 +35,7 @@ HANG_S: Final = 90.0
 
 
 def losses() -> list[Row]:
-    """Kill every part of a service on Ray's own proxy, and let one hang."""
+    """Kill every part of a service but its proxy."""
     known = simulated_margins(short_texts(1000))
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(2, 2))
     return [
@@ -43,6 +43,21 @@ def losses() -> list[Row]:
         _kill(stage, known, "all classifiers are killed", lambda: stage.pids(CLASSIFIER)),
         _kill(stage, known, "a gateway is killed", lambda: stage.pids(GATEWAY)[:1]),
         _kill(stage, known, "Serve's controller is killed", lambda: stage.of_role("controller")),
+    ]
+
+
+def hang() -> list[Row]:
+    """Stop one of two classifiers without killing it."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 2))
+    return [_hang(stage, known)]
+
+
+def proxy() -> list[Row]:
+    """Kill Ray's own proxy."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 1))
+    return [
         _kill(
             stage,
             known,
@@ -51,7 +66,6 @@ def losses() -> list[Row]:
             # Its clients lose their connections, and new ones are refused until it is back.
             broken=int(RATE * LOAD_S),
         ),
-        _hang(stage, known),
     ]
 
 
