@@ -46,6 +46,11 @@ SHOWN_BY: Final = {
     "make load SCENARIO=family": "tests/serve/test_load.py",
     "make load SCENARIO=zipf URL=http://host:80": "tests/serve/test_load.py",
     "sentiment report results/A results/B": "tests/unit/loadtest/test_report.py",
+    # Benchmarks
+    "make bench": "loadtest/bench/__main__.py",
+    "make compare": "loadtest/compare/__main__.py",
+    "python -m loadtest.compare --systems fastapi --sessions 1": "loadtest/compare/__main__.py",
+    "python -m loadtest.compare --report": "loadtest/compare/__main__.py",
     # The image
     "make image": "tests/image/__main__.py",
     "make image BASE=python:3.11-slim-trixie": DRY_RUN,
