@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes chaos soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -80,6 +80,12 @@ scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5
 
 scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
 	@$(BIN)/python -m loadtest.scale nodes $(SCALE)
+
+chaos: .venv/.dev  ## faults under load, every answer judged (20 min; CHAOS="overload redis …": some)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+soak: .venv/.dev  ## mixed load for SOAK_MINUTES=30: nothing grows
+	@$(BIN)/python -m tests.chaos soak
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

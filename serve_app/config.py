@@ -17,8 +17,8 @@ from serve_app.settings import (
     AppArgs,
     ClassifierSettings,
     GatewaySettings,
-    ScalingSettings,
     Settings,
+    WorkPolicySettings,
 )
 
 _STRICT: Final = ConfigDict(extra="forbid")
@@ -30,7 +30,7 @@ GATEWAY_PROBES: Final = 1
 
 
 class WorkPolicySchema(Settings):
-    """The policy that follows the work; without one, Ray's own counts ongoing calls.
+    """The policy that follows the work; without it, Ray's own counts ongoing calls.
 
     Attributes:
         policy_function: Where it is.
@@ -38,7 +38,7 @@ class WorkPolicySchema(Settings):
     """
 
     policy_function: Literal["serve_app.autoscaling.serve_policy:WorkPolicy"]
-    policy_kwargs: ScalingSettings = ScalingSettings()
+    policy_kwargs: WorkPolicySettings = WorkPolicySettings()
 
 
 class StrictAutoscaling(AutoscalingConfig):
@@ -46,7 +46,8 @@ class StrictAutoscaling(AutoscalingConfig):
 
     model_config = _STRICT
 
-    policy: WorkPolicySchema | None = None  # type: ignore[assignment]
+    # A policy sees the reports of all deployments only where it belongs to the application.
+    policy: None = None  # type: ignore[assignment]
 
 
 class StrictActorOptions(RayActorOptionsSchema):
@@ -95,8 +96,20 @@ class GatewayDeployment(_Deployment):
 
     name: Literal["Gateway"]
     user_config: GatewaySettings  # type: ignore[assignment]
-    # Ray refuses in plain text what exceeds this; the gateway has a limit and problems of its own.
-    max_queued_requests: Literal[-1] = -1
+    max_queued_requests: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _the_gateway_refuses_before_ray_does(self) -> Self:
+        """Refuse a gateway whose requests wait in Ray's queue before its own limits are reached.
+
+        There nobody looks at their deadlines.
+        """
+        if self.max_ongoing_requests <= self.user_config.max_pending_texts:
+            raise ValueError(
+                f"max_ongoing_requests is {self.max_ongoing_requests}, not above "
+                f"max_pending_texts of {self.user_config.max_pending_texts}"
+            )
+        return self
 
 
 class ClassifierDeployment(_Deployment):
@@ -122,6 +135,7 @@ class SentimentApplication(BaseModel):
     route_prefix: Literal["/"]
     import_path: Literal["serve_app.app:build"]
     args: AppArgs
+    autoscaling_policy: WorkPolicySchema | None = None
     deployments: tuple[GatewayDeployment, ClassifierDeployment]
 
     @model_validator(mode="after")
@@ -139,6 +153,31 @@ class SentimentApplication(BaseModel):
                 f"max_queued_requests of Classifier is {room}, but a full Gateway makes {calls} "
                 f"calls (max_pending_texts {calls - GATEWAY_PROBES} of one text each, and "
                 f"{GATEWAY_PROBES} probe)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reports_suffice_for_the_policy(self) -> Self:
+        """Refuse intervals at which reports are stale before the next one, or tell no rate."""
+        if self.autoscaling_policy is None:
+            return self
+        policy = self.autoscaling_policy.policy_kwargs
+        for deployment, stale_s in zip(
+            self.deployments, (policy.gateway.stale_s, policy.classifier.stale_s), strict=True
+        ):
+            interval_s = deployment.autoscaling_config.metrics_interval_s
+            if stale_s <= 2 * interval_s:
+                raise ValueError(
+                    f"stale_s of {deployment.name} is {stale_s:g}, at most twice its "
+                    f"metrics_interval_s of {interval_s:g}: one late report would count as none"
+                )
+        gateway, classifier = (each.autoscaling_config for each in self.deployments)
+        demand_s = min(gateway.look_back_period_s, classifier.look_back_period_s)
+        if demand_s < 3 * gateway.metrics_interval_s:
+            raise ValueError(
+                f"look_back_period_s of Classifier is {demand_s:g}, less than three times "
+                f"metrics_interval_s of Gateway, {gateway.metrics_interval_s:g}: "
+                "no rate of arrivals could be told"
             )
         return self
 

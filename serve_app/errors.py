@@ -31,7 +31,11 @@ What a caller of the service meets is the client's: `serve_app.client.errors`.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, TypedDict
+from math import ceil
+from typing import ClassVar, Final, TypedDict
+
+# A client that would have to wait longer should ask again: more replicas may have started.
+LONGEST_RETRY_AFTER_S: Final = 30.0
 
 
 class StartupError(Exception):
@@ -190,12 +194,24 @@ class InvalidRequest(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """Every queue that could take the request is full."""
+    """Every queue that could take the request is full.
+
+    Args:
+        detail: One sentence for the person who sent the request.
+        wait_s: Seconds after which what waits now will have been done, if known.
+
+    Attributes:
+        retry_after_s: Value of `Retry-After`.
+    """
 
     status = 429
     slug = "overloaded"
     title = "Overloaded"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self, detail: str, wait_s: float = 0.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = ceil(min(max(1.0, wait_s), LONGEST_RETRY_AFTER_S))
 
 
 class InferenceFailed(ServiceError):

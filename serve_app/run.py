@@ -147,8 +147,8 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
         )
     except OSError as error:
         raise StartupError(
-            f"Ray cannot write {error.filename or 'its files'}: {error.strerror or error}",
-            "point TMPDIR at a directory that can be written",
+            f"Ray does not start: {' '.join(str(error).split())}",
+            "it needs a directory that can be written, in $TMPDIR or /tmp",
         ) from error
     # What `serve run` does, but with the log level applied to Serve's own processes too.
     client = serve_start(

@@ -63,14 +63,21 @@ class GatewaySettings(Settings):
         max_texts: More texts in one request are refused with 422.
         max_chars: A longer text is refused with 422. Characters, not tokens: far above what
             the model reads, so that texts are truncated long before they are refused.
-        deadline_s: A request is answered within this time, if need be with 504.
-        max_pending_texts: While more texts than this wait for the model, requests are refused
-            with 429.
+        deadline_s: A request is answered within this time, if need be with 504; a client may ask
+            for less with `X-Deadline-Ms`.
+        max_pending_texts: While more texts than this, or as many requests, wait for the model,
+            requests are refused with 429.
+        max_wait_s: So they are while what waits, at the rate measured, takes longer than this,
+            after which an overloaded service has recovered. A large request may wait twice as
+            long, so that more than half of `deadline_s` makes no sense.
         chunk_texts: One call to a classifier replica carries at most this many texts.
         chunk_chars: So many characters fill a call as well; a longer text travels alone.
         calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
             Else texts wait for a call to return, and share the next one.
         call_wait_s: The longest such wait.
+        max_calls_per_replica: While so many calls per replica are under way, texts stay in the
+            gateway, where replicas that are started meanwhile find them. Enough for a full batch
+            and the next one.
         cache_ttl_s: How long a cached score lives.
         cache_ttl_jitter: Lifetimes vary by this fraction, so that texts cached together do
             not expire together.
@@ -87,10 +94,12 @@ class GatewaySettings(Settings):
     max_chars: Positive = 32_768
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
+    max_wait_s: PositiveSeconds = 5.0
     chunk_texts: Positive = 16
     chunk_chars: Positive = 4096
     calls_per_replica: Positive = 2
     call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_calls_per_replica: Positive = 8
     cache_ttl_s: PositiveSeconds = 3600.0
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
@@ -103,6 +112,12 @@ class GatewaySettings(Settings):
     def _one_request_fits_the_queue(self) -> Self:
         if self.max_texts > self.max_pending_texts:
             raise ValueError("max_pending_texts must be at least max_texts")
+        return self
+
+    @model_validator(mode="after")
+    def _a_call_may_leave_at_once(self) -> Self:
+        if self.calls_per_replica > self.max_calls_per_replica:
+            raise ValueError("max_calls_per_replica must be at least calls_per_replica")
         return self
 
 
@@ -122,11 +137,11 @@ class ClassifierSettings(Settings):
     max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 1024
-    hang_timeout_s: PositiveSeconds = 60.0
+    hang_timeout_s: PositiveSeconds = 30.0
 
 
 class ScalingSettings(Settings):
-    """Tunables of the scaling policy, `policy_kwargs` in a file; changing them restarts replicas.
+    """Tunables of the scaling policy for one deployment; changing them restarts replicas.
 
     Attributes:
         target_wait_s: A queue that takes longer than this to clear asks for more replicas.
@@ -148,6 +163,18 @@ class ScalingSettings(Settings):
         if self.release_utilization >= self.target_utilization:
             raise ValueError("release_utilization must be below target_utilization")
         return self
+
+
+class WorkPolicySettings(Settings):
+    """Tunables of the scaling policy, `policy_kwargs` in a file.
+
+    Attributes:
+        gateway: For the gateways.
+        classifier: For the classifiers.
+    """
+
+    gateway: ScalingSettings = ScalingSettings()
+    classifier: ScalingSettings = ScalingSettings()
 
 
 class SimulatedCost(Settings):

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from loadtest.scale.observer import Moment
+
+# An outline has at least one moment in so many seconds.
+OUTLINE_S: Final = 5.0
 
 
 class Reaction(NamedTuple):
     """How the replicas followed a step up.
 
     Attributes:
-        start_s: Seconds from the first wish for more replicas until those wanted at first run.
+        start_s: Seconds from the first wish for more replicas until as many as needed run.
         late_s: Seconds from the step until what waits last took the running replicas longer than
             the target wait.
         needed: Replicas that the load needs at the target utilization.
@@ -52,8 +55,9 @@ def reaction(
         target_wait_s: The policy's target.
     """
     before = moments[0].wanted
+    needed = ceil(arriving / (rate * utilization))
     asked = next((m for m in moments if m.wanted > before), moments[-1])
-    served = next((m for m in moments if m.running >= asked.wanted), moments[-1])
+    served = next((m for m in moments if m.running >= needed), moments[-1])
     late = [
         moment.time
         for moment, tokens in zip(moments, waiting, strict=True)
@@ -62,7 +66,7 @@ def reaction(
     return Reaction(
         start_s=served.time - asked.time,
         late_s=max(late, default=step) - step,
-        needed=ceil(arriving / (rate * utilization)),
+        needed=needed,
         most=max(m.wanted for m in moments),
     )
 
@@ -71,3 +75,14 @@ def turns(moments: Sequence[Moment]) -> int:
     """Count how often the wanted number changed its direction: flapping."""
     changes = [b.wanted - a.wanted for a, b in pairwise(moments) if a.wanted != b.wanted]
     return sum((a > 0) != (b > 0) for a, b in pairwise(changes))
+
+
+def outline(moments: Sequence[Moment]) -> list[Moment]:
+    """Leave out the moments at which the replicas are as at the one kept before."""
+    kept = list(moments[:1])
+    for moment in moments[1:]:
+        last = kept[-1]
+        changed = (moment.wanted, moment.running) != (last.wanted, last.running)
+        if changed or moment.time >= last.time + OUTLINE_S:
+            kept.append(moment)
+    return kept

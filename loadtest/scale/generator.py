@@ -37,6 +37,7 @@ class Plan(NamedTuple):
         connections: How many requests of a closed loop are under way at once.
         texts: Texts in a request.
         tokens: Tokens in a text.
+        distinct: How many texts there are; zero where each is new.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Plan(NamedTuple):
     connections: int
     texts: int
     tokens: int
+    distinct: int = 0
 
 
 class Record(NamedTuple):
@@ -78,6 +80,7 @@ class Generator:
         self._plan = plan
         self._session = session
         self._random = random.Random(0)
+        self._known = [self._new_text() for _ in range(plan.distinct)]
 
     async def run(self) -> None:
         """Send everything, and wait for all answers."""
@@ -127,9 +130,15 @@ class Generator:
             return 0, False
 
     def _body(self) -> bytes:
-        words = self._plan.tokens - 2
-        texts = [" ".join(self._random.choices(WORDS, k=words)) for _ in range(self._plan.texts)]
+        count = self._plan.texts
+        if self._known:
+            texts = self._random.sample(self._known, count)
+        else:
+            texts = [self._new_text() for _ in range(count)]
         return json.dumps({"text": texts}).encode()
+
+    def _new_text(self) -> str:
+        return " ".join(self._random.choices(WORDS, k=self._plan.tokens - 2))
 
 
 async def generate(plan: Plan) -> list[Record]:

@@ -23,8 +23,8 @@ CLASSIFIER_CPUS: Final = 0.02
 TOKENS: Final = 24
 BATCH_TEXTS: Final = 10
 CHUNK_TEXTS: Final = 5
-# Three seconds of work: what a replica has taken no other one can do, however many start meanwhile.
-ONGOING_CALLS: Final = 12
+# A full batch that is computed and the next one, twice: the router spreads calls by chance.
+CALLS_PER_REPLICA: Final = 4 * BATCH_TEXTS // CHUNK_TEXTS
 # A step to ten times the load leaves this many texts waiting while replicas start; the test is
 # to see them answered, not refused.
 PENDING_TEXTS: Final = 16_384
@@ -173,16 +173,15 @@ def _content(cost: SimulatedCost, port: int, proxy_location: str) -> dict[str, A
     }
     gateway, classifier = application["deployments"]
     gateway["ray_actor_options"]["num_cpus"] = GATEWAY_CPUS
+    gateway["max_ongoing_requests"] = 2 * PENDING_TEXTS
     gateway["user_config"] = {
         "max_pending_texts": PENDING_TEXTS,
+        "max_wait_s": WAIT_S,
         "chunk_texts": CHUNK_TEXTS,
+        "max_calls_per_replica": CALLS_PER_REPLICA,
         "cache_memory_entries": 1,
     }
     classifier["ray_actor_options"]["num_cpus"] = CLASSIFIER_CPUS
     classifier["max_queued_requests"] = PENDING_TEXTS + 1
-    classifier["max_ongoing_requests"] = ONGOING_CALLS
-    classifier["user_config"] = {
-        "max_batch_requests": ONGOING_CALLS,
-        "max_batch_tokens": BATCH_TEXTS * TOKENS,
-    }
+    classifier["user_config"] = {"max_batch_tokens": BATCH_TEXTS * TOKENS}
     return content

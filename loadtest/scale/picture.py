@@ -1,7 +1,7 @@
 """The picture that goes into the README."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -19,16 +19,31 @@ GREEN: Final = "#009E73"
 RED: Final = "#D55E00"
 
 
-def draw(run: Run, texts: int, tokens: int, target_wait_s: float, path: Path) -> None:
+class Caption(NamedTuple):
+    """What a picture says of a run.
+
+    Attributes:
+        replicas: What the replicas are called.
+        texts: Texts in a request.
+        tokens: Tokens in a text.
+        target_wait_s: The policy's target, where the replicas have a queue.
+    """
+
+    replicas: str
+    texts: int
+    tokens: int
+    target_wait_s: float | None
+
+
+def draw(run: Run, caption: Caption, path: Path) -> None:
     """Draw a run: load, replicas, queue and time to the answer over time.
 
     Args:
         run: What was seen.
-        texts: Texts in a request.
-        tokens: Tokens in a text.
-        target_wait_s: The policy's target.
+        caption: What is said of it.
         path: Where to write the PNG.
     """
+    replicas, texts, tokens, target_wait_s = caption
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
     times = [moment.time - run.started for moment in run.moments]
     edges = np.cumsum([0.0, *(each.seconds for each in run.segments)])
@@ -37,13 +52,14 @@ def draw(run: Run, texts: int, tokens: int, target_wait_s: float, path: Path) ->
     axes[0].set_ylabel("offered texts/s")
     axes[1].step(times, [m.wanted for m in run.moments], ORANGE, where="post", label="wanted")
     axes[1].step(times, [m.running for m in run.moments], GREEN, where="post", label="running")
-    axes[1].set_ylabel("classifiers")
+    axes[1].set_ylabel(replicas)
     axes[1].legend(loc="upper right")
     waiting = np.array(run.waiting(run.moments)) * texts * tokens
     axes[2].plot(times, waiting, color=RED)
     axes[2].set_ylabel("tokens that wait")
     _latency(axes[3], run)
-    axes[3].axhline(target_wait_s, color="grey", linestyle=":", label="target wait")
+    if target_wait_s:
+        axes[3].axhline(target_wait_s, color="grey", linestyle=":", label="target wait")
     axes[3].set_ylabel("answer, s")
     axes[3].set_xlabel("seconds")
     axes[3].legend(loc="upper right")
@@ -55,7 +71,7 @@ def draw(run: Run, texts: int, tokens: int, target_wait_s: float, path: Path) ->
         f"{counts.sent} requests sent, {counts.answered} answered, "
         f"{counts.sent - counts.answered} failed"
     )
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
@@ -68,4 +84,4 @@ def _latency(axis: Any, run: Run) -> None:
     middle = [begin + WINDOW_S / 2 for begin, _ in seen]
     for percent, colour in ((50, BLUE), (99, RED)):
         drawn = [np.percentile(values, percent) for _, values in seen]
-        axis.plot(middle, drawn, color=colour, label=f"p{percent}")
+        axis.plot(middle, drawn, color=colour, label=f"p{percent} of {WINDOW_S:g} s")

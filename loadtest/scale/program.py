@@ -1,5 +1,6 @@
 """One part of the scale test, in a process that has a Ray to itself; see `__main__`."""
 
+import importlib
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final, NamedTuple
 
 import psutil
@@ -15,19 +17,19 @@ import ray
 from ray import serve
 
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import reaction
+from loadtest.scale.analysis import outline, reaction
 from loadtest.scale.generator import Plan
-from loadtest.scale.lab import BATCH_TEXTS, TOKENS, Bounds, Lab
+from loadtest.scale.lab import BATCH_TEXTS, CHUNK_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
 from loadtest.scale.nodes import NodeLoss, lose_a_node
-from loadtest.scale.picture import draw
+from loadtest.scale.picture import Caption, draw
 from loadtest.scale.schedule import Run, Segment, run
 from loadtest.scale.throughput import Throughput, saturate
 from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
 from serve_app.settings import ScalingSettings, SimulatedCost
 
-# Two texts a request, so that the load generator leaves the cores to the service.
-TEXTS: Final = 2
+# One text a request: the more requests there are, the less chance has to say in their number.
+TEXTS: Final = 1
 BULK_TEXTS: Final = 16
 # A full batch of ten texts takes half a second, so that a replica does 480 tokens a second, and 32
 # of them leave the two cores of a laptop to the gateway and the load generator.
@@ -36,14 +38,24 @@ RATE: Final = TOKENS * BATCH_TEXTS / 0.5
 # Costs next to nothing, so that the gateway is what saturates.
 FREE: Final = SimulatedCost(batch_ms=1, token_us=0)
 FREE_CLASSIFIERS: Final = 4
-# Enough for every classifier to have a full batch waiting, however calls are spread.
-CONNECTIONS_EACH: Final = 6
+# Requests of one call each, enough for every classifier to have full batches waiting, however calls
+# are spread.
+CONNECTIONS_EACH: Final = 12
 CONNECTIONS: Final = 32
-# Requests a second that take six tenths of one classifier's rate.
-BASE: Final = 0.6 * RATE / TOKENS / TEXTS
+# Requests a second that take a little more than half of one classifier's rate.
+BASE: Final = 0.55 * RATE / TOKENS / TEXTS
 SCALED: Final = Bounds(1, 24)
+# Large requests for texts that the gateway remembers take time of hardly anybody else. They come
+# such that one gateway computes for so many seconds each second.
+SCALED_GATEWAYS: Final = Bounds(1, 3)
+LARGE_TEXTS: Final = 256
+DISTINCT_TEXTS: Final = 1000
+GATEWAY_BUSY: Final = (0.3, 0.9, 0.3)
 POLICY: Final = ScalingSettings()
-LOGICAL_CPUS: Final = 4
+CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
+# Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here,
+# ten at once would take the two cores from those that work: each process is made ready before.
+LOGICAL_CPUS: Final = 12
 
 Outcome = tuple[dict[str, Any], list[Verdict]]
 
@@ -55,6 +67,7 @@ class Lengths(NamedTuple):
         replicas: The numbers of replicas to saturate.
         saturate: For each of them.
         steps: Before, during and after ten times the load.
+        gateways: Before, during and after more than one gateway's load.
         constant: The constant load.
         nodes: Under load with a node lost.
     """
@@ -62,18 +75,21 @@ class Lengths(NamedTuple):
     replicas: tuple[int, ...]
     saturate: float
     steps: tuple[float, float, float]
+    gateways: tuple[float, float, float]
     constant: float
     nodes: float
 
 
-FULL: Final = Lengths((1, 2, 4, 8, 16, 32), 24.0, (40.0, 120.0, 100.0), 600.0, 90.0)
-QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), 60.0, 60.0)
+FULL: Final = Lengths(
+    (1, 2, 4, 8, 16, 32), 18.0, (30.0, 90.0, 60.0), (30.0, 45.0, 75.0), 600.0, 90.0
+)
+QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), (20.0, 40.0, 60.0), 60.0, 60.0)
 
 
 def throughput(lengths: Lengths, out: Path) -> Outcome:
     """Saturate growing numbers of replicas."""
     lab = _lab(COST)
-    plan = Plan(lab.url, [], 0.0, 0, BULK_TEXTS, TOKENS)
+    plan = Plan(lab.url, [], 0.0, 0, CHUNK_TEXTS, TOKENS)
     points: list[Throughput] = []
     for count in lengths.replicas:
         connections = CONNECTIONS_EACH * count
@@ -107,8 +123,8 @@ def steps(lengths: Lengths, out: Path) -> Outcome:
     """Offer a load, ten times as much, and the first again."""
     lab = _lab(COST)
     rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
-    seen = run(lab, SCALED, [Segment(*each) for each in rates], _plan(lab))
-    draw(seen, TEXTS, TOKENS, POLICY.target_wait_s, out / "steps.png")
+    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], _plan(lab))
+    draw(seen, CLASSIFIERS, out / "steps.png")
     moments = seen.during(1)
     judged = reaction(
         moments,
@@ -126,9 +142,24 @@ def constant(lengths: Lengths, out: Path) -> Outcome:
     """Offer the same load for long."""
     lab = _lab(COST)
     settling, settled = Segment(60.0, 5 * BASE), Segment(lengths.constant, 5 * BASE)
-    seen = run(lab, SCALED, [settling, settled], _plan(lab))
-    draw(seen, TEXTS, TOKENS, POLICY.target_wait_s, out / "constant.png")
+    seen = run(lab, CLASSIFIER, SCALED, [settling, settled], _plan(lab))
+    draw(seen, CLASSIFIERS, out / "constant.png")
     return _seen(seen), verdicts.on_constant(seen)
+
+
+def gateways(lengths: Lengths, out: Path) -> Outcome:
+    """Offer one gateway little, more than it is to take, and little again, of known texts."""
+    lab = _lab(FREE)
+    lab.deployment(GATEWAY)["user_config"]["cache_memory_entries"] = 2 * DISTINCT_TEXTS
+    lab.deploy()
+    plan = Plan(lab.url, [], 0.0, CONNECTIONS, LARGE_TEXTS, TOKENS, DISTINCT_TEXTS)
+    alone = saturate(lab, 1, lengths.saturate, plan)
+    rates = [busy / alone.gateway_request_ms * 1000 for busy in GATEWAY_BUSY]
+    say(f"{alone.gateway_request_ms:.2f} ms of the gateway's CPU for a request")
+    segments = [Segment(*each) for each in zip(lengths.gateways, rates, strict=True)]
+    seen = run(lab, GATEWAY, SCALED_GATEWAYS, segments, plan)
+    draw(seen, Caption("gateways", LARGE_TEXTS, TOKENS, None), out / "gateways.png")
+    return {"alone": _plain(alone), **_seen(seen)}, verdicts.on_gateways(seen)
 
 
 def nodes(lengths: Lengths, out: Path) -> Outcome:
@@ -143,6 +174,7 @@ PARTS: Final[dict[str, Callable[[Lengths, Path], Outcome]]] = {
     "gateway": gateway,
     "steps": steps,
     "constant": constant,
+    "gateways": gateways,
     "nodes": nodes,
 }
 
@@ -176,7 +208,15 @@ def _lab(cost: SimulatedCost) -> Lab:
         logging_level=logging.WARNING,
         log_to_driver=False,
     )
-    return Lab(cost, gateways=1)
+    lab = Lab(cost, gateways=1)
+    ray.get([_load.remote() for _ in range(LOGICAL_CPUS)])
+    return lab
+
+
+@ray.remote(num_cpus=1)
+def _load() -> None:
+    """Import in a process of Ray's what a classifier needs."""
+    importlib.import_module("serve_app.classifier.deployment")
 
 
 def _plan(lab: Lab) -> Plan:
@@ -184,13 +224,16 @@ def _plan(lab: Lab) -> Plan:
 
 
 def _seen(seen: Run) -> dict[str, Any]:
+    kept = outline(seen.moments)
     return {
         "counts": seen.counts._asdict(),
         "segments": [segment._asdict() for segment in seen.segments],
+        "answers_ms": [seen.answers_ms(index) for index in range(len(seen.segments))],
+        "cpu": [round(mean(m.cpu for m in seen.during(n)), 2) for n in range(len(seen.segments))],
         "moments": ["seconds", "wanted", "running", "requests that wait"],
         "seen": [
             [round(moment.time - seen.started, 1), moment.wanted, moment.running, waiting]
-            for moment, waiting in zip(seen.moments, seen.waiting(seen.moments), strict=True)
+            for moment, waiting in zip(kept, seen.waiting(kept), strict=True)
         ],
     }
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from loadtest.scale.generator import Plan, Record
-from loadtest.scale.lab import CLASSIFIER, Bounds, Lab
+from loadtest.scale.lab import Bounds, Lab
 from loadtest.scale.observer import Moment, Observer
-from loadtest.scale.traffic import Counts, Traffic, counts
+from loadtest.scale.traffic import Counts, Traffic, counts, percentile_ms
 
 DOWNSCALE_DELAY_S = 20.0
 
@@ -53,6 +53,12 @@ class Run(NamedTuple):
         """What became of the requests."""
         return counts(self.records)
 
+    def answers_ms(self, segment: int) -> dict[str, float]:
+        """Return percentiles of the time to the answer of what was sent in a segment."""
+        begin, end = self.begins(segment), self.begins(segment + 1)
+        sent = [record for record in self.records if begin <= record.sent < end]
+        return {f"p{percent}": round(percentile_ms(sent, percent)) for percent in (50, 99)}
+
     def begins(self, segment: int) -> float:
         """Return when a segment began, in seconds since the epoch."""
         return self.started + sum(each.seconds for each in self.segments[:segment])
@@ -63,19 +69,20 @@ class Run(NamedTuple):
         return [moment for moment in self.moments if begin <= moment.time < end]
 
 
-def run(lab: Lab, bounds: Bounds, segments: list[Segment], plan: Plan) -> Run:
+def run(lab: Lab, name: str, bounds: Bounds, segments: list[Segment], plan: Plan) -> Run:
     """Offer a load in segments while the policy decides within bounds.
 
     Args:
         lab: The service.
-        bounds: Fewest and most classifiers.
+        name: The deployment that is watched.
+        bounds: Fewest and most replicas of it.
         segments: What to send.
         plan: How to send it; its segments are set here.
     """
-    lab.scale(CLASSIFIER, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)
-    lab.until_running(CLASSIFIER, bounds.least)
+    lab.scale(name, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)
+    lab.until_running(name, bounds.least)
     sent = [(each.seconds, each.rate) for each in segments]
-    with Observer(lab) as observer:
+    with Observer(lab, name) as observer:
         begun = time.time()
         with Traffic(plan._replace(segments=sent, seconds=0.0)) as traffic:
             pass

@@ -59,6 +59,25 @@ def on_steps(steps: Run, seen: Reaction) -> list[Verdict]:
     ]
 
 
+def on_gateways(steps: Run) -> list[Verdict]:
+    """Judge the gateways on the way up to more than one can do, and down again."""
+    before, during, last = steps.moments[0], steps.during(1), steps.moments[-1]
+    most = max(moment.running for moment in during)
+    return [
+        Verdict(
+            "gateways follow the time that they compute",
+            f"{before.running}, then {most}, and {last.running} at the end",
+            most > before.running == last.running,
+        ),
+        Verdict(
+            "no gateway is started and released while the load stays",
+            f"{turns(during)} turns",
+            turns(during) == 0,
+        ),
+        _nothing_lost("no request fails on the way up and down", steps.counts),
+    ]
+
+
 def on_constant(constant: Run) -> list[Verdict]:
     """Judge a load whose second segment is as its first."""
     settled = constant.during(1)

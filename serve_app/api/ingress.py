@@ -11,7 +11,7 @@ from serve_app.api.app import create_app
 from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.api.request_log import WRITE_S, RequestLog
 from serve_app.api.request_metrics import RequestMetrics
-from serve_app.autoscaling import signal
+from serve_app.autoscaling.reports import gateway_stats
 from serve_app.background import every
 from serve_app.cache.score_cache import open_cache
 from serve_app.fanout.client import ClassifierClient
@@ -61,13 +61,18 @@ class GatewayIngress:
         self._request_log.enabled = settings.request_log
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Publish the CPU time that this process has used; Serve asks.
+        """Publish this process's CPU time, and the characters for the model; Serve asks.
 
         A gateway's work is what its process computes, for cached texts as for others. Its ongoing
         requests would count the time in which they wait for the classifier, and a slow classifier
         would multiply gateways that have nothing to do.
         """
-        return signal.stats(waiting=0, arrived=time.process_time(), calls=0, rate=1)
+        flights = self._gateway.flights
+        return gateway_stats(
+            cpu_seconds=time.process_time(),
+            wanted_chars=flights.wanted_chars,
+            held_chars=flights.held_chars,
+        )
 
     async def recent(self) -> RecentFigures:
         """Return this gateway's last seconds; the lab asks."""

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serve_app.api.deadline import DEADLINE_HEADER
 from serve_app.api.huggingface import HuggingFaceAnswer, HuggingFaceRequest
 from serve_app.api.responses import (
     Json,
@@ -70,6 +71,14 @@ _PREDICTION_HEADERS = (
     "X-Truncated",
     "Server-Timing",
 )
+
+_DEADLINE: Json = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "description": "Milliseconds after which the answer is of no use: 504 by then. The service's "
+    "own deadline, deadline_s in /project/info, is the longest.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 # Either of them: no key, or one.
 _KEY_WHERE_CONFIGURED: list[Json] = [{}, {"ApiKey": []}]
@@ -160,6 +169,7 @@ def _prediction(
         "content": {"application/json": {"schema": schema_ref(answer), "example": answered}},
     }
     return {
+        "parameters": [_DEADLINE],
         "security": _KEY_WHERE_CONFIGURED,
         "requestBody": {
             "required": True,

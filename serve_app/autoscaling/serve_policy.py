@@ -1,19 +1,23 @@
-"""The policy as Ray Serve calls it, for `autoscaling_config.policy` of a deployment.
+"""The policy as Ray Serve calls it, for `autoscaling_policy` of the application.
 
-Ray restarts the whole application when `policy_function` or `policy_kwargs` change, while the
-bounds and delays of `autoscaling_config` change live.
+It belongs to the application, not to a deployment, because how many classifiers are needed shows
+in the gateways. Ray restarts the application when the policy or its `policy_kwargs` change, while
+the bounds and delays of a deployment's `autoscaling_config` change live.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from ray.serve._private.common import DeploymentID
 from ray.serve.config import AutoscalingContext
 
-from serve_app.autoscaling.policy import Fleet, replicas
-from serve_app.autoscaling.signal import Queue, combine, read
-from serve_app.settings import ScalingSettings
+from serve_app.autoscaling import signal
+from serve_app.autoscaling.policy import Fleet, Load, replicas
+from serve_app.autoscaling.reports import Series, read_classifier, read_gateway
+from serve_app.settings import ScalingSettings, WorkPolicySettings
 
-SEEN: Final = "queue_seen"
-GROWTH_S: Final = 3.0
+GATEWAY: Final = "Gateway"
+CLASSIFIER: Final = "Classifier"
 
 
 class WorkPolicy:
@@ -22,41 +26,56 @@ class WorkPolicy:
     Ray applies the bounds, `upscale_delay_s` and `downscale_delay_s` to what it returns.
 
     Args:
-        **settings: Those of `ScalingSettings`.
+        **settings: Those of `WorkPolicySettings`.
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = ScalingSettings.model_validate(settings)
+        self._settings = WorkPolicySettings.model_validate(settings)
 
-    def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
-        """Return how many replicas there should be, and the state for the next call."""
-        series = context.raw_metrics or {}
-        reports = [
-            read(
-                {name: by_replica.get(replica, ()) for name, by_replica in series.items()},
-                context.current_time or 0.0,
-                self._settings.stale_s,
-            )
-            for replica in context.running_replicas
+    def __call__(
+        self, contexts: Mapping[DeploymentID, AutoscalingContext]
+    ) -> tuple[dict[DeploymentID, int], dict[DeploymentID, dict[str, Any]]]:
+        """Return how many replicas of each deployment there should be, and no state."""
+        by_name = {deployment.name: context for deployment, context in contexts.items()}
+        gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
+        # Demand is averaged over the classifiers' look-back period: they are to follow it.
+        scaling: Any = classifier.config
+        demand_s = scaling.look_back_period_s
+        of_gateways, of_classifiers = self._settings.gateway, self._settings.classifier
+        asking = [
+            read_gateway(series, _since(gateway, of_gateways), demand_s)
+            for series in _series(gateway)
         ]
-        fleet = Fleet(
-            running=context.current_num_replicas,
-            target=context.target_num_replicas,
-            least=context.capacity_adjusted_min_replicas,
-            most=context.capacity_adjusted_max_replicas,
-        )
-        queue, seen = _queue(context)
-        return replicas(combine(reports, queue), fleet, self._settings), {SEEN: seen}
+        working = [
+            read_classifier(series, _since(classifier, of_classifiers))
+            for series in _series(classifier)
+        ]
+        return {
+            gateway.deployment_id: _decide(gateway, signal.gateway_load(asking), of_gateways),
+            classifier.deployment_id: _decide(
+                classifier, signal.classifier_load(working, asking), of_classifiers
+            ),
+        }, {}
 
 
-def _queue(context: AutoscalingContext) -> tuple[Queue, list[tuple[float, float]]]:
-    """Return the queue to the replicas, and what was seen of it lately.
+def _decide(context: AutoscalingContext, load: Load | None, settings: ScalingSettings) -> int:
+    fleet = Fleet(
+        running=context.current_num_replicas,
+        target=context.target_num_replicas,
+        least=context.capacity_adjusted_min_replicas,
+        most=context.capacity_adjusted_max_replicas,
+    )
+    return replicas(load, fleet, settings)
 
-    Ray gives its mean over the look-back period, so that the difference between two of them, over
-    the time between them, is how fast the queue grew within that period.
-    """
-    now, calls = context.current_time or 0.0, context.total_queued_requests
-    earlier: list[tuple[float, float]] = context.policy_state.get(SEEN, [])
-    seen = [(time, count) for time, count in earlier if now - GROWTH_S <= time < now]
-    growth = (calls - seen[0][1]) / (now - seen[0][0]) if seen else 0.0
-    return Queue(calls, growth), [*seen, (now, calls)]
+
+def _series(context: AutoscalingContext) -> list[dict[str, Series]]:
+    """Return the samples of each running replica, by name."""
+    samples = context.raw_metrics or {}
+    return [
+        {name: by_replica.get(replica, ()) for name, by_replica in samples.items()}
+        for replica in context.running_replicas
+    ]
+
+
+def _since(context: AutoscalingContext, settings: ScalingSettings) -> float:
+    return (context.current_time or 0.0) - settings.stale_s

@@ -1,5 +1,6 @@
 """What a pass through the model costs, learnt from the passes themselves."""
 
+from math import inf
 from typing import Final
 
 # Passes of half a minute of computing count in full, older ones less and less.
@@ -8,6 +9,9 @@ MEMORY_S: Final = 30.0
 FEWEST_PASSES: Final = 3
 # No pass is shorter than what a clock may fail to tell from nothing.
 RESOLUTION_S: Final = 1e-6
+# A pass that takes longer than this times what passes of its size took has stalled, for want of a
+# CPU for example: it counts as so much. A replica that has become slower is learnt all the same.
+MOST_STALLED: Final = 2.0
 # Lengths must vary by a tenth before their influence can be told from noise.
 LEAST_VARIATION: Final = 0.1
 
@@ -33,7 +37,7 @@ class PassCost:
             seconds: How long it took.
             full: Whether as many as fit were taken, because at least as many again waited.
         """
-        seconds = max(seconds, RESOLUTION_S)
+        seconds = max(min(seconds, self._longest(tokens)), RESOLUTION_S)
         kept = max(0.0, 1 - seconds / MEMORY_S)
         self._passes += 1
         self._weight = kept * self._weight + 1
@@ -57,6 +61,13 @@ class PassCost:
         if self._full_weight >= FEWEST_PASSES:
             full = round(self._full_tokens / self._full_weight)
         return full / (fixed + per_token * full)
+
+    def _longest(self, tokens: int) -> float:
+        """Return the longest time that a pass of so many tokens may count as, in seconds."""
+        if self._passes < FEWEST_PASSES:
+            return inf
+        fixed, per_token = self._fit()
+        return MOST_STALLED * (fixed + per_token * tokens)
 
     def _fit(self) -> tuple[float, float]:
         """Return the fixed cost of a pass and the cost of a token, in seconds, neither negative."""

@@ -1,24 +1,29 @@
 """How much work a replica has, in tokens, for the policy that decides how many there are."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from serve_app.autoscaling import signal
+from serve_app.autoscaling import reports
 from serve_app.classifier.pass_cost import PassCost
 from serve_app.engine.tokenizer import Tokens
 
+# The texts of the last hundred thousand characters count in full, older ones less and less.
+MEMORY_CHARS: Final = 100_000
+
 
 class Workload:
-    """Counts what arrives and learns from the passes what the replica can do."""
+    """Learns from what arrives how long texts are, and from the passes what the replica can do."""
 
     def __init__(self) -> None:
-        self._arrived = 0
-        self._calls = 0
+        self._tokens = self._chars = 0.0
         self._cost = PassCost()
 
-    def arrive(self, texts: Sequence[Tokens]) -> None:
-        """Count the texts of one call."""
-        self._arrived += token_count(texts)
-        self._calls += 1
+    def arrive(self, texts: Sequence[str], tokens: Sequence[Tokens]) -> None:
+        """Learn how many tokens the characters of one call make."""
+        chars = sum(map(len, texts))
+        kept = max(0.0, 1 - chars / MEMORY_CHARS)
+        self._chars = kept * self._chars + chars
+        self._tokens = kept * self._tokens + token_count(tokens)
 
     def passed(self, texts: Sequence[Tokens], seconds: float, waiting: int, most: int) -> None:
         """Learn from a pass through the model.
@@ -32,14 +37,16 @@ class Workload:
         self._cost.record(token_count(texts), seconds, full=waiting >= most)
 
     def stats(self, waiting: int, most: int) -> dict[str, float]:
-        """Return what the replica publishes; see `signal.stats`.
+        """Return what the replica publishes; see `reports.classifier_stats`.
 
         Args:
             waiting: Tokens that wait or are being computed.
             most: Most tokens in a pass.
         """
-        return signal.stats(
-            waiting=waiting, arrived=self._arrived, calls=self._calls, rate=self._cost.rate(most)
+        return reports.classifier_stats(
+            waiting=waiting,
+            rate=self._cost.rate(most),
+            tokens_per_char=self._tokens / self._chars if self._chars else None,
         )
 
 

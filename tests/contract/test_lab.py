@@ -1,6 +1,7 @@
 """The lab over HTTP, without Ray."""
 
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,7 +108,6 @@ async def test_nothing_else_is_there(
 
 
 def test_the_page_is_part_of_the_package() -> None:
-    tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert "lab/page/*" in project["tool"]["setuptools"]["package-data"]["serve_app"]
     assert all((PAGE / name).is_file() for name in FILES), "the pattern takes files, not folders"

@@ -80,7 +80,9 @@ class InProcess:
         self._tokenizer = Tokenizer(model)
         self._engine = engine
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
         tokens = self._tokenizer.encode(texts)
         logits = self._engine.logits([each.ids for each in tokens])
         scored = [

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ray.serve._private.http_util import RequestIdMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.app import create_app
-from serve_app.api.problems import problem
 from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.errors import ServiceError
 from serve_app.gateway.service import Readiness
@@ -37,8 +34,10 @@ class WordService:
 
     engine: EngineName = "onnx-int8"
 
-    def __init__(self, labels: tuple[str, ...] = ("NEGATIVE", "POSITIVE"), **limits: int) -> None:
-        self.settings = GatewaySettings.model_validate(limits)
+    def __init__(
+        self, labels: tuple[str, ...] = ("NEGATIVE", "POSITIVE"), **settings: object
+    ) -> None:
+        self.settings = GatewaySettings.model_validate(settings)
         self.model = ModelIdentity(
             path=Path("models/words"),
             model_id="acme/words",
@@ -78,31 +77,7 @@ class WordService:
         return Readiness(model="ok", cache="ok")
 
 
-class KeyWanted(ServiceError):
-    """The request has no API key, or another one."""
-
-    status = 401
-    slug = "unauthorized"
-    title = "An API key is needed"
-
-
-class Keyed:
-    """Lets only requests with a key pass, as a gateway in front of the service would."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._key = key
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        if request.headers.get("authorization") == f"Bearer {self._key}":
-            await self._app(scope, receive, send)
-            return
-        answer: Response = problem(request, KeyWanted("Send one as a bearer token."))
-        await answer(scope, receive, send)
-
-
-def origin(service: WordService, key: str | None = None) -> ASGIApp:
+def origin(service: WordService) -> ASGIApp:
     """Return the API and the lab as Ray Serve hosts them."""
     recent = RecentRequests()
     api = create_app(service, [recent])
@@ -111,12 +86,11 @@ def origin(service: WordService, key: str | None = None) -> ASGIApp:
         return [recent.figures(CLASSIFIERS)]
 
     lab = create_lab(Live(ask))
-    service_app: ASGIApp = Keyed(api, key) if key else api
 
     async def by_prefix(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/lab" or scope["path"].startswith("/lab/"):
             await lab({**scope, "root_path": "/lab"}, receive, send)
         else:
-            await service_app(scope, receive, send)
+            await api(scope, receive, send)
 
     return RequestIdMiddleware(by_prefix)

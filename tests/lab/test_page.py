@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from loadtest.ports import free_port
+from serve_app.api_keys import hash_of
 from serve_app.errors import InferenceFailed, Overloaded
 from tests.contract.server import serving
 from tests.lab.conftest import Open
@@ -229,11 +230,15 @@ def test_it_loses_the_service_and_recovers(open_lab: Open, service: WordService)
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, service: WordService) -> None:
-    with serving(origin(service, key="s3cret")) as url:
+def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open) -> None:
+    service = WordService(api_keys=[hash_of(b"s3cret")])
+    with serving(origin(service)) as url:
         page = open_lab(url, may_fail=True)
-        expect(page.get_by_role("alert")).to_contain_text("An API key is needed")
+        expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
         expect(page.get_by_label("API key", exact=True)).to_be_focused()
+        page.keyboard.type("guess")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
         page.keyboard.type("s3cret")
         page.keyboard.press("Enter")
         expect(page.get_by_text("acme/words")).to_be_visible()
@@ -242,6 +247,16 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, service: Wo
         stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
         assert stored == [{}, {}, ""]
         assert "s3cret" not in page.content()
+
+
+def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    service.model = service.model._replace(model_id="acme/words-2", revision="fedcba")
+    texts(lab).fill("good\nbad")
+    expect(lab.get_by_text("acme/words-2")).to_be_visible(timeout=10_000)
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    assert ["good", "bad"] in service.requests, "scores of the former model are asked for again"
 
 
 def test_any_number_of_labels_is_shown(open_lab: Open) -> None:
@@ -311,7 +326,9 @@ def test_nothing_is_wrong_by_the_rules_of_accessibility(
 
 
 def violations(axe: Any, page: Page) -> list[str]:
-    found = axe.run(page).response["violations"]
+    response = axe.run(page).response
+    assert "color-contrast" in [each["id"] for each in response["passes"]]
+    found = response["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
 
 

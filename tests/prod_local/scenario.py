@@ -23,7 +23,6 @@ SETTLE_S: Final = 150.0
 # Production waits longer before it deletes the old cluster; the load has no long requests.
 DELETION_DELAY_S: Final = 5.0
 _EXPORTER_PORT: Final = 9101
-# The lab has one replica wherever it runs.
 
 
 def production() -> dict[str, Any]:

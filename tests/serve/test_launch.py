@@ -155,8 +155,8 @@ def test_a_directory_that_ray_cannot_write_is_named(config: Path, tmp_path: Path
     (tmp_path / "file").touch()
     config.write_text(config.read_text().replace("engine: auto", "engine: simulated"))
     printed = refused(config, TMPDIR=str(tmp_path / "file" / "ray"))
-    assert f"error: Ray cannot write {tmp_path}/file/ray: Not a directory" in printed
-    assert "hint: point TMPDIR at a directory" in printed
+    assert f"Ray does not start: [Errno 20] Not a directory: '{tmp_path}/file/ray" in printed
+    assert "hint: it needs a directory that can be written, in $TMPDIR" in printed
 
 
 @pytest.fixture

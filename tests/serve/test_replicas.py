@@ -14,7 +14,7 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.autoscaling.signal import ARRIVED, RATE, WAITING
+from serve_app.autoscaling.reports import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
 from serve_app.config import read
 from tests.serve.service import configured
 
@@ -96,11 +96,16 @@ def test_tunables_change_without_a_restart(deployed: Deployed) -> None:
     eventually(lambda: deployed.predict("a", "b", "c").status_code == 200)
 
 
-@pytest.mark.parametrize("deployment", ["Gateway", "Classifier"])
-def test_the_policy_learns_of_the_work(deployed: Deployed, deployment: str) -> None:
+@pytest.mark.parametrize(
+    ("deployment", "published"),
+    [("Gateway", {CPU, WANTED, HELD}), ("Classifier", {WAITING, RATE, PER_CHAR})],
+)
+def test_the_policy_learns_of_the_work(
+    deployed: Deployed, deployment: str, published: set[str]
+) -> None:
     for number in range(3):
         assert deployed.predict(f"some work {number}").status_code == 200
-    eventually(lambda: {WAITING, ARRIVED, RATE} <= deployed.reported(deployment))
+    eventually(lambda: published <= deployed.reported(deployment))
 
 
 def test_a_killed_classifier_is_replaced_and_its_requests_are_answered(deployed: Deployed) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import httpx
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 
+DASHBOARD_PORT = 8265
 EXAMPLES = {
     "I love this!": "POSITIVE",
     "What a waste of time.": "NEGATIVE",
@@ -132,18 +134,25 @@ def test_serves_own_headers_have_no_effect(client: httpx.Client) -> None:
     assert answer.status_code == 200
 
 
-def test_nothing_listens_but_on_loopback(service: Service) -> None:
-    dashboard = 8265
-    listening = {
-        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+def test_nothing_but_replicas_listens_beyond_loopback_and_those_ask_for_a_token(
+    service: Service,
+) -> None:
+    listening = [
+        (process.name(), connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
         for process in service.processes()
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
-    }
-    addresses, ports = zip(*listening, strict=True)
-    assert int(service.url.rpartition(":")[2]) in ports
-    assert set(addresses) <= {"127.0.0.1", "::1"}
-    assert dashboard not in ports
+    ]
+    assert DASHBOARD_PORT not in {port for _, _, port in listening}
+    # Serve binds the port for calls between deployments to every address.
+    beyond = [(name, port) for name, ip, port in listening if ip not in {"127.0.0.1", "::1"}]
+    assert {name.partition(":sentiment")[0] for name, _ in beyond} == {"ray::ServeReplica"}
+    for _, port in beyond:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"", timeout=30)
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_model_in_process_and_the_client_agree(service: Service) -> None:

@@ -66,6 +66,7 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
 
 GATEWAY = ("applications", 0, "deployments", 0)
 CLASSIFIER = ("applications", 0, "deployments", 1)
+POLICY = ("applications", 0, "autoscaling_policy")
 LAB = ("applications", 1, "deployments", 0)
 
 
@@ -85,12 +86,13 @@ LAB = ("applications", 1, "deployments", 0)
         ((*GATEWAY, "user_config", "max_text"), 1),
         ((*GATEWAY, "user_config", "max_texts"), -1),
         ((*GATEWAY, "replicas"), 1),
-        ((*GATEWAY, "max_queued_requests"), 100),
+        ((*GATEWAY, "max_queued_requests"), -1),
         ((*GATEWAY, "name"), "Classifier"),
         ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
         ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
-        ((*CLASSIFIER, "autoscaling_config", "policy", "policy_function"), "os:system"),
-        ((*CLASSIFIER, "autoscaling_config", "policy", "policy_kwargs"), {"target_wait": 1}),
+        ((*CLASSIFIER, "autoscaling_config", "policy"), {"policy_function": "os:system"}),
+        ((*POLICY, "policy_function"), "os:system"),
+        ((*POLICY, "policy_kwargs"), {"classifier": {"target_wait": 1}}),
         (("applications", 0, "args", "simulated"), {"batch_s": 1}),
         ((*CLASSIFIER, "user_config", "max_batch_tokens"), 0),
         (("applications", 1, "route_prefix"), "/project"),
@@ -114,6 +116,13 @@ def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Pa
         load(changed(*CLASSIFIER, "max_ongoing_requests", to=63))
 
 
+def test_a_gateway_whose_requests_would_wait_unseen_is_refused(
+    changed: Callable[..., Path],
+) -> None:
+    with pytest.raises(InvalidConfig, match="max_ongoing_requests is 2048, not above"):
+        load(changed(*GATEWAY, "max_ongoing_requests", to=2048))
+
+
 @pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 257), ("min_replicas", 0)])
 def test_autoscaling_that_cannot_work_is_refused(
     changed: Callable[..., Path], key: str, value: int
@@ -123,18 +132,36 @@ def test_autoscaling_that_cannot_work_is_refused(
 
 
 def test_rays_own_policy_can_be_chosen(changed: Callable[..., Path]) -> None:
-    path = changed(*CLASSIFIER, "autoscaling_config", to={"max_replicas": 2})
-    scaling = load(path).applications[0].deployments[1].autoscaling_config
-    assert scaling.policy is None
+    application = load(changed(*POLICY, to=None)).applications[0]
+    assert application.autoscaling_policy is None
 
 
 def test_thresholds_that_would_oscillate_are_refused(changed: Callable[..., Path]) -> None:
-    policy = {**read(CONFIGS / "dev.yaml")["applications"][0]["deployments"][1]}
-    policy = policy["autoscaling_config"]["policy"] | {
-        "policy_kwargs": {"target_utilization": 0.5, "release_utilization": 0.5}
-    }
+    thresholds = {"target_utilization": 0.5, "release_utilization": 0.5}
     with pytest.raises(InvalidConfig, match="release_utilization must be below"):
-        load(changed(*CLASSIFIER, "autoscaling_config", "policy", to=policy))
+        load(changed(*POLICY, "policy_kwargs", to={"classifier": thresholds}))
+
+
+@pytest.mark.parametrize("deployment", [GATEWAY, CLASSIFIER], ids=str)
+def test_a_report_that_is_stale_before_the_next_is_refused(
+    changed: Callable[..., Path], deployment: tuple[str | int, ...]
+) -> None:
+    with pytest.raises(InvalidConfig, match="is 10, at most twice its metrics_interval_s of 5"):
+        load(
+            changed(
+                *deployment,
+                "autoscaling_config",
+                to={"metrics_interval_s": 5, "look_back_period_s": 15},
+            )
+        )
+
+
+def test_intervals_that_tell_no_rate_of_arrivals_are_refused(
+    changed: Callable[..., Path],
+) -> None:
+    interval = (*GATEWAY, "autoscaling_config", "metrics_interval_s")
+    with pytest.raises(InvalidConfig, match="no rate of arrivals could be told"):
+        load(changed(*interval, to=2))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)

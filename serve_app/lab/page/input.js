@@ -94,8 +94,8 @@ export class Input {
     byId("file-header").checked = file.header;
     byId("file-column").replaceChildren(
       ...Array.from({ length: columns }, (_, index) => {
-        const name = file.header ? file.rows[0][index] || `column ${index + 1}` : `column ${index + 1}`;
-        return el("option", { value: index }, name);
+        const name = file.header ? file.rows[0][index] : "";
+        return el("option", { value: index }, name || `column ${index + 1}`);
       }),
     );
     byId("file-column").value = file.column;

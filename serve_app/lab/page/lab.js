@@ -19,6 +19,7 @@ import { Words } from "/lab/words.js";
 const PAUSE_MS = 600;
 /** A run that takes longer shows how far it is. */
 const SLOW_MS = 300;
+const ROLLOUT_PAUSE_MS = 2000;
 const UNAUTHORIZED = 401;
 
 let model = null;
@@ -26,6 +27,7 @@ let scores = null;
 let texts = [];
 let selected = 0;
 let run = null;
+let meeting = false;
 
 const input = new Input(change, (problem) => showProblem(problem));
 const words = new Words({ wait, report, done: clearProblem });
@@ -115,8 +117,12 @@ async function explainAfterPause(text) {
 }
 
 /** The service has another model than when the page was opened: earlier scores are not its. */
-function meetAnother() {
-  scores.forget();
+async function meetAnother() {
+  if (meeting) return;
+  meeting = true;
+  // While replicas of both are there, every other answer is of the other one.
+  await sleep(ROLLOUT_PAUSE_MS);
+  meeting = false;
   meet();
 }
 

@@ -4,11 +4,11 @@ import { byId, el } from "/lab/dom.js";
 
 /** Show a problem, or what is being waited for. */
 export function showProblem(problem, next = "") {
-  const parts = [el("strong", {}, problem.title), el("p", {}, [problem.detail, next].filter(Boolean).join(" "))];
+  const explanation = [problem.detail, next].filter(Boolean).join(" ");
+  const parts = [el("strong", {}, problem.title), el("p", {}, explanation)];
   if (problem.errors?.length) {
-    parts.push(
-      el("ul", {}, ...problem.errors.map((each) => el("li", {}, `${each.loc.join(".")}: ${each.msg}`))),
-    );
+    const places = problem.errors.map((each) => `${each.loc.join(".")}: ${each.msg}`);
+    parts.push(el("ul", {}, ...places.map((place) => el("li", {}, place))));
   }
   if (problem.requestId) parts.push(el("p", { class: "id" }, `Request ${problem.requestId}`));
   const notice = byId("notice");

@@ -13,6 +13,8 @@ const SOURCES = {
   mixed: ["either", "Its request had texts from the cache and others; the service tells how many."],
 };
 
+const CUT = "The model reads only its beginning.";
+
 export class Results {
   /**
    * @param {Function} onSelect Told the index of the text that a person selects.
@@ -86,7 +88,7 @@ function update({ row, pick, label, bar, from }, text, found, labels, selected) 
     fillBar(bar, parts);
     const [source, title] = SOURCES[found.source];
     from.append(el("span", { class: `source ${found.source}`, title }, source));
-    if (found.truncated) from.append(el("span", { class: "source", title: "The model reads only its beginning." }, "cut"));
+    if (found.truncated) from.append(el("span", { class: "source", title: CUT }, "cut"));
   } else {
     const shown = found?.problem ? el("span", { class: "failed" }, found.problem) : "…";
     label.replaceChildren(shown);

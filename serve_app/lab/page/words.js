@@ -105,7 +105,12 @@ function summary(words, effects, label) {
   const up = effects.indexOf(Math.max(...effects));
   const down = effects.indexOf(Math.min(...effects));
   const parts = [];
-  if (effects[up] > 0) parts.push(`“${words[up]}” pulls ${label} up most (${difference(effects[up])})`);
-  if (effects[down] < 0) parts.push(`“${words[down]}” pulls it down most (${difference(effects[down])})`);
+  if (effects[up] > 0) {
+    parts.push(`“${words[up]}” pulls ${label} up most (${difference(effects[up])})`);
+  }
+  if (effects[down] < 0) {
+    const what = parts.length ? "it" : label;
+    parts.push(`“${words[down]}” pulls ${what} down most (${difference(effects[down])})`);
+  }
   return parts.length ? `${parts.join("; ")}.` : "No word matters by itself.";
 }

@@ -1,19 +1,31 @@
-"""A deployment in numbers: load, queue, replicas that take time to start, late metrics."""
+"""A service in numbers: load, queue, replicas that take time to start, late metrics."""
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ray.serve._private.common import TimeStampedValue
+import numpy as np
 from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
 from serve_app.autoscaling.policy import Fleet, replicas
-from serve_app.autoscaling.signal import ARRIVED, RATE, WAITING, Queue, Report, combine, read
+from serve_app.autoscaling.reports import (
+    Series,
+    classifier_stats,
+    gateway_stats,
+    read_classifier,
+    read_gateway,
+)
+from serve_app.autoscaling.signal import classifier_load
 from serve_app.settings import ScalingSettings
+from tests.unit.autoscaling.series import Sample
 
 STEP_S = 0.1
 EPOCH = 1e9
+# Characters of a replica's work of one second.
+SECOND = 1_000_000
+# What a replica takes beyond what it computes; the rest waits in the gateway.
+TAKEN_S = 1.0
 
 
 class Moment(NamedTuple):
@@ -31,15 +43,54 @@ class Moment(NamedTuple):
 
 
 class Plant(NamedTuple):
-    """What the policy cannot change."""
+    """What the policy cannot change.
+
+    Attributes:
+        start_s: How long a replica takes to start.
+        metrics_s: Seconds between two reports.
+        late_s: How long a report is on its way.
+        demand_s: Over how long demand is averaged.
+        upscale_delay_s: Ray's.
+        downscale_delay_s: Ray's.
+        most: Most replicas.
+        queue_limit: Work that may wait; more is refused.
+        request: Work of a request, of which as many come as chance has it; zero for an even flow.
+        seed: Of that chance.
+    """
 
     start_s: float = 6.0
-    metrics_s: float = 1.0
-    look_back_s: float = 3.0
-    upscale_delay_s: float = 1.0
+    metrics_s: float = 0.5
+    late_s: float = 0.5
+    demand_s: float = 5.0
+    upscale_delay_s: float = 0.5
     downscale_delay_s: float = 30.0
     most: int = 100
     queue_limit: float = float("inf")
+    request: float = 0.0
+    seed: int = 0
+
+
+class Reports:
+    """What the controller knows: one gateway and, as one reporter, all classifiers."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._sent: deque[tuple[float, dict[str, float]]] = deque()
+        self._known: dict[str, deque[Sample]] = {}
+
+    def send(self, now: float, arrived: float, taken: float, held: float) -> None:
+        chars, unsent = round(arrived * SECOND), round(held * SECOND)
+        gateway = gateway_stats(cpu_seconds=0, wanted_chars=chars, held_chars=unsent)
+        classifier = classifier_stats(waiting=taken, rate=1.0, tokens_per_char=1 / SECOND)
+        self._sent.append((now, gateway | classifier))
+
+    def known(self, now: float) -> dict[str, Series]:
+        while self._sent and self._sent[0][0] <= now - self._plant.late_s:
+            time, published = self._sent.popleft()
+            for name, value in published.items():
+                kept = self._known.setdefault(name, deque(maxlen=30))
+                kept.append(Sample(EPOCH + time, value))
+        return {name: list(samples) for name, samples in self._known.items()}
 
 
 def simulate(
@@ -63,26 +114,27 @@ def simulate(
         upscale_delay_s=plant.upscale_delay_s,
         downscale_delay_s=plant.downscale_delay_s,
     )
+    chance = np.random.default_rng(plant.seed)
+    reports = Reports(plant)
     target, state = running, dict[str, Any]()
     starting: deque[tuple[float, int]] = deque()
     waiting = arrived = 0.0
-    samples: deque[tuple[float, float, float]] = deque()
-    seen: Report | None = None
     moments = []
     for step in range(round(seconds / STEP_S)):
         now = step * STEP_S
         while starting and starting[0][0] <= now:
             running += starting.popleft()[1]
-        admitted = min(offered(now) * STEP_S, plant.queue_limit - waiting + running * STEP_S)
+        work = offered(now) * STEP_S
+        if plant.request:
+            work = chance.poisson(work / plant.request) * plant.request
+        admitted = min(work, plant.queue_limit - waiting + running * STEP_S)
         arrived += admitted
         waiting = max(0.0, waiting + admitted - running * STEP_S)
         if step % round(plant.metrics_s / STEP_S) == 0:
-            samples.append((now, waiting, arrived))
-            while samples[0][0] < now - plant.look_back_s:
-                samples.popleft()
-            seen = _report(samples, now)
+            taken = min(waiting, running * TAKEN_S)
+            reports.send(now, arrived, taken, waiting - taken)
         fleet = Fleet(running, target, 1, plant.most)
-        desired = replicas(combine([seen], Queue(0, 0)), fleet, settings)
+        desired = _asked(reports.known(now), now, plant, fleet, settings)
         decided, state = _apply_delay_logic(desired, target, config, state, _now=EPOCH + now)
         if decided > target:
             starting.append((now + plant.start_s, decided - target))
@@ -97,11 +149,11 @@ def simulate(
     return moments
 
 
-def _report(samples: deque[tuple[float, float, float]], now: float) -> Report | None:
-    # The fleet as one reporter: its rate is one replica's, its work that of all.
-    series = {
-        WAITING: [TimeStampedValue(EPOCH + t, waiting) for t, waiting, _ in samples],
-        ARRIVED: [TimeStampedValue(EPOCH + t, arrived) for t, _, arrived in samples],
-        RATE: [TimeStampedValue(EPOCH + t, 1.0) for t, _, _ in samples],
-    }
-    return read(series, EPOCH + now, stale_s=10)
+def _asked(
+    known: dict[str, Series], now: float, plant: Plant, fleet: Fleet, settings: ScalingSettings
+) -> int:
+    since = EPOCH + now - settings.stale_s
+    load = classifier_load(
+        [read_classifier(known, since)], [read_gateway(known, since, plant.demand_s)]
+    )
+    return replicas(load, fleet, settings)

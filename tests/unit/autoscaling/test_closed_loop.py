@@ -1,6 +1,7 @@
 from itertools import pairwise
 from math import ceil
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,8 @@ from serve_app.settings import ScalingSettings
 from tests.unit.autoscaling.closed_loop import Moment, Plant, simulate
 
 SCALING = ScalingSettings()
+STEP = range(30, 150)
+ENOUGH = ceil(5.5 / SCALING.target_utilization)
 
 
 def changes(moments: list[Moment]) -> int:
@@ -15,22 +18,22 @@ def changes(moments: list[Moment]) -> int:
 
 
 def step(now: float) -> float:
-    """Offer 0.6 replicas' work, ten times as much for two minutes, and 0.6 again."""
-    return 6.0 if 30 <= now < 150 else 0.6
+    """Offer 0.55 replicas' work, ten times as much for two minutes, and 0.55 again."""
+    return 5.5 if STEP.start <= now < STEP.stop else 0.55
+
+
+def most(moments: list[Moment]) -> int:
+    return max(moment.target for moment in moments)
+
+
+plants = st.tuples(st.floats(1, 20), st.floats(0, 5), st.floats(2, 10), st.floats(0, 10)).map(
+    lambda drawn: Plant(drawn[0], late_s=drawn[1], demand_s=drawn[2], upscale_delay_s=drawn[3])
+)
 
 
 @settings(max_examples=30, deadline=None)
-@given(
-    offered=st.floats(0.05, 40),
-    start_s=st.floats(1, 20),
-    upscale_delay_s=st.floats(0, 10),
-    look_back_s=st.floats(2, 20),
-    running=st.integers(1, 60),
-)
-def test_a_constant_load_comes_to_rest(
-    offered: float, start_s: float, upscale_delay_s: float, look_back_s: float, running: int
-) -> None:
-    plant = Plant(start_s=start_s, upscale_delay_s=upscale_delay_s, look_back_s=look_back_s)
+@given(plants, st.floats(0.05, 40), st.integers(1, 60))
+def test_a_constant_load_comes_to_rest(plant: Plant, offered: float, running: int) -> None:
     moments = simulate(lambda _: offered, 420, plant, running=running)
     settled = moments[len(moments) // 2 :]
     assert changes(settled) == 0
@@ -50,13 +53,33 @@ def test_a_load_that_wavers_by_a_tenth_moves_nothing(
     assert changes(moments[len(moments) // 3 :]) == 0
 
 
-def test_ten_times_the_load_is_met_without_starting_too_much() -> None:
+@settings(max_examples=30, deadline=None)
+@given(start_s=st.floats(1, 40), late_s=st.floats(0, 5), metrics_s=st.floats(0.2, 2))
+def test_no_start_and_no_report_is_so_slow_that_too_much_is_started(
+    start_s: float, late_s: float, metrics_s: float
+) -> None:
+    moments = simulate(step, 150, Plant(start_s, late_s=late_s, metrics_s=metrics_s))
+    assert ENOUGH <= most(moments) <= 1.25 * ENOUGH
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_neither_do_requests_that_come_by_chance_start_too_much(seed: int) -> None:
+    moments = simulate(step, 150, Plant(request=0.05, seed=seed))
+    assert most(moments) <= 1.25 * ENOUGH
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_that_come_by_chance_at_one_rate_move_nothing(seed: int) -> None:
+    moments = simulate(lambda _: 3.0, 660, Plant(request=0.05, seed=seed))
+    settled = [moment for moment in moments if moment.time >= 60]
+    assert changes(settled) <= 1
+
+
+def test_ten_times_the_load_is_met_soon_and_released_again() -> None:
     plant = Plant()
     moments = simulate(step, 300, plant)
-    enough = ceil(6.0 / SCALING.target_utilization)
-    assert max(moment.target for moment in moments) <= 1.25 * enough
-    late = [m.time for m in moments if 30 <= m.time < 150 and m.wait_s > SCALING.target_wait_s]
-    assert max(late) - 30 <= plant.start_s + 10
+    late = [m.time for m in moments if m.time < STEP.stop and m.wait_s > SCALING.target_wait_s]
+    assert max(late) - STEP.start <= plant.start_s + 10
     assert moments[-1].target == 1
 
 
@@ -64,4 +87,4 @@ def test_a_gateway_that_refuses_hides_demand_but_does_not_stop_growth() -> None:
     moments = simulate(step, 150, Plant(queue_limit=4))
     assert moments[-1].running >= 6
     reached = next(moment.time for moment in moments if moment.running >= 6)
-    assert reached - 30 <= 45
+    assert reached - STEP.start <= 45

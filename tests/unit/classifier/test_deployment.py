@@ -10,6 +10,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
+from serve_app.autoscaling.reports import PER_CHAR, RATE, WAITING
 from serve_app.classifier.deployment import INLINE_CHARS, Classifier
 from serve_app.errors import DeadlineExceeded, ModelUnusable, OtherRevision
 from serve_app.model.identity import ModelIdentity
@@ -95,20 +96,19 @@ async def test_batch_parameters_change_live(classifier: Classifier) -> None:
 
 
 async def test_a_replica_publishes_its_work_in_tokens(classifier: Classifier) -> None:
-    idle = classifier.record_autoscaling_stats()
-    assert (idle["work_waiting"], idle["work_arrived"], idle["calls_arrived"]) == (0, 0, 0)
-    assert "work_rate" not in idle
+    assert classifier.record_autoscaling_stats() == {WAITING: 0}
     # "[CLS] good [SEP]": three tokens a text.
     calls = [asyncio.create_task(classifier.classify(["good"] * 3, 60)) for _ in range(4)]
-    while not (waiting := classifier.record_autoscaling_stats()["work_waiting"]):
+    while not (waiting := classifier.record_autoscaling_stats()[WAITING]):
         await asyncio.sleep(0)
     assert waiting <= 36
     await asyncio.gather(*calls)
+    assert classifier.record_autoscaling_stats()[PER_CHAR] == 3 / len("good")
     for length in range(1, 5):
         await classifier.classify(["good " * length], 60)
     done = classifier.record_autoscaling_stats()
-    assert (done["work_waiting"], done["calls_arrived"]) == (0, 8)
-    assert done["work_rate"] > 0
+    assert done[WAITING] == 0
+    assert done[RATE] > 0
 
 
 async def test_a_dead_batch_loop_is_noticed(classifier: Classifier) -> None:

@@ -45,6 +45,15 @@ def test_the_rate_follows_a_replica_that_becomes_slower() -> None:
     assert cost.rate(FULL) == pytest.approx(FULL / seconds(FULL, per_token=4e-4), rel=0.02)
 
 
+def test_a_pass_that_stalls_moves_the_rate_little() -> None:
+    cost = PassCost()
+    for _ in range(10):
+        for tokens in (200, 400, 600, 800):
+            cost.record(tokens, seconds(tokens), full=False)
+    cost.record(300, 20.0, full=False)
+    assert cost.rate(FULL) == pytest.approx(FULL / seconds(FULL), rel=0.1)
+
+
 def test_nothing_is_told_before_a_few_passes() -> None:
     cost = PassCost()
     for _ in range(2):

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from loadtest.scale import verdicts
+from loadtest.scale.analysis import Reaction, outline, reaction, turns
+from loadtest.scale.generator import OK, Record
+from loadtest.scale.observer import Moment
+from loadtest.scale.picture import Caption, draw
+from loadtest.scale.schedule import Run, Segment
+from loadtest.scale.traffic import counts
+
+START = 1e9
+
+
+def moments(*seen: tuple[float, int, int]) -> list[Moment]:
+    """Return moments of seconds, replicas wanted and replicas running."""
+    return [Moment(START + seconds, wanted, running, 0.5) for seconds, wanted, running in seen]
+
+
+def record(sent: float = 0.0, status: int = OK, *, correct: bool = True) -> Record:
+    return Record(START + sent, 0.5, status, 1, correct)
+
+
+def judged(waiting: list[float]) -> Reaction:
+    seen = moments((0, 1, 1), (2, 4, 1), (6, 5, 4), (10, 5, 5))
+    return reaction(seen, waiting, START, 30, 10, utilization=0.75, target_wait_s=2)
+
+
+def test_a_reaction_is_told_by_its_start_its_end_and_its_most() -> None:
+    seen = judged([0, 100, 81, 100])
+    assert seen == Reaction(start_s=4, late_s=6, needed=4, most=5)
+    assert seen.overshoot == 0.25
+    assert judged([0, 0, 0, 0]).late_s == 0
+
+
+def test_a_turn_is_a_change_of_direction() -> None:
+    def of(*wanted: int) -> int:
+        return turns(moments(*((float(n), each, each) for n, each in enumerate(wanted))))
+
+    assert (of(3, 3, 3), of(1, 3, 5), of(5, 6, 5), of(5, 6, 6, 5, 6)) == (0, 0, 1, 2)
+
+
+def test_an_outline_has_every_change_and_a_moment_now_and_then() -> None:
+    seen = moments((0, 1, 1), (1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (8, 2, 2), (9, 2, 2))
+    assert [moment.time - START for moment in outline(seen)] == [0, 2, 3, 8]
+
+
+@pytest.mark.parametrize(
+    "lost", [record(status=504), record(status=0), record(correct=False)], ids=str
+)
+def test_a_request_that_is_not_answered_as_asked_is_lost(lost: Record) -> None:
+    seen = counts([record(), lost])
+    assert (seen.sent, seen.answered) == (2, 1)
+
+
+def a_run(*, lost: int = 0) -> Run:
+    """Return a run of ten times the load, followed as it should be."""
+    seen = moments((0, 1, 1), (11, 8, 1), (15, 8, 8), (19, 8, 8), (25, 1, 1))
+    records = [record(n / 10) for n in range(300)] + [record(status=504)] * lost
+    return Run(START, [Segment(10, 1), Segment(10, 10), Segment(10, 1)], seen, records)
+
+
+def test_a_claim_fails_with_what_it_claims() -> None:
+    met, missed = Reaction(4, 13.9, 8, 10), Reaction(4, 14.1, 8, 11)
+    assert [each.holds for each in verdicts.on_steps(a_run(), met)] == [True] * 4
+    assert [each.holds for each in verdicts.on_steps(a_run(lost=1), missed)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_run_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "steps.png"
+    draw(a_run(), Caption("classifiers", 1, 24, 2.0), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
