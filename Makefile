@@ -101,7 +101,7 @@ clean:  ## remove .venv and all caches of tools
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
 	@touch $@
 
-# Apart: Ray's processes would find its JSON Schema validator and compile a grammar for it, 3 s each.
+# Apart: each process of Ray would find its formats of JSON Schema and compile a grammar for them.
 .venv/.sbom: constraints.txt
 	@$(PYTHON) -m venv .venv/sbom
 	@.venv/sbom/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom

@@ -15,8 +15,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Direct:
     """ASGI middleware that answers some POST routes itself, the router's work saved.
 
-    Matching, FastAPI's stack of exits and Starlette's two rounds of exception handlers take as
-    much time as a prediction from the cache; see docs/benchmarks.md.
+    Matching, FastAPI's stack of exits and Starlette's two rounds of exception handlers take a
+    quarter as much time as the rest of a prediction from the cache; see docs/benchmarks.md.
 
     Args:
         app: The application within, which knows these routes too: what is no POST is its affair.
