@@ -11,6 +11,7 @@ from serve_app.api.app import create_app
 from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.api.request_log import WRITE_S, RequestLog
 from serve_app.api.request_metrics import RequestMetrics
+from serve_app.app_args import AppArgs
 from serve_app.autoscaling.reports import gateway_stats
 from serve_app.background import every
 from serve_app.cache.score_cache import open_cache
@@ -20,7 +21,7 @@ from serve_app.gateway.metrics import follow_gateway
 from serve_app.logs import configure
 from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import AppArgs, EngineName, GatewaySettings
+from serve_app.settings import EngineName, GatewaySettings
 
 
 @serve.ingress()

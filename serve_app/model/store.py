@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 
+from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
 from serve_app.model.digest import digest_of
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import is_directory
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 

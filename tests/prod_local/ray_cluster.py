@@ -14,7 +14,7 @@ import httpx
 import yaml
 
 from loadtest.redis_server import RedisServer
-from serve_app.config import ServeConfig
+from serve_app.config_schema import ServeConfig
 from tests.prod_local.pods import GATEWAY, Pod
 
 HTTP_PORT: Final = 8000

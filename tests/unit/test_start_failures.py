@@ -10,7 +10,8 @@ import yaml
 from ray.serve._private import constants
 
 from serve_app import run
-from serve_app.config import ServeConfig, read
+from serve_app.config import read
+from serve_app.config_schema import ServeConfig
 from serve_app.errors import StartupError
 from serve_app.model.artefact import ENGINES, Artefact, cache_directory
 from serve_app.model.fidelity import Fidelity
