@@ -27,8 +27,8 @@ ENV PATH=/opt/venv/bin:$PATH
 
 FROM base AS requirements
 COPY pyproject.toml /
-RUN python3 -c 'import tomllib; print(*tomllib.load(open("/pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /service.txt \
-    && python3 -c 'import tomllib; print(*tomllib.load(open("/pyproject.toml", "rb"))["project"]["optional-dependencies"]["torch"], sep="\n")' > /torch.txt
+RUN python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["tracing"], sep="\n")' > /service.txt \
+    && python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; print(*p["optional-dependencies"]["torch"], sep="\n")' > /torch.txt
 
 
 # The secret `pip` is a pip.conf for indexes of one's own; it leaves no trace in the image.
@@ -54,7 +54,6 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/r
 FROM packages AS application
 COPY pyproject.toml README.md LICENSE ./
 COPY serve_app serve_app
-COPY training training
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/venv/bin/python install --no-deps --root /application .
 

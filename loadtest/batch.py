@@ -49,7 +49,7 @@ def _one_engine(texts: Sequence[str]) -> float:
 
 
 def batch_rates(texts: Sequence[str], processes: int) -> tuple[float, float]:
-    """Return the rows a second of the command: once all engines run, and start to end."""
+    """Return the rows a second of the command: while all engines run, and start to end."""
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory, "in.parquet"), Path(directory, "out")
         pq.write_table(pa.table({"text": texts}), source)
@@ -59,9 +59,11 @@ def batch_rates(texts: Sequence[str], processes: int) -> tuple[float, float]:
         )
         seconds = time.time() - started
         parts = sorted(target.glob("*.parquet"), key=lambda part: part.stat().st_mtime)
-        first, rest = parts[processes - 1], parts[processes:]
-        steady_s = rest[-1].stat().st_mtime - first.stat().st_mtime
-        steady = sum(pq.read_metadata(part).num_rows for part in rest) / steady_s
+        # From the end of the last engine's first part until an engine finds no other one.
+        first, last = parts[processes - 1], parts[-processes]
+        steady_s = last.stat().st_mtime - first.stat().st_mtime
+        done = parts[processes : len(parts) - processes + 1]
+        steady = sum(pq.read_metadata(part).num_rows for part in done) / steady_s
         return steady, len(texts) / seconds
 
 

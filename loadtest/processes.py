@@ -11,6 +11,7 @@ import psutil
 ROLES: Final = {
     r"ServeReplica:.*:Gateway": "gateway",
     r"ServeReplica:.*:Classifier": "classifier",
+    "ServeReplica:lab:": "lab",
     "ProxyActor": "proxy",
     "haproxy": "proxy",
     "ServeController": "controller",

@@ -15,6 +15,7 @@ Exception
 │       ├── ConnectionLost    6
 │       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
+    ├── Unauthorized          401, WWW-Authenticate
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── BodyTooLarge          413
@@ -23,13 +24,18 @@ Exception
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
     │   └── OtherRevision
+    ├── FiguresUnavailable    503, Retry-After
     └── DeadlineExceeded      504
 
 What a caller of the service meets is the client's: `serve_app.client.errors`.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, TypedDict
+from math import ceil
+from typing import ClassVar, Final, TypedDict
+
+# A client that would have to wait longer should ask again: more replicas may have started.
+LONGEST_RETRY_AFTER_S: Final = 30.0
 
 
 class StartupError(Exception):
@@ -137,6 +143,15 @@ class ServiceError(Exception):
         self.detail = detail
 
 
+class Unauthorized(ServiceError):
+    """The request carries no API key that the service knows."""
+
+    status = 401
+    slug = "unauthorized"
+    title = "Unauthorized"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="sentiment-serve"'}
+
+
 class NotFound(ServiceError):
     """No route has this path."""
 
@@ -179,12 +194,24 @@ class InvalidRequest(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """Every queue that could take the request is full."""
+    """Every queue that could take the request is full.
+
+    Args:
+        detail: One sentence for the person who sent the request.
+        wait_s: Seconds after which what waits now will have been done, if known.
+
+    Attributes:
+        retry_after_s: Value of `Retry-After`.
+    """
 
     status = 429
     slug = "overloaded"
     title = "Overloaded"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self, detail: str, wait_s: float = 0.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = ceil(min(max(1.0, wait_s), LONGEST_RETRY_AFTER_S))
 
 
 class InferenceFailed(ServiceError):
@@ -205,6 +232,15 @@ class ModelUnavailable(ServiceError):
 
 class OtherRevision(ModelUnavailable):
     """The replica serves another revision of the model than the one that is asked for."""
+
+
+class FiguresUnavailable(ServiceError):
+    """No gateway tells the lab its live figures at the moment."""
+
+    status = 503
+    slug = "figures-unavailable"
+    title = "Figures unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class DeadlineExceeded(ServiceError):

@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 import yaml
 
+from serve_app.console import colours
 from serve_app.tracing import exporter
 
 # Every process of a run inherits this variable, which tells them from the processes of others.
@@ -75,6 +76,8 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Of the name before a replica's lines, which Ray colours in files too.
+        **({} if colours() else {"RAY_COLOR_PREFIX": "0"}),
         # A run is one node: with clusters off, Ray's own ports, the metrics' among them, are on
         # loopback alone. The switch works on Linux too.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",

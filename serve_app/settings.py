@@ -3,25 +3,42 @@
 Precedence: configuration file > the defaults below. Secrets come from the environment alone.
 """
 
-import os
 import re
-from contextlib import suppress
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from serve_app.errors import InvalidConfig
-from serve_app.logs import LogForm
+from serve_app import api_keys
 
 OnnxName = Literal["onnx-int8", "onnx-fp32"]
-EngineName = OnnxName | Literal["torch", "simulated"]
-EngineChoice = EngineName | Literal["auto"]
-
-PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
+EngineName = Literal[OnnxName, "torch", "simulated"]
+EngineChoice = Literal[EngineName, "auto"]
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _hash(value: str) -> str:
+    if not api_keys.HASH.fullmatch(value):
+        raise ValueError("this is no hash of an API key: `sentiment key` prints a key and its hash")
+    return value
+
+
+def _origin(value: str) -> str:
+    # What browsers send: https://fetch.spec.whatwg.org/#origin-header
+    if value != "*" and not re.fullmatch(r"https?://[^/?#@*\s]+", value):
+        raise ValueError("an origin is https://host, http://host:port, or *")
+    return value
+
+
+ApiKeyHash = Annotated[str, AfterValidator(_hash)]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Settings(BaseModel):
@@ -38,9 +55,13 @@ class GatewaySettings(Settings):
         max_texts: More texts in one request are refused with 422.
         max_chars: A longer text is refused with 422. Characters, not tokens: far above what
             the model reads, so that texts are truncated long before they are refused.
-        deadline_s: A request is answered within this time, if need be with 504.
-        max_pending_texts: While more texts than this wait for the model, requests are refused
-            with 429.
+        deadline_s: A request is answered within this time, if need be with 504; a client may ask
+            for less with `X-Deadline-Ms`.
+        max_pending_texts: While more texts than this, or as many requests, wait for the model,
+            requests are refused with 429.
+        max_wait_s: So they are while what waits, at the rate measured, takes longer than this,
+            after which an overloaded service has recovered. A large request may wait twice as
+            long, so that more than half of `deadline_s` makes no sense.
         chunk_texts: One call to a classifier replica carries at most this many texts.
         chunk_chars: So many characters fill a call as well; a longer text travels alone.
         calls_per_replica: While fewer calls per replica are under way, a text leaves at once.
@@ -55,6 +76,9 @@ class GatewaySettings(Settings):
         cache_memory_entries: Most texts held in a replica's memory tier.
         cache_timeout_s: A cache that answers slower than this is treated as absent.
         request_log: Whether every request for predictions is logged in one line.
+        api_keys: SHA-256 of the API keys that are accepted, as `sentiment key` prints them.
+            Requests need none where there is none.
+        cors_origins: Origins of web pages that browsers let ask, `https://host[:port]` or `*`.
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
@@ -62,6 +86,7 @@ class GatewaySettings(Settings):
     max_chars: Positive = 32_768
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
+    max_wait_s: PositiveSeconds = 5.0
     chunk_texts: Positive = 16
     chunk_chars: Positive = 4096
     calls_per_replica: Positive = 2
@@ -72,6 +97,8 @@ class GatewaySettings(Settings):
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
     request_log: bool = True
+    api_keys: tuple[ApiKeyHash, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
 
     @model_validator(mode="after")
     def _one_request_fits_the_queue(self) -> Self:
@@ -102,7 +129,7 @@ class ClassifierSettings(Settings):
     max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 1024
-    hang_timeout_s: PositiveSeconds = 60.0
+    hang_timeout_s: PositiveSeconds = 30.0
 
 
 class ScalingSettings(Settings):
@@ -155,119 +182,3 @@ class SimulatedCost(Settings):
 
 
 DEFAULT_COST: Final = SimulatedCost()
-
-
-class AppArgs(Settings):
-    """Identity of the application; changing it restarts the replicas.
-
-    Attributes:
-        model: `embedded`, a directory in Hugging Face form, `hub-id@revision`, or `env:NAME`
-            to read one of these from the environment.
-        engine: `auto` takes the int8 engine where it passes its fidelity check, else fp32.
-            `simulated` computes nothing: for tests of scaling.
-        cache: `memory://`, `redis://…`, `rediss://…`, or `env:NAME` to read the URL from the
-            environment, which is the only way to give one with a password.
-        production: Refuses what only development may do: a hub model without a revision, and
-            the simulated engine.
-        simulated: What the simulated engine's passes cost.
-    """
-
-    model: Annotated[str, Field(min_length=1)] = "embedded"
-    engine: EngineChoice = "auto"
-    cache: str = "memory://"
-    production: bool = False
-    simulated: SimulatedCost = DEFAULT_COST
-
-    @field_validator("model", "cache")
-    @classmethod
-    def _variable_has_a_name(cls, value: str) -> str:
-        if value.startswith("env:") and not value.removeprefix("env:").isidentifier():
-            raise ValueError("env: must be followed by the name of an environment variable")
-        return value
-
-    @field_validator("cache")
-    @classmethod
-    def _cache_is_known_and_has_no_password(cls, value: str) -> str:
-        if value.startswith("env:"):
-            return value
-        check_cache_url(value)
-        if urlsplit(value).password or urlsplit(value).query:
-            raise ValueError(
-                "a password or option does not belong in a configuration file: "
-                "put the URL into an environment variable and write env:NAME"
-            )
-        return value
-
-    @property
-    def log_form(self) -> LogForm:
-        """Form of the service's logs: for programs in production, else for a person."""
-        return "json" if self.production else "text"
-
-    @model_validator(mode="after")
-    def _production_computes(self) -> Self:
-        if self.production and self.engine == "simulated":
-            raise ValueError("production needs an engine that computes, not the simulated one")
-        return self
-
-    def model_source(self) -> str:
-        """Return where the model comes from, read from the environment where so configured.
-
-        Raises:
-            InvalidConfig: The variable is not set, or production is to serve a hub model whose
-                revision is not pinned.
-        """
-        source = _from_environment(self.model, "embedded")
-        is_local = source == "embedded" or is_directory(source)
-        if self.production and not is_local and not PINNED.fullmatch(source):
-            raise InvalidConfig(
-                f"production needs a pinned revision of {source}: "
-                "what a hub name, a branch or a tag stands for can change",
-                f"write {source.partition('@')[0]}@<commit of 40 hexadecimal digits>",
-            )
-        return source
-
-    def cache_url(self) -> str:
-        """Return the cache URL, read from the environment where so configured.
-
-        Raises:
-            InvalidConfig: The variable is not set or holds no cache URL.
-        """
-        url = _from_environment(self.cache, "rediss://user:password@host:10000/0")
-        try:
-            check_cache_url(url)
-        except ValueError as error:
-            raise InvalidConfig(f"{self.cache}: {error}") from None
-        return url
-
-
-def _from_environment(value: str, example: str) -> str:
-    if not value.startswith("env:"):
-        return value
-    name = value.removeprefix("env:")
-    found = os.environ.get(name)
-    if not found:
-        raise InvalidConfig(
-            f"the configuration reads ${name}, which is not set", f"export {name}={example}"
-        )
-    return found
-
-
-def is_directory(source: str) -> bool:
-    """Tell whether a model's source names a directory; other names are those of a hub."""
-    return source.startswith((".", "/", "~"))
-
-
-def check_cache_url(url: str) -> None:
-    """Accept `memory://`, `redis://host…` and `rediss://host…`.
-
-    Raises:
-        ValueError: The URL is of another form. The message does not repeat it, since it may
-            hold a password.
-    """
-    if url == "memory://":
-        return
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0:
-            return
-    raise ValueError("a cache URL is memory://, redis://host:port/db or rediss://host:port/db")

@@ -42,17 +42,20 @@ az aks create --resource-group "$GROUP" --name "$CLUSTER" --location "$LOCATION"
   --nodepool-name system --node-vm-size "$SYSTEM_SIZE" --node-count 2 --zones 1 2 3 \
   --enable-cluster-autoscaler --min-count 2 --max-count 4 --output none
 
-# Ray's head, which is never evicted to save a node.
+# Ray's head, which is never evicted to save a node. Taints keep other pods off both pools: they would
+# take the room of Ray's, and hold up a node that is to go.
 az aks nodepool add --resource-group "$GROUP" --cluster-name "$CLUSTER" --name head \
   --mode User --node-vm-size "$HEAD_SIZE" --node-osdisk-type Ephemeral --zones 1 2 3 \
-  --labels sentiment-serve/pool=head --vnet-subnet-id "$network/subnets/nodes" \
+  --labels sentiment-serve/pool=head --node-taints sentiment-serve/pool=head:NoSchedule \
+  --vnet-subnet-id "$network/subnets/nodes" \
   --node-count 1 --enable-cluster-autoscaler --min-count 1 --max-count "$HEAD_NODES_MAX" \
   --output none
 
 # An upgrade replaces one node at a time, after its pod has moved.
 az aks nodepool add --resource-group "$GROUP" --cluster-name "$CLUSTER" --name worker \
   --mode User --node-vm-size "$WORKER_SIZE" --node-osdisk-type Ephemeral --zones 1 2 3 \
-  --labels sentiment-serve/pool=worker --vnet-subnet-id "$network/subnets/nodes" \
+  --labels sentiment-serve/pool=worker --node-taints sentiment-serve/pool=worker:NoSchedule \
+  --vnet-subnet-id "$network/subnets/nodes" \
   --node-count "$WORKER_NODES_MIN" --enable-cluster-autoscaler \
   --min-count "$WORKER_NODES_MIN" --max-count "$WORKER_NODES_MAX" \
   --max-surge 1 --drain-timeout 30 --output none

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# KubeRay, External Secrets and Prometheus. Helm never upgrades CRDs, so KubeRay's are applied first.
+# Prometheus, KubeRay and External Secrets. Helm never upgrades CRDs, so KubeRay's are applied before it.
 set -euo pipefail
 cd "$(dirname "$0")"
 source settings.sh
@@ -14,6 +14,11 @@ for namespace in sentiment sentiment-dev; do
   kubectl create namespace "$namespace" --dry-run=client --output yaml | kubectl apply --filename -
 done
 
+# First, because it brings the kinds by which KubeRay's chart has itself monitored.
+helm upgrade --install kube-prometheus-stack prometheus-community/kube-prometheus-stack \
+  --version "$PROMETHEUS_STACK_VERSION" --namespace monitoring --create-namespace \
+  --values prometheus.values.yaml --wait
+
 # Server-side, because they are larger than what a client-side apply can remember.
 helm show crds kuberay/kuberay-operator --version "$KUBERAY_VERSION" \
   | kubectl apply --server-side --force-conflicts --filename -
@@ -23,7 +28,3 @@ helm upgrade --install kuberay-operator kuberay/kuberay-operator --version "$KUB
 
 helm upgrade --install external-secrets external-secrets/external-secrets \
   --version "$EXTERNAL_SECRETS_VERSION" --namespace external-secrets --create-namespace --wait
-
-helm upgrade --install kube-prometheus-stack prometheus-community/kube-prometheus-stack \
-  --version "$PROMETHEUS_STACK_VERSION" --namespace monitoring --create-namespace \
-  --values prometheus.values.yaml --wait

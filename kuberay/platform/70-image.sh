@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # 70-image.sh BASE [MODEL_ID MODEL_REVISION]: builds the image, pushes it and names its digest in
-# the production overlay. BASE is the digest-pinned base image of ../../Dockerfile.
+# the production overlay. BASE is the base image of ../../Dockerfile; of a tag, today's digest is taken.
 set -euo pipefail
 cd "$(dirname "$0")"
 source settings.sh
 
 base=$1 model=${2:-embedded} revision=${3:-}
+[[ $base == *@* ]] || base=$base@$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$base")
 commit=$(git rev-parse --short HEAD)
 image=$REGISTRY.azurecr.io/sentiment-serve
 

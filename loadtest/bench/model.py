@@ -1,5 +1,6 @@
 """A model of DistilBERT-base size with random weights: speed depends on the shape alone."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from serve_app.model.artefact import find
 from serve_app.model.store import EMBEDDED, resolve
 
 # Part of the directory's name, so that another recipe makes another model.
-RECIPE: Final = "distilbert-base-random-1"
+RECIPE: Final = "distilbert-base-random-2"
 SEED: Final = 0
 # Far above the spread of the random logits (about 0.1), so that int8's verification, which counts
 # flipped labels, does not toss coins. The scores mean nothing, here or without it.
@@ -61,6 +62,9 @@ def _write(directory: Path) -> None:
     aside = directory.with_name(directory.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(EMBEDDED / name, aside / name)
+    shutil.copyfile(EMBEDDED / "tokenizer.json", aside / "tokenizer.json")
+    tokenizer = json.loads((EMBEDDED / "tokenizer_config.json").read_bytes())
+    # As DistilBERT's own tokenizer states it: older transformers would give the model more.
+    tokenizer["model_input_names"] = ["input_ids", "attention_mask"]
+    (aside / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
     aside.rename(directory)

@@ -31,7 +31,9 @@ def production_config(model: str, gateways: int) -> dict[str, Any]:
     """
     content = read(PROD)
     content["metrics_port"] = free_port()
+    # Without the lab, whose replica would share the cores.
     application = content["applications"][0]
+    content["applications"] = [application]
     application["args"] |= {"model": model, "engine": ENGINE}
     replicas = {"Gateway": gateways, "Classifier": cores()}
     cpus = {"Gateway": GATEWAY_CPUS, "Classifier": CLASSIFIER_CPUS}

@@ -33,7 +33,7 @@ def compare(
     systems: Annotated[str, typer.Option(help="Peers, separated by commas.")] = ",".join(SYSTEMS),
     only: Annotated[str, typer.Option(help="Workloads, separated by commas.")] = ",".join(COMPARED),
     seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 5.0,
-    warm_up: Annotated[float, typer.Option(help="Seconds before each that do not count.")] = 1.5,
+    warm_up: Annotated[float, typer.Option(help="Seconds before each that do not count.")] = 2.5,
     sessions: Annotated[int, typer.Option(help="How often all systems take their turn.")] = 3,
     results: Annotated[
         Path, typer.Option("--json", help="Write samples here, after those that it holds.")

@@ -11,7 +11,8 @@ from ray.serve._private.api import serve_start
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from loadtest.ports import free_port
-from serve_app.config import ServeConfig, read
+from serve_app.config import read
+from serve_app.config_schema import ServeConfig
 from serve_app.settings import SimulatedCost
 
 PROD: Final = Path(__file__).parents[2] / "configs" / "prod.yaml"
@@ -165,6 +166,7 @@ def until(true: Callable[[], bool], problem: str) -> None:
 def _content(cost: SimulatedCost, gateways: int, port: int, proxy_location: str) -> dict[str, Any]:
     content = read(PROD)
     content |= {
+        "applications": content["applications"][:1],
         "proxy_location": proxy_location,
         "http_options": {"host": "127.0.0.1", "port": port},
         "logging_config": {"log_level": "WARNING", "enable_access_log": False},
@@ -178,10 +180,10 @@ def _content(cost: SimulatedCost, gateways: int, port: int, proxy_location: str)
     }
     gateway, classifier = application["deployments"]
     gateway["ray_actor_options"]["num_cpus"] = GATEWAY_CPUS
-    # What a gateway does not let in waits before it, and comes as a load that is none when it does.
-    gateway["max_ongoing_requests"] = PENDING_TEXTS
+    gateway["max_ongoing_requests"] = 2 * PENDING_TEXTS
     gateway["user_config"] = {
         "max_pending_texts": PENDING_TEXTS,
+        "max_wait_s": WAIT_S,
         "chunk_texts": CHUNK_TEXTS,
         "max_calls_per_replica": CALLS_PER_REPLICA,
         "cache_memory_entries": 1,

@@ -8,9 +8,14 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
 from serve_app import __version__
+from serve_app.api import docs
+from serve_app.api.authentication import Authenticated
+from serve_app.api.cross_origin import CrossOrigin
+from serve_app.api.direct import Direct
 from serve_app.api.health import health, ready
 from serve_app.api.huggingface import classify
 from serve_app.api.info import info
+from serve_app.api.no_sniff import NoSniff
 from serve_app.api.openapi import document
 from serve_app.api.predict import predict
 from serve_app.api.problems import (
@@ -35,6 +40,9 @@ ROUTES = (
 
 PREDICTION_PATHS = [path for method, path, _ in ROUTES if method == "POST"]
 
+# Probes carry no keys, and a browser that opens a page sends none. Neither tells a secret.
+OPEN_PATHS = ["/project/health", "/project/ready", docs.DOCUMENT, *docs.ROUTES]
+
 
 class Application(FastAPI):
     """FastAPI with a document of its own."""
@@ -57,10 +65,9 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
     app = Application(
         title="sentiment-serve",
         version=__version__,
-        openapi_url="/project/openapi.json",
-        docs_url="/project/docs",
+        openapi_url=docs.DOCUMENT,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         # Ray Serve counts and traces requests, and FastAPI would log what exceptions quote.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -71,8 +78,18 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
             ServiceError: on_service_error,
         },
     )
+    # Outermost last.
+    predictions = {
+        path: partial(endpoint, service) for method, path, endpoint in ROUTES if method == "POST"
+    }
+    app.add_middleware(Direct, endpoints=predictions)
+    app.add_middleware(Authenticated, service=service, open_paths=OPEN_PATHS)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)
+    app.add_middleware(CrossOrigin, service=service)
+    app.add_middleware(NoSniff)
     for method, path, endpoint in ROUTES:
         app.add_route(path, partial(endpoint, service), methods=[method])
+    for path, answer in docs.ROUTES.items():
+        app.add_route(path, answer)
     return app

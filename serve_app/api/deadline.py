@@ -3,8 +3,35 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
-from serve_app.errors import DeadlineExceeded
+from serve_app.errors import DeadlineExceeded, InvalidRequest
+
+DEADLINE_HEADER: Final = "X-Deadline-Ms"
+MAX_DIGITS: Final = 9
+
+
+def allowed_s(asked_ms: str | None, longest_s: float) -> float:
+    """Return how many seconds a request may take.
+
+    Args:
+        asked_ms: The client's `X-Deadline-Ms`, if any.
+        longest_s: What it gets at most, and where it does not ask.
+
+    Raises:
+        InvalidRequest: It asks for no positive whole number of milliseconds.
+    """
+    if asked_ms is None:
+        return longest_s
+    digits = asked_ms.lstrip("0")[:MAX_DIGITS]
+    if not (digits and asked_ms.isascii() and asked_ms.isdigit()):
+        msg = "A positive whole number of milliseconds is accepted"
+        place = ["header", DEADLINE_HEADER.lower()]
+        raise InvalidRequest(
+            f"{DEADLINE_HEADER} is not a number of milliseconds.",
+            [{"loc": [*place], "msg": msg, "type": "int_parsing"}],
+        )
+    return min(int(digits) / 1000, longest_s)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serve_app.api.body import read_body
-from serve_app.api.deadline import deadline
+from serve_app.api.deadline import DEADLINE_HEADER, allowed_s, deadline
 from serve_app.api.report import observation
 from serve_app.api.validation import AnyTextsRequest, check_limits, parse
 from serve_app.gateway.service import SentimentService
@@ -39,7 +39,8 @@ async def exchange(
     """
     started = time.perf_counter()
     settings, noted = service.settings, observation(request.scope)
-    async with deadline(settings.deadline_s) as seconds_left:
+    limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
+    async with deadline(limit_s) as seconds_left:
         body = await read_body(request, settings.max_body_bytes)
         asked = parse(schema, body)
         check_limits(asked, settings)

@@ -8,8 +8,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import create_app
+from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.api.request_log import WRITE_S, RequestLog
 from serve_app.api.request_metrics import RequestMetrics
+from serve_app.app_args import AppArgs
 from serve_app.autoscaling.reports import gateway_stats
 from serve_app.background import every
 from serve_app.cache.score_cache import open_cache
@@ -19,7 +21,7 @@ from serve_app.gateway.metrics import follow_gateway
 from serve_app.logs import configure
 from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import AppArgs, EngineName, GatewaySettings
+from serve_app.settings import EngineName, GatewaySettings
 
 
 @serve.ingress()
@@ -43,14 +45,15 @@ class GatewayIngress:
     ) -> None:
         settings = GatewaySettings()
         cache = open_cache(args.cache_url(), len(model.labels), settings)
-        client = ClassifierClient(classifier, model.digest)
-        self._gateway = Gateway(model, engine, cache, client, settings)
+        self._classifier = ClassifierClient(classifier, model.digest)
+        self._gateway = Gateway(model, engine, cache, self._classifier, settings)
         self._meters = RayMeters()
         follow_gateway(self._meters, self._gateway, cache)
         every(EXPORT_S, self._meters.flush)
         configure(args.log_form)
         self._request_log = RequestLog(args.log_form)
         every(WRITE_S, self._request_log.write)
+        self._recent = RecentRequests()
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
         """Apply new tunables without a restart."""
@@ -72,9 +75,14 @@ class GatewayIngress:
             held_chars=flights.held_chars,
         )
 
+    async def recent(self) -> RecentFigures:
+        """Return this gateway's last seconds; the lab asks."""
+        return self._recent.figures(self._classifier.replicas())
+
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application that Serve hosts on this replica."""
-        return create_app(self._gateway, [RequestMetrics(self._meters), self._request_log])
+        metrics = RequestMetrics(self._meters)
+        return create_app(self._gateway, (metrics, self._request_log, self._recent))
 
     async def __del__(self) -> None:
         """Finish pending writes; Serve calls this when the replica is to end."""

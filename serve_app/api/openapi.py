@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serve_app.api.deadline import DEADLINE_HEADER
 from serve_app.api.huggingface import HuggingFaceAnswer, HuggingFaceRequest
 from serve_app.api.responses import (
     Json,
@@ -52,6 +53,7 @@ _INFO = {
 }
 
 _PREDICTION_ERRORS = (
+    "Unauthorized",
     "BodyTooLarge",
     "InvalidRequest",
     "Overloaded",
@@ -69,6 +71,17 @@ _PREDICTION_HEADERS = (
     "X-Truncated",
     "Server-Timing",
 )
+
+_DEADLINE: Json = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "description": "Milliseconds after which the answer is of no use: 504 by then. The service's "
+    "own deadline, deadline_s in /project/info, is the longest.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+
+# Either of them: no key, or one.
+_KEY_WHERE_CONFIGURED: list[Json] = [{}, {"ApiKey": []}]
 
 _DESCRIPTION = """Sentiment of texts.
 
@@ -92,6 +105,13 @@ def document(version: str) -> Json:
             "schemas": _schemas(),
             "headers": header_components(),
             "responses": error_components(),
+            "securitySchemes": {
+                "ApiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Only where the service is configured with API keys.",
+                }
+            },
         },
     }
 
@@ -111,6 +131,8 @@ def _paths() -> Json:
     )
     ready = _get(Ready, {"status": "ready", "model": "ok", "cache": "degraded"})
     ready["responses"] |= {"503": unready()} | error_refs("Failed", "DeadlineExceeded")
+    info = _get(Info, _INFO) | {"security": _KEY_WHERE_CONFIGURED}
+    info["responses"] |= error_refs("Unauthorized")
     return {
         "/project/predict": {
             "post": {"operationId": "predict", "summary": "Classify texts"} | predict
@@ -133,7 +155,7 @@ def _paths() -> Json:
             "get": {"operationId": "ready", "summary": "Would a prediction succeed"} | ready
         },
         "/project/info": {
-            "get": {"operationId": "info", "summary": "Model, limits, versions"} | _get(Info, _INFO)
+            "get": {"operationId": "info", "summary": "Model, limits, versions"} | info
         },
     }
 
@@ -147,6 +169,8 @@ def _prediction(
         "content": {"application/json": {"schema": schema_ref(answer), "example": answered}},
     }
     return {
+        "parameters": [_DEADLINE],
+        "security": _KEY_WHERE_CONFIGURED,
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",

@@ -15,7 +15,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.report import observation
-from serve_app.errors import InvalidRequest, MethodNotAllowed, NotFound, ServiceError
+from serve_app.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    ServiceError,
+)
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -63,7 +69,10 @@ def problem(
 
 async def on_service_error(request: Request, error: ServiceError) -> Response:
     """Answer with the error's own status."""
-    return problem(request, error)
+    headers = {}
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return problem(request, error, headers)
 
 
 async def on_not_found(request: Request, _: HTTPException) -> Response:

@@ -16,6 +16,7 @@ from serve_app.errors import (
     NotFound,
     Overloaded,
     ServiceError,
+    Unauthorized,
 )
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
 _ERRORS: dict[str, tuple[ServiceError, ...]] = {
+    "Unauthorized": (Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),),
     "NotFound": (NotFound("There is nothing at this path; see /project/docs."),),
     "MethodNotAllowed": (MethodNotAllowed("This path is not there for this method."),),
     "BodyTooLarge": (BodyTooLarge("The body has more than 2097152 bytes."),),
@@ -63,6 +65,7 @@ _HEADERS = {
     ),
     "Retry-After": ("integer", "Seconds to wait before the next attempt."),
     "Allow": ("string", "Methods of the path."),
+    "WWW-Authenticate": ("string", "That an API key is needed, and how it is sent."),
 }
 
 

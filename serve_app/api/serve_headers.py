@@ -9,6 +9,8 @@ from typing import Final
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.api.serve_errors import ServeErrors
+
 # The first sets a timeout that ends in plain text, the second hides that a client has left.
 SERVE_HEADERS: Final = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled"}
 
@@ -33,4 +35,4 @@ class WithoutServeHeaders:
 
 def middlewares() -> list[Middleware]:
     """Return what Ray Serve is to wrap its HTTP application in."""
-    return [Middleware(WithoutServeHeaders)]
+    return [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]

@@ -15,8 +15,12 @@ def prepare() -> str | None:
     """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
-        # Whoever can talk to a Ray can run code on it, so only this run knows the token.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+        os.environ |= {
+            # Whoever can talk to a Ray can run code on it, so only this run knows the token.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
     return address
 
 

@@ -123,7 +123,10 @@ def input_files(
         filesystem, path = file_system(location)
         found = filesystem.get_file_info(path)
         if found.type is FileType.NotFound:
-            raise StartupError(f"cannot read {location}: there is nothing")
+            raise StartupError(
+                f"cannot read {location}: there is nothing",
+                "give a Parquet file or a directory of them",
+            )
         if found.type is FileType.Directory:
             infos = filesystem.get_file_info(FileSelector(path, recursive=True))
             found_files = sorted(filter(_is_data, infos), key=lambda info: info.path)

@@ -83,10 +83,16 @@ def _cluster(address: str | None) -> Iterator[int]:
             log_to_driver=False,
             include_dashboard=None if address else False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:
+        # Ray raises a plain Exception where its processes do not come up in time.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if address:
+            raise StartupError(
+                f"no Ray cluster at {address}: {reason}",
+                "correct RAY_ADDRESS, or unset it to score on this machine",
+            ) from error
         raise StartupError(
-            f"no Ray cluster at {address}: {str(error).splitlines()[0]}",
-            "correct RAY_ADDRESS, or unset it to score on this machine",
+            f"Ray did not start: {reason}", "try again with --resume when the machine is less busy"
         ) from error
     try:
         yield int(ray.cluster_resources().get("CPU", 1))

@@ -84,7 +84,9 @@ class Classifier:
         self._queue.set_max_batch_size(settings.max_batch_requests)
         self._queue.set_batch_wait_timeout_s(settings.batch_wait_s)
 
-    async def classify_as(self, digest: str, texts: list[str], within_s: float) -> ChunkReply:
+    async def classify_as(
+        self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
         """Score one chunk of texts, unless another model than this one is asked for.
 
         While a model is replaced in place, gateways of one revision reach classifiers of the
@@ -94,6 +96,7 @@ class Classifier:
             digest: The model's that is asked for.
             texts: At least one text.
             within_s: Seconds after which the caller no longer waits.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             OtherRevision: This replica serves another model.
@@ -101,14 +104,17 @@ class Classifier:
         """
         if digest != self._digest:
             raise OtherRevision("this replica serves another revision of the model")
-        return await self.classify(texts, within_s)
+        return await self.classify(texts, within_s, sizes)
 
-    async def classify(self, texts: list[str], within_s: float) -> ChunkReply:
+    async def classify(
+        self, texts: list[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
         """Score one chunk of texts.
 
         Args:
             texts: At least one text.
             within_s: Seconds after which the caller no longer waits.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             DeadlineExceeded: Not all texts could be scored in time.
@@ -124,7 +130,10 @@ class Classifier:
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
         caller = origin()
-        jobs = [Job(text, deadline, arrived, loop.create_future(), caller) for text in tokens]
+        jobs = [
+            Job(text, deadline, arrived, loop.create_future(), caller, size)
+            for text, size in zip(tokens, sizes or [0] * len(tokens), strict=True)
+        ]
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.
             await self._queue(jobs)

@@ -10,17 +10,18 @@ PADDING_TOKENS: Final = 4
 
 
 def companions(lengths: Sequence[int], max_tokens: int) -> list[int]:
-    """Choose the next batch: the text that waits longest and others of like length.
+    """Choose the next batch: the first text and others of like length.
 
-    Whoever waits longest is always served next, so that no length can starve another.
+    The first one is always served, so that no length can starve another.
 
     Args:
-        lengths: Tokens of each waiting text, in order of arrival; not empty.
+        lengths: Tokens of each waiting text, in the order in which they are to be served; not
+            empty.
         max_tokens: Most tokens in the batch, padding included; the first text goes through
             even where it alone has more.
 
     Returns:
-        Indices of the chosen texts, in order of arrival, 0 among them.
+        Indices of the chosen texts, in the same order, 0 among them.
     """
     chosen = [0]
     shortest = longest = lengths[0]

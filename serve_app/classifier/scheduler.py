@@ -48,6 +48,7 @@ class Job(NamedTuple):
         result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a text whose
             result is cancelled is not computed.
         origin: Identifies the caller's span, where there is one.
+        size: How many characters its request has.
     """
 
     tokens: Tokens
@@ -55,6 +56,7 @@ class Job(NamedTuple):
     arrived: float
     result: "asyncio.Future[Scored]"
     origin: "SpanContext | None" = None
+    size: int = 0
 
 
 class Pass(NamedTuple):
@@ -80,6 +82,10 @@ class Scheduler:
 
     `@serve.batch` seals a batch before the engine is free, so that under load its batches
     stay small. This queue is what lets them grow while the engine computes.
+
+    Passes take turns: one takes texts in the order of their arrival, the next one those of the
+    smallest requests. So a small request does not wait for large ones, and a large one waits at
+    most twice as long as in the order of arrival, however many small ones there are.
 
     Args:
         engine: Computes in a thread of its own.
@@ -108,6 +114,7 @@ class Scheduler:
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
         self._running_tokens = 0
+        self._by_size = False
 
     @property
     def waiting(self) -> int:
@@ -156,9 +163,13 @@ class Scheduler:
         return bool(kept)
 
     def _take(self) -> list[Job]:
-        chosen = companions([len(text.tokens.ids) for text in self._waiting], self.max_batch_tokens)
-        taken = set(chosen)
-        batch = [self._waiting[index] for index in chosen]
+        order = list(range(len(self._waiting)))
+        self._by_size = not self._by_size
+        if self._by_size:
+            order.sort(key=lambda index: self._waiting[index].size)
+        lengths = [len(self._waiting[index].tokens.ids) for index in order]
+        taken = {order[chosen] for chosen in companions(lengths, self.max_batch_tokens)}
+        batch = [self._waiting[index] for index in sorted(taken)]
         self._waiting = [text for i, text in enumerate(self._waiting) if i not in taken]
         return batch
 

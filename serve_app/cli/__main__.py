@@ -1,17 +1,18 @@
 """Puts the verbs together: `sentiment`, or `python -m serve_app.cli`."""
 
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Final
+
 import typer
 
-from serve_app.cli import model, rollout
-from serve_app.cli.batch import HELP as BATCH_HELP
-from serve_app.cli.batch import batch
-from serve_app.cli.capacity import capacity
-from serve_app.cli.predict import HELP as PREDICT_HELP
-from serve_app.cli.predict import predict
-from serve_app.cli.report import report
-from serve_app.cli.serve import serve
+from serve_app.cli import batch, capacity, key, model, predict, rollout, serve
 from serve_app.console import fail
 from serve_app.errors import StartupError
+
+# Where packages that stand on this one, as `loadtest` does, add verbs of their own.
+VERBS: Final = "sentiment.verbs"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,19 +20,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sentiment API on Ray Serve.",
 )
-app.command()(serve)
-app.command(help=PREDICT_HELP)(predict)
-app.command(help=BATCH_HELP)(batch)
-app.command()(capacity)
-app.command()(report)
+app.command(help=serve.HELP)(serve.serve)
+app.command(help=predict.HELP)(predict.predict)
+app.command(help=batch.HELP)(batch.batch)
+app.command(help=capacity.HELP)(capacity.capacity)
+app.command(help=key.HELP)(key.key)
 app.add_typer(model.app, name="model")
 app.add_typer(rollout.app, name="rollout")
+
+
+def add_verbs(found: Iterable[EntryPoint]) -> None:
+    """Add the verbs of other packages, but for those that are not there: an image has none."""
+    for verb in found:
+        if find_spec(verb.module.partition(".")[0]):
+            app.add_typer(verb.load())
+
+
+add_verbs(entry_points(group=VERBS))
 
 
 def main() -> None:
     """Run the command line, with one line for whatever prevents it."""
     try:
-        app()
+        app(prog_name="sentiment")
     except StartupError as error:
         fail(error)
 

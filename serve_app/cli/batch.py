@@ -7,36 +7,30 @@ from tqdm import tqdm
 
 from serve_app.batch import environment
 from serve_app.bulk.record import ERROR
-from serve_app.cli.predict import INTERRUPTED, ROWS_FAILED
+from serve_app.cli.help import INTERRUPTED, ROWS_FAILED, help_text
 from serve_app.cli.scoring import engine_choice
 from serve_app.console import say
 from serve_app.errors import StartupError
+from serve_app.extras import install
 from serve_app.model.store import resolve
 from serve_app.preparation.prepare import choose
 
-HELP: Final = f"""Score a Parquet file, or a directory of them, on a Ray cluster.
-
-\b
-Examples:
-  sentiment batch reviews.parquet scored/
-  sentiment batch reviews/ scored/ --column body --resume
-  RAY_ADDRESS=auto sentiment batch s3://bucket/reviews s3://bucket/scored
-
-\b
+HELP: Final = help_text(
+    "Score a Parquet file, or a directory of them, on a Ray cluster.",
+    """
+sentiment batch reviews.parquet scored/
+sentiment batch reviews/ scored/ --column body --resume
+RAY_ADDRESS=auto sentiment batch s3://bucket/reviews s3://bucket/scored
+""",
+    f"""
 The output is a directory of Parquet files with the columns of the input, predicted_label,
 score_LABEL for each label, and {ERROR}, which says why a row has no scores.
 File names sort as the rows do. A run that broke goes on with --resume: what is there
 stays, and every row comes out exactly once. Without $RAY_ADDRESS, Ray starts on this
 machine for this run.
-
-\b
-Exit codes:
-    0  every row has its scores
-    1  it could not start or go on; one line says why
-    2  wrong usage
-    3  done, but {ERROR} is filled in some rows
-  130  interrupted
-"""
+""",
+    exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED),
+)
 
 
 def batch(  # noqa: PLR0917 - typer calls it by keyword
@@ -46,7 +40,7 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
     model: Annotated[str, typer.Option(help="See `sentiment model info`.")] = "embedded",
     engine: Annotated[str, typer.Option(help="onnx-int8, onnx-fp32, torch or auto.")] = "auto",
     actors: Annotated[
-        int | None, typer.Option(min=1, help="Most engines at a time. [one for each CPU]")
+        int | None, typer.Option(min=1, help="Most engines at a time; default: one for each CPU.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the parts that the output has, and go on.")
@@ -62,7 +56,7 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
     except ImportError as error:
         raise StartupError(
             f"batch needs a package that is not installed: {error.name}",
-            'pip install "sentiment-serve[batch]"',
+            install("batch"),
         ) from error
     identity = resolve(model)
     chosen = choose(identity, engine_choice(engine), say)

@@ -1,8 +1,18 @@
 """`sentiment capacity`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+from serve_app.cli.help import help_text
+
+HELP: Final = help_text(
+    "Print the gateways, classifiers, pods and nodes that a load needs, and why.",
+    """
+sentiment capacity --rps 2000 --texts 1 --tokens 24 --hit-rate 0.6
+sentiment capacity --rps 50 --texts 16 --measure path/to/model
+""",
+)
 
 
 def capacity(
@@ -24,7 +34,7 @@ def capacity(
         typer.Option(metavar="MODEL", help="Measure that model's int8 engine here, and use it."),
     ] = None,
 ) -> None:
-    """Print the gateways, classifiers, pods and nodes that a load needs, and why."""
+    """Count what a load needs; `HELP` is what users read."""
     from serve_app.capacity import report  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.capacity.calculator import Load  # noqa: PLC0415
 

@@ -1,10 +1,11 @@
 """`sentiment model`: look at, prepare and evaluate models."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from serve_app.cli.help import help_text
 from serve_app.console import say
 
 app = typer.Typer(no_args_is_help=True, help="Look at, prepare and evaluate models.")
@@ -13,10 +14,35 @@ Source = Annotated[
     str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
 ]
 
+INFO: Final = help_text(
+    "Print what identifies a model, and whether it is prepared.",
+    """
+sentiment model info embedded
+sentiment model info path/to/model
+""",
+)
+PREPARE: Final = help_text(
+    "Export a model to ONNX, quantize it to int8 and verify both against torch.",
+    """
+sentiment model prepare embedded
+sentiment model prepare organization/name@revision
+""",
+    """
+Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.
+""",
+)
+EVALUATE: Final = help_text(
+    "Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side.",
+    """
+sentiment model evaluate path/to/dev.tsv --model path/to/model
+""",
+    "Labels are the names that `sentiment model info` prints, or their numbers from 0 on.",
+)
 
-@app.command()
+
+@app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
-    """Print what identifies a model, and whether it is prepared."""
+    """Print what a model is; `INFO` is what users read."""
     from serve_app.model.artefact import find  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.model.store import resolve  # noqa: PLC0415
 
@@ -27,7 +53,7 @@ def info(source: Source = "embedded") -> None:
     print(f"{'prepared':10} {artefact.directory if artefact else 'no'}")
 
 
-@app.command()
+@app.command(help=PREPARE)
 def prepare(
     source: Source = "embedded",
     beside: Annotated[
@@ -35,7 +61,7 @@ def prepare(
         typer.Option("--beside", help="Keep the files in the model's directory, for an image."),
     ] = False,
 ) -> None:
-    """Export a model to ONNX, quantize it to int8 and verify both against torch."""
+    """Derive and verify ONNX files; `PREPARE` is what users read."""
     from serve_app.model.artefact import table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
     from serve_app.preparation import prepare as preparation  # noqa: PLC0415
@@ -45,14 +71,14 @@ def prepare(
     print(f"{artefact.best} is the default; files in {artefact.directory}")
 
 
-@app.command()
+@app.command(help=EVALUATE)
 def evaluate(
     data: Annotated[Path, typer.Argument(help="TSV file with the columns text and label.")],
     source: Annotated[
         str, typer.Option("--model", help="See `sentiment model info`.")
     ] = "embedded",
 ) -> None:
-    """Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side."""
+    """Compare the engines; `EVALUATE` is what users read."""
     from serve_app.model.store import resolve  # noqa: PLC0415
     from serve_app.preparation import evaluation  # noqa: PLC0415
 

@@ -1,8 +1,6 @@
 """Predictions as lines for a person at a terminal."""
 
-import os
 import shutil
-import sys
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +8,7 @@ import typer
 
 from serve_app.bulk.record import Failed
 from serve_app.bulk.run import Result
+from serve_app.console import colours
 
 _NARROWEST: Final = 20
 
@@ -42,7 +41,4 @@ def _shown(text: str, room: int) -> str:
 
 
 def _styled(label: str) -> str:
-    # https://no-color.org
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-        return typer.style(label, bold=True)
-    return label
+    return typer.style(label, bold=True) if colours() else label

@@ -18,41 +18,29 @@ from serve_app.bulk.formats import TABLES, Format
 from serve_app.bulk.record import ERROR, Failed, Record
 from serve_app.bulk.run import Result, score
 from serve_app.cli import files, scoring
+from serve_app.cli.help import INTERRUPTED, PIPE_CLOSED, ROWS_FAILED, help_text
 from serve_app.client import connection
 from serve_app.client.errors import SentimentError
 from serve_app.console import say
 from serve_app.errors import StartupError
 
-ROWS_FAILED: Final = 3
-# As a shell reports a program that SIGINT or SIGPIPE has ended.
-INTERRUPTED: Final = 130
-PIPE_CLOSED: Final = 141
-
-HELP: Final = f"""Score texts, the lines of standard input, or the rows of a file.
-
-\b
-Examples:
-  sentiment predict "I love this!" "What a waste."
-  sentiment predict -i reviews.csv -o scored.csv
-  sentiment predict -i reviews.csv -o scored.csv --resume
-  sentiment predict -i reviews.jsonl --column body | jq .predicted_label
-  zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
-
-\b
+HELP: Final = help_text(
+    "Score texts, the lines of standard input, or the rows of a file.",
+    """
+sentiment predict "I love this!" "What a waste."
+sentiment predict -i reviews.csv -o scored.csv
+sentiment predict -i reviews.csv -o scored.csv --resume
+sentiment predict -i reviews.jsonl --column body | jq .predicted_label
+zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
+""",
+    f"""
 Each row comes out once, in order, with the columns predicted_label, score_LABEL for
 each label, and {ERROR}, which says why a row has no scores.
 Files are UTF-8; CSV and TSV have a header. TSV has no quotes: a tab or line end in a
 field is written as a space. ${scoring.API_KEY} is sent to a service that wants a key.
-
-\b
-Exit codes:
-    0  every row has its scores
-    1  it could not start or go on; one line says why
-    2  wrong usage
-    3  done, but {ERROR} is filled in some rows
-  130  interrupted
-  141  the reader of the output has left
-"""
+""",
+    exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED),
+)
 
 
 class OnError(StrEnum):
@@ -78,7 +66,9 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         typer.Option(help="By default what the name says, else the input's; jsonl for text."),
     ] = None,
     column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    url: Annotated[str, typer.Option(help="The service to ask.")] = connection.DEFAULT_URL,
+    url: Annotated[
+        str, typer.Option(envvar="SENTIMENT_URL", help="The service to ask.")
+    ] = connection.DEFAULT_URL,
     local: Annotated[
         bool, typer.Option("--local", help="Score in this process, without a service.")
     ] = False,
@@ -94,7 +84,9 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     ] = OnError.RECORD,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Requests at a time, or threads with --local. [4, or all cores]"),
+        typer.Option(
+            min=1, help="Requests at a time, or threads with --local; default: 4, or all cores."
+        ),
     ] = None,
 ) -> None:
     """Score texts; `HELP` is what users read."""

@@ -1,37 +1,52 @@
 """`sentiment rollout`: bring a release to Kubernetes, and back."""
 
+import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from serve_app.cli.help import DIFFERENT, INTERRUPTED, help_text
 from serve_app.console import say
 
-DIFFERENT = 8
-STATUSES = f"""
-0: done
+if TYPE_CHECKING:
+    from serve_app.rollout.rollout import Options
 
-1: not begun; the manifest, the revision or the kubeconfig is wrong
+CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 
-2: wrong usage
-
-3: refused by the API server or the operator
-
-4: the new version does not start
-
-5: not done yet
-
-6: the API server does not answer
-
-7: the new version does not predict
-
-{DIFFERENT}: `diff` has found differences
-"""
-
-app = typer.Typer(
-    no_args_is_help=True,
-    help=f"Bring a release to Kubernetes, and back.\n\nExit status:\n{STATUSES}",
+APPLY: Final = help_text(
+    "Apply a manifest, wait until it serves, and prove it by a prediction.",
+    """
+sentiment rollout apply rendered.yaml
+kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
+""",
+    "Interrupted, it leaves the rollout to go on by itself: `sentiment rollout status` tells.",
+    CHANGES,
 )
+ROLLBACK: Final = help_text(
+    "Return to an earlier revision, and wait as `apply` does.",
+    """
+sentiment rollout rollback sentiment --namespace sentiment
+sentiment rollout rollback sentiment --namespace sentiment --to 3
+""",
+    exit_codes=CHANGES,
+)
+STATUS: Final = help_text(
+    "Tell what serves, what is under way, and which revisions there are.",
+    """
+sentiment rollout status sentiment --namespace sentiment
+""",
+    exit_codes=(0, 1, 2, 3, 4, 5, 6, INTERRUPTED),
+)
+DIFF: Final = help_text(
+    "Show what a manifest would change, and what the operator would do about it.",
+    """
+kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
+""",
+    exit_codes=(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED),
+)
+
+app = typer.Typer(no_args_is_help=True, help="Bring a release to Kubernetes, and back.")
 
 ManifestPath = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Rendered YAML; - reads standard input.")
@@ -45,7 +60,8 @@ Url = Annotated[
     str | None,
     typer.Option(
         help="Where clients reach the service, such as https://app.example.com. The prediction "
-        "at the end is sent there; by default, it goes through the API server."
+        "at the end is sent there, with the key of $SENTIMENT_API_KEY if that is set; by default, "
+        "it goes through the API server."
     ),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the whole rollout.", min=1)]
@@ -57,7 +73,7 @@ Force = Annotated[
 ]
 
 
-@app.command()
+@app.command(help=APPLY)
 def apply(  # noqa: PLR0917 - typer takes options as parameters
     manifest: ManifestPath,
     url: Url = None,
@@ -66,19 +82,18 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Apply a manifest, wait until it serves, and prove it by a prediction."""
+    """Apply a manifest; `APPLY` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.rollout.connection import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
-    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     wanted = manifests.read(manifest, sys.stdin)
     manifests.check_images(wanted, allow_tags=allow_tags)
     rollout = Rollout(connect(context), wanted.name, wanted.namespace, say)
-    rollout.apply(wanted, Options(Limits(timeout_s=timeout), url, force))
+    rollout.apply(wanted, _options(timeout, url, force))
 
 
-@app.command()
+@app.command(help=ROLLBACK)
 def rollback(  # noqa: PLR0917 - typer takes options as parameters
     name: Name,
     namespace: Namespace,
@@ -91,18 +106,17 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Return to an earlier revision, and wait as `apply` does."""
+    """Return to a revision; `ROLLBACK` is what users read."""
     from serve_app.rollout.connection import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Options, Rollout  # noqa: PLC0415
-    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     rollout = Rollout(connect(context), name, namespace, say)
-    rollout.rollback(to, Options(Limits(timeout_s=timeout), url, force))
+    rollout.rollback(to, _options(timeout, url, force))
 
 
-@app.command()
+@app.command(help=STATUS)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
-    """Tell what serves, what is under way, and which revisions there are."""
+    """Tell what serves; `STATUS` is what users read."""
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
@@ -110,9 +124,9 @@ def status(name: Name, namespace: Namespace, context: Context = None) -> None:
     rollout.status(print)
 
 
-@app.command()
+@app.command(help=DIFF)
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
-    """Show what a manifest would change, and what the operator would do about it."""
+    """Show what would change; `DIFF` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415
     from serve_app.rollout.connection import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
@@ -123,3 +137,11 @@ def diff(manifest: ManifestPath, force: Force = False, context: Context = None) 
     print(differences, end="")
     if differences:
         raise typer.Exit(DIFFERENT)
+
+
+def _options(timeout: float, url: str | None, force: bool) -> "Options":
+    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
+    from serve_app.rollout.rollout import Options  # noqa: PLC0415
+    from serve_app.rollout.watch import Limits  # noqa: PLC0415
+
+    return Options(Limits(timeout_s=timeout), url, force, os.environ.get(API_KEY))

@@ -6,6 +6,7 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.errors import ModelUnusable
+from serve_app.extras import install
 from serve_app.model.artefact import find
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import DEFAULT_COST, EngineName, OnnxName, SimulatedCost
@@ -66,6 +67,6 @@ def load_torch(model: ModelIdentity, *, threads: int, device: str | None = None)
     except ImportError as error:
         raise ModelUnusable(
             f"the torch engine needs a package that is not installed: {error.name}",
-            'pip install "sentiment-serve[torch]", or choose an ONNX engine',
+            f"choose an ONNX engine, or {install('torch')}",
         ) from error
     return TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)

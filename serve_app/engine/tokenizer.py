@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from serve_app.errors import ModelUnusable
 from serve_app.model.identity import ModelIdentity
 
 
@@ -25,10 +26,20 @@ class Tokenizer:
 
     Args:
         model: Its directory holds `tokenizer.json`.
+
+    Raises:
+        ModelUnusable: The file is JSON, but no tokenizer.
     """
 
     def __init__(self, model: ModelIdentity) -> None:
-        self._tokenizer = FastTokenizer.from_file(str(model.path / "tokenizer.json"))
+        path = model.path / "tokenizer.json"
+        try:
+            self._tokenizer = FastTokenizer.from_file(str(path))
+        except Exception as error:  # the library raises nothing more exact
+            reason = " ".join(str(error).split())
+            raise ModelUnusable(
+                f"{path} is no tokenizer: {reason}", "fetch the model again"
+            ) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=model.max_tokens)
 

@@ -35,12 +35,15 @@ class ClassifierClient:
         self._handle = handle.classify_as
         self._digest = digest
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
         """Score one chunk of texts on some replica.
 
         Args:
             texts: At least one text.
             within_s: Seconds after which the answer is of no use.
+            sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
             Overloaded: The queue to the replicas is full.
@@ -53,7 +56,7 @@ class ClassifierClient:
         lost = 0
         while lost < ATTEMPTS:
             try:
-                return await self._call(texts, deadline - loop.time())
+                return await self._call(texts, deadline - loop.time(), sizes)
             except RayActorError:
                 lost += 1
             except OtherRevision:
@@ -72,8 +75,10 @@ class ClassifierClient:
         told = router._asyncio_router._request_router if router else None
         return len(told.curr_replicas) if told else 0
 
-    async def _call(self, texts: Sequence[str], within_s: float) -> ChunkReply:
-        response = self._handle.remote(self._digest, list(texts), within_s)
+    async def _call(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int]
+    ) -> ChunkReply:
+        response = self._handle.remote(self._digest, list(texts), within_s, list(sizes))
         try:
             async with asyncio.timeout(within_s):
                 reply: ChunkReply = await response

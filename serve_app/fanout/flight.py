@@ -1,9 +1,10 @@
 """Texts on their way to a replica and back."""
 
 import asyncio
+import math
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ class Flight:
 
     Attributes:
         texts: The texts by key.
+        sizes: How many characters the smallest request has that asked for each.
+        departed_at: When the call was made, in the event loop's time.
         filled: Which part of the call they take up.
         late: Whether the first text has waited long enough for company.
         reply: Ends as the call does.
@@ -30,6 +33,8 @@ class Flight:
 
     def __init__(self) -> None:
         self.texts: dict[bytes, str] = {}
+        self.sizes: dict[bytes, int] = {}
+        self.departed_at = math.inf
         self.filled = 0.0
         self.late = False
         self.boarding_ms = 0.0
@@ -46,18 +51,25 @@ class Flight:
         return self._passengers.total() > 0
 
     @property
+    def size(self) -> int:
+        """How many characters the smallest request has that asked for one of its texts."""
+        return min(self.sizes.values(), default=0)
+
+    @property
     def departed(self) -> bool:
         """Whether the call has been made."""
         return self._call is not None
 
-    def board(self, chunk: Chunk) -> None:
-        """Take more texts on."""
+    def board(self, chunk: Chunk, size: int) -> None:
+        """Take more texts on, of a request of so many characters."""
         self._adopt()
         self.texts |= chunk.texts
+        self.sizes |= dict.fromkeys(chunk.texts, size)
         self.filled += chunk.filled
 
-    def enter(self, keys: Iterable[bytes]) -> None:
-        """Count a request that waits for these texts."""
+    def enter(self, keys: Sequence[bytes], size: int) -> None:
+        """Count a request, of so many characters, that waits for these texts."""
+        self.sizes |= {key: min(size, self.sizes[key]) for key in keys}
         self._passengers.update(keys)
         self._adopt()
 
@@ -65,13 +77,13 @@ class Flight:
         """Count a request that waits for these texts no longer."""
         self._passengers.subtract(keys)
 
-    def drop_abandoned(self) -> list[bytes]:
-        """Take off, before the departure, the texts that nobody waits for; return their keys."""
-        abandoned = [key for key in self.texts if not self._passengers[key]]
+    def drop_abandoned(self) -> dict[bytes, str]:
+        """Take off, before the departure, the texts that nobody waits for; return them."""
+        abandoned = {key: text for key, text in self.texts.items() if not self._passengers[key]}
         if abandoned:
             self.filled *= 1 - len(abandoned) / len(self.texts)
         for key in abandoned:
-            del self.texts[key]
+            del self.texts[key], self.sizes[key]
         return abandoned
 
     def cancel(self) -> None:
@@ -84,7 +96,9 @@ class Flight:
         self.boarding_ms = (time.perf_counter() - self._opened) * 1000
         # A detached context unties the call from the request that starts it: Ray Serve cancels
         # every call made in a request's context when its client disconnects.
-        self._call = asyncio.get_running_loop().create_task(call, context=self._context)
+        loop = asyncio.get_running_loop()
+        self.departed_at = loop.time()
+        self._call = loop.create_task(call, context=self._context)
         self._call.add_done_callback(self._land)
 
     def _adopt(self) -> None:

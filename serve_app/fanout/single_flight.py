@@ -7,13 +7,14 @@ from contextvars import Context
 from typing import Any, Final, NamedTuple
 
 from serve_app.classifier.reply import ChunkReply
+from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.chunks import chunks
 from serve_app.fanout.flight import Flight
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 from serve_app.tracing.spans import link
 
-Compute = Callable[[Sequence[str]], Coroutine[Any, Any, ChunkReply]]
+Compute = Callable[[Sequence[str], Sequence[int]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
 # A call costs as much CPU as a few short texts do, so spreading fewer over idle replicas is slower.
@@ -49,15 +50,18 @@ class SingleFlight:
     another one waits for it. When the last one leaves, it is cancelled.
 
     Args:
-        compute: Scores a chunk of texts.
+        compute: Scores a chunk of texts, each with the size of its request in characters.
         on_landed: Told about every text scored.
         replicas: Returns how many replicas take calls.
         settings: Tunables; the attribute of this name may be replaced at any time.
+        backlog: Told what waits and how fast it is done.
 
     Attributes:
         started: How many texts flights were started for, in all.
         joined: How many texts were found on their way already, in all.
-        wanted_chars: How many characters the texts had that flights were started for, in all.
+        wanted_chars: How many characters the texts had that flights were asked for, in all, those
+            that were refused included: the demand that replicas are to follow.
+        abandoned: How many texts were not sent because nobody waited for them any more, in all.
         waiting: How many requests wait for flights.
     """
 
@@ -67,11 +71,14 @@ class SingleFlight:
         on_landed: OnLanded,
         replicas: Callable[[], int],
         settings: GatewaySettings,
+        backlog: Backlog,
     ) -> None:
         self.settings = settings
+        self._backlog = backlog
         self.started = 0
         self.joined = 0
         self.wanted_chars = 0
+        self.abandoned = 0
         self.waiting = 0
         self._compute = compute
         self._on_landed = on_landed
@@ -80,6 +87,7 @@ class SingleFlight:
         self._boarding: Flight | None = None
         self._ready: deque[Flight] = deque()
         self._under_way = 0
+        self._by_size = False
 
     @property
     def texts_in_flight(self) -> int:
@@ -92,9 +100,9 @@ class SingleFlight:
         held = [*self._ready, self._boarding] if self._boarding else self._ready
         return sum(len(text) for flight in held for text in flight.texts.values())
 
-    def absent(self, keys: Iterable[bytes]) -> int:
-        """Return for how many of these keys there is no flight."""
-        return sum(key not in self._flights for key in keys)
+    def absent(self, wanted: Mapping[bytes, str]) -> list[str]:
+        """Return those of the texts for which there is no flight yet."""
+        return [wanted[key] for key in self._absent(wanted)]
 
     async def score(self, wanted: Mapping[bytes, str]) -> Landed:
         """Join the flights that carry these texts, and put the others on flights.
@@ -105,16 +113,17 @@ class SingleFlight:
         Raises:
             ServiceError: A flight failed as a whole.
         """
-        absent = {key: text for key, text in wanted.items() if key not in self._flights}
+        absent = {key: wanted[key] for key in self._absent(wanted)}
         self.started += len(absent)
-        self.wanted_chars += sum(map(len, absent.values()))
         self.joined += len(wanted) - len(absent)
-        self._board(absent)
+        self.wanted_chars += sum(map(len, absent.values()))
+        size = sum(map(len, wanted.values()))
+        self._board(absent, size)
         tickets: dict[Flight, list[bytes]] = {}
         for key in wanted:
             tickets.setdefault(self._flights[key], []).append(key)
         for flight, keys in tickets.items():
-            flight.enter(keys)
+            flight.enter(keys, size)
         self.waiting += 1
         try:
             link(flight.origin for flight in tickets)
@@ -128,7 +137,17 @@ class SingleFlight:
             for flight, keys in tickets.items():
                 self._leave(flight, keys)
 
-    def _board(self, texts: Mapping[bytes, str]) -> None:
+    def _absent(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return the keys for which there is no flight that a request may join.
+
+        A call ends after twice the longest deadline. One that is older than one such deadline
+        might end before the request that joins it has to.
+        """
+        oldest = asyncio.get_running_loop().time() - self.settings.deadline_s
+        flights = ((key, self._flights.get(key)) for key in keys)
+        return [key for key, flight in flights if not flight or flight.departed_at < oldest]
+
+    def _board(self, texts: Mapping[bytes, str], size: int) -> None:
         settings = self.settings
         idle = self._replicas() - self._under_way
         spread = max(1, min(idle, len(texts) // LEAST_SPREAD))
@@ -137,7 +156,10 @@ class SingleFlight:
             if self._boarding and not alone and self._boarding.filled + chunk.filled > 1:
                 self._close(self._boarding)
             flight = Flight() if alone else self._boarding or self._open()
-            flight.board(chunk)
+            flight.board(chunk, size)
+            self._backlog.enter(
+                text for key, text in chunk.texts.items() if key not in self._flights
+            )
             self._flights.update(dict.fromkeys(chunk.texts, flight))
             if alone or flight.filled + 1 / settings.chunk_texts > 1:
                 self._close(flight)
@@ -165,36 +187,48 @@ class SingleFlight:
 
     def _dispatch(self) -> None:
         """Let depart what may: one call computes while the next waits, more fill the batches."""
-        settings = self.settings
-        while self._has_room(settings.max_calls_per_replica):
-            boarding = self._boarding
-            if (
-                boarding
-                and not self._ready
-                and (boarding.late or self._has_room(settings.calls_per_replica))
-            ):
-                self._close(boarding)
-            if not self._ready:
-                return
-            self._depart(self._ready.popleft())
+        while self._has_room(self.settings.max_calls_per_replica) and (flight := self._next()):
+            self._depart(flight)
+
+    def _next(self) -> Flight | None:
+        """Take the next flight that may depart.
+
+        Turns are taken as in the scheduler: by arrival, then by size, so that a small request does
+        not wait for large ones.
+        """
+        boarding = self._boarding
+        may_close = boarding and (boarding.late or self._has_room(self.settings.calls_per_replica))
+        flights = [*self._ready, boarding] if boarding and may_close else [*self._ready]
+        if not flights:
+            return None
+        self._by_size = not self._by_size
+        first = min(flights, key=lambda each: each.size) if self._by_size else flights[0]
+        self._strike(first)
+        return first
 
     def _depart(self, flight: Flight) -> None:
+        self._look_back()
         self._under_way += 1
         flight.reply.add_done_callback(lambda _: self._land(flight))
-        flight.depart(self._compute(list(flight.texts.values())))
+        flight.depart(self._compute(list(flight.texts.values()), list(flight.sizes.values())))
 
     def _land(self, flight: Flight) -> None:
+        held = self._look_back()
         self._under_way -= 1
         self._forget(flight, flight.texts)
         self._dispatch()
         if not flight.reply.cancelled() and not flight.reply.exception():
+            if held:
+                self._backlog.done(flight.texts.values())
             scored = zip(flight.texts, flight.reply.result().texts, strict=True)
             self._on_landed({key: text for key, text in scored if text is not None})
 
     def _leave(self, flight: Flight, keys: Iterable[bytes]) -> None:
         flight.leave(keys)
         if not flight.departed:
-            self._forget(flight, flight.drop_abandoned())
+            abandoned = flight.drop_abandoned()
+            self.abandoned += len(abandoned)
+            self._forget(flight, abandoned)
             if not flight.texts:
                 self._strike(flight)
         elif not flight.wanted:
@@ -207,10 +241,21 @@ class SingleFlight:
         else:
             self._ready.remove(flight)
 
-    def _forget(self, flight: Flight, keys: Iterable[bytes]) -> None:
-        for key in keys:
+    def _forget(self, flight: Flight, texts: Mapping[bytes, str]) -> None:
+        for key, text in texts.items():
             if self._flights.get(key) is flight:
                 del self._flights[key]
+                self._backlog.leave([text])
+
+    def _look_back(self) -> bool:
+        """Tell the backlog of the time since the last call departed or landed.
+
+        Returns:
+            Whether texts had to stay here because the replicas had calls enough.
+        """
+        held = not self._has_room(self.settings.max_calls_per_replica)
+        self._backlog.passed(max(1, self._replicas()) if held else 0)
+        return held
 
 
 def _succeeded(flight: Flight) -> bool:

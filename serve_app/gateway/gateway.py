@@ -17,6 +17,7 @@ from serve_app.errors import (
     Overloaded,
     ServiceError,
 )
+from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.single_flight import Landed, SingleFlight
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
@@ -33,8 +34,10 @@ PROBE_LIFETIME_S: Final = 1.0
 class Classifier(Protocol):
     """The model's replicas as a gateway sees them."""
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
-        """Score one chunk of texts within so many seconds."""
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
+        """Score texts, each with the size of its request, within so many seconds."""
 
     def replicas(self) -> int:
         """Return how many replicas run."""
@@ -52,6 +55,7 @@ class Gateway:
 
     Attributes:
         flights: The computations under way.
+        backlog: The work that they are.
         duplicates: How many texts were another time in their request, in all.
     """
 
@@ -70,8 +74,9 @@ class Gateway:
         self._cache = cache
         self._classifier = classifier
         self.duplicates = 0
+        self.backlog = Backlog(model.max_tokens)
         self.flights = SingleFlight(
-            self._compute_chunk, self._remember, classifier.replicas, settings
+            self._compute_chunk, self._remember, classifier.replicas, settings, self.backlog
         )
         self._writes: set[asyncio.Task[None]] = set()
         self._probe: asyncio.Task[bool] | None = None
@@ -106,7 +111,7 @@ class Gateway:
         wanted = {key: text for text, key in keys.items() if key not in known}
         landed = Landed({}, 0.0, 0.0)
         if wanted:
-            self._admit(wanted)
+            self._admit(self.flights.absent(wanted))
             landed = await self._score(wanted, within_s - cache_s)
         hits = sum(keys[text] in known for text in texts)
         scores = known | _complete(landed.texts)
@@ -130,11 +135,30 @@ class Gateway:
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
 
-    def _admit(self, wanted: Mapping[bytes, str]) -> None:
-        in_flight = self.flights.texts_in_flight
-        pending = in_flight + self.flights.absent(wanted)
-        if in_flight and pending > self.settings.max_pending_texts:
-            raise Overloaded(f"{in_flight} texts wait for the model")
+    def _admit(self, absent: Sequence[str]) -> None:
+        """Refuse what could not be answered soon enough, where others wait already."""
+        settings, in_flight = self.settings, self.flights.texts_in_flight
+        if in_flight and (
+            in_flight + len(absent) > settings.max_pending_texts
+            or self.flights.waiting >= settings.max_pending_texts
+            or (absent and self._outlasts(self.backlog.work(absent)))
+        ):
+            self.flights.wanted_chars += sum(map(len, absent))
+            wait_s = self.backlog.wait_s(self._classifier.replicas())
+            raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+
+    def _outlasts(self, work: int) -> bool:
+        """Tell whether this work and what waits already would take too long.
+
+        It counts twice, so that a small request still finds room where a large one does not.
+        Before any wait was measured, twice what the replicas are asked for at once is too long.
+        """
+        settings, replicas = self.settings, self._classifier.replicas()
+        wait_s = self.backlog.wait_s(replicas, 2 * work)
+        if wait_s is not None:
+            return wait_s > settings.max_wait_s
+        asked = settings.max_calls_per_replica * settings.chunk_chars * max(1, replicas)
+        return self.backlog.pending + work > 2 * asked
 
     async def _score(self, wanted: Mapping[bytes, str], within_s: float) -> Landed:
         try:
@@ -146,9 +170,9 @@ class Gateway:
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
-    async def _compute_chunk(self, texts: Sequence[str]) -> ChunkReply:
+    async def _compute_chunk(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
         # A flight ends with its last passenger, who may have boarded as its first one left.
-        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s)
+        reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, sizes)
         self._answered_at = time.monotonic()
         return reply
 

@@ -7,6 +7,7 @@ from serve_app.cache.breaker import BreakerState, CircuitBreaker
 from serve_app.cache.score_cache import ScoreCache
 from serve_app.gateway.gateway import Gateway
 from serve_app.metrics.catalogue import (
+    ABANDONED_TEXTS,
     CACHE_BREAKER,
     CACHE_ENTRIES,
     CACHE_FAILURES,
@@ -30,6 +31,7 @@ def follow_gateway(meters: Meters, gateway: Gateway, cache: ScoreCache) -> None:
     meters.follow(TEXTS, lambda: flights.started, "computed")
     meters.follow(TEXTS, lambda: flights.joined, "shared")
     meters.follow(TEXTS, lambda: gateway.duplicates, "duplicate")
+    meters.follow(ABANDONED_TEXTS, lambda: flights.abandoned, "left")
     meters.follow(TEXTS_IN_FLIGHT, lambda: flights.texts_in_flight)
     meters.follow(WAITING_REQUESTS, lambda: flights.waiting)
     meters.follow(CACHE_ENTRIES, lambda: cache.memory_entries)

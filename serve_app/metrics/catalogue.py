@@ -186,7 +186,8 @@ ABANDONED_TEXTS: Final = Metric(
     "Classifier",
     "counter",
     "sentiment_abandoned_texts",
-    "Texts dropped before inference, by `reason`: their caller `left`, or their `deadline` passed",
+    "Texts dropped before inference, by `reason`: their caller `left`, or their `deadline` passed; "
+    "in the gateway too, where texts are held",
     ("reason",),
 )
 FAILED_TEXTS: Final = Metric(

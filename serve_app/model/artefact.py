@@ -4,16 +4,18 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from serve_app.errors import ModelUnusable
+from serve_app.model.digest import digest_of
 from serve_app.model.fidelity import FAR, Fidelity
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import OnnxName
 
 # Raised whenever export or quantization change what they write.
-FORMAT: Final = 2
+FORMAT: Final = 3
 REPORT: Final = "verification.json"
+ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,24 @@ class Artefact:
     Attributes:
         directory: Where they are.
         fidelity: What verification found, by engine.
+        digests: Of each engine's file when it was verified.
     """
 
     directory: Path
     fidelity: dict[OnnxName, Fidelity]
+    digests: dict[OnnxName, str]
+
+    @classmethod
+    def write(cls, directory: Path, fidelity: dict[OnnxName, Fidelity]) -> Self:
+        """Seal files that were verified: write what was found beside them."""
+        files = cls(directory, fidelity, {})
+        digests = {engine: digest_of([files.path(engine)]) for engine in fidelity}
+        report = {
+            engine: {"digest": digests[engine], "fidelity": asdict(found)}
+            for engine, found in fidelity.items()
+        }
+        (directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+        return cls(directory, fidelity, digests)
 
     def path(self, engine: OnnxName) -> Path:
         """Return the engine's file, faithful or not."""
@@ -36,24 +52,29 @@ class Artefact:
         """Return the engine's file, to be served.
 
         Raises:
-            ModelUnusable: Verification refused it.
+            ModelUnusable: Verification refused it, or it is not the file that was verified.
         """
         if refusal := self.fidelity[engine].refusal(engine):
             raise ModelUnusable(
                 f"{engine} is not faithful to this model: {refusal}",
                 "choose another engine, or `auto`",
             )
-        return self.path(engine)
+        path = self.path(engine)
+        try:
+            intact = digest_of([path]) == self.digests[engine]
+        except OSError as error:
+            raise ModelUnusable(f"cannot read {path}: {error.strerror}", self._again()) from error
+        if not intact:
+            raise ModelUnusable(f"{path} is not the file that was verified", self._again())
+        return path
+
+    def _again(self) -> str:
+        return f"remove {self.directory} and run `sentiment model prepare`"
 
     @property
     def best(self) -> OnnxName:
         """The faster engine where it passed verification, else fp32."""
         return "onnx-fp32" if self.fidelity["onnx-int8"].refusal("onnx-int8") else "onnx-int8"
-
-    def write_report(self) -> None:
-        """Write what verification found beside the files."""
-        report = {engine: asdict(fidelity) for engine, fidelity in self.fidelity.items()}
-        (self.directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")
 
 
 def beside_directory(model: ModelIdentity) -> Path:
@@ -84,16 +105,14 @@ def find(model: ModelIdentity) -> Artefact | None:
 def _read(directory: Path) -> Artefact:
     try:
         report = json.loads((directory / REPORT).read_bytes())
-        fidelity: dict[OnnxName, Fidelity] = {
-            "onnx-fp32": Fidelity(**report["onnx-fp32"]),
-            "onnx-int8": Fidelity(**report["onnx-int8"]),
-        }
+        fidelity = {name: Fidelity(**report[name]["fidelity"]) for name in ENGINES}
+        digests = {name: str(report[name]["digest"]) for name in ENGINES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnusable(
             f"cannot read {directory / REPORT}: {error}",
             f"remove {directory} and run `sentiment model prepare`",
         ) from error
-    return Artefact(directory, fidelity)
+    return Artefact(directory, fidelity, digests)
 
 
 def table(artefact: Artefact) -> str:

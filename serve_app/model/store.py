@@ -1,22 +1,19 @@
 """Where models come from: `embedded`, a directory, or `hub-id@revision`."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
+from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
+from serve_app.model.digest import digest_of
 from serve_app.model.identity import ModelIdentity
-from serve_app.settings import is_directory
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 
 _HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
-_COPY_BYTES: Final = 1024 * 1024
 
 
 def resolve(source: str) -> ModelIdentity:
@@ -77,7 +74,7 @@ def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
             raise ModelUnusable(
                 f"cannot read the weights {file}: {error}", "fetch the model again"
             ) from error
-    digest = _digest([path / "config.json", path / "tokenizer.json", *weights])
+    digest = digest_of([path / "config.json", path / "tokenizer.json", *weights])
     return ModelIdentity(
         path=path,
         model_id=model_id,
@@ -90,6 +87,13 @@ def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
+    # Slow to import, and most replicas find their model on disk.
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
+
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
@@ -150,13 +154,3 @@ def _max_tokens(path: Path, config: dict[str, Any]) -> int:
     tokenizer_config = path / "tokenizer_config.json"
     stated = _json(tokenizer_config).get("model_max_length") if tokenizer_config.exists() else None
     return min(positions, int(stated)) if isinstance(stated, int | float) else positions
-
-
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for file in files:
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as content:
-            while block := content.read(_COPY_BYTES):
-                digest.update(block)
-    return digest.hexdigest()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,6 +14,7 @@ from serve_app.engine.engine import Engine, batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulArtefact
+from serve_app.extras import install
 from serve_app.model.artefact import Artefact, beside_directory, cache_directory, find
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
@@ -33,34 +35,36 @@ def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> Engine
         report: Told in a line what is being done.
 
     Raises:
-        ModelUnusable: The model could not be prepared, or verification refused the engine.
+        ModelUnusable: The model could not be prepared, verification refused the engine, or its
+            file is another one than was verified.
     """
     match engine:
         case "torch" | "simulated":
             return engine
     artefact = find(model) or _prepare_apart(model, report)
-    if engine == "auto":
-        return artefact.best
-    artefact.require(engine)
-    return engine
+    chosen = artefact.best if engine == "auto" else engine
+    artefact.require(chosen)
+    return chosen
 
 
 def _prepare_apart(model: ModelIdentity, report: Report) -> Artefact:
     """Prepare in a process of its own, so that torch does not stay in this one's memory."""
     report(f"preparing {model.model_id}, once:")
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
-    last = ""
+    said = {"error": "", "hint": ""}
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as preparing:
         for line in preparing.stderr or ():
-            if line.startswith("error: "):
-                last = line.removeprefix("error: ").strip()
+            kind, _, text = line.rstrip().partition(": ")
+            if kind in said:
+                said[kind] = text
             else:
                 report(f"  {line.rstrip()}")
     artefact = find(model)
     if artefact is None:
-        raise ModelUnusable(f"cannot prepare {model.model_id}: {last or preparing.returncode}")
+        reason = said["error"] or f"the process ended with status {preparing.returncode}"
+        raise ModelUnusable(f"cannot prepare {model.model_id}: {reason}", said["hint"])
     return artefact
 
 
@@ -90,19 +94,25 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Ar
             aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".preparing-"))
             try:
                 fidelity = _derive(model, aside, report)
-                Artefact(aside, fidelity).write_report()
+                sealed = Artefact.write(aside, fidelity)
                 # mkdtemp lets nobody else in, but other users may serve what one has prepared.
                 aside.chmod(0o755)
                 shutil.rmtree(target, ignore_errors=True)
                 aside.rename(target)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno is None:
+            # transformers' way to say that it cannot read a model.
+            reason = " ".join(str(error).split())
+            raise ModelUnusable(
+                f"cannot load {model.model_id}: {reason}", "fetch the model again"
+            ) from error
         raise ModelUnusable(
-            f"no permission to write {error.filename}",
+            f"cannot write {error.filename or target}: {error.strerror}",
             "set SENTIMENT_CACHE_DIR to a directory that can be written",
         ) from error
-    return Artefact(target, fidelity)
+    return replace(sealed, directory=target)
 
 
 def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxName, Fidelity]:
@@ -117,7 +127,7 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
     except ImportError as error:
         raise ModelUnusable(
             f"preparing a model needs a package that is not installed: {error.name}",
-            'pip install "sentiment-serve[torch]"',
+            install("torch"),
         ) from error
     report("exporting to ONNX")
     export_onnx(model.path, files["onnx-fp32"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from yaml import YAMLError
 
 from serve_app.errors import StartupError
+from serve_app.extras import install
 from serve_app.rollout.cluster import Api
 from serve_app.rollout.failures import translated
 from serve_app.rollout.status import one_line
@@ -29,7 +30,7 @@ def connect(context: str | None) -> Api:
     except ImportError:
         raise StartupError(
             "rollouts need a package that is not installed: kubernetes",
-            'pip install "sentiment-serve[kuberay]"',
+            install("kuberay"),
         ) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"

@@ -15,15 +15,21 @@ _BODY: Final[Any] = {"text": ["The rollout went well."]}
 _PAUSE_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
 _OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_ASK_AS_CLIENTS: Final = (
+    "a network policy may keep the API server from the pods: name the service's address by --url"
+)
+_KEY_NEEDED: Final = "name the service's address by --url, and a key of it in $SENTIMENT_API_KEY"
 
 Ask = Callable[[], Answer]
 
 
-def by_url(url: str) -> Ask:
+def by_url(url: str, api_key: str | None) -> Ask:
     """Ask through the way that clients take.
 
     Args:
         url: The service's, without path.
+        api_key: Sent as a bearer token, if there is one.
 
     Raises:
         StartupError: It is none.
@@ -32,10 +38,17 @@ def by_url(url: str) -> Ask:
         raise StartupError(f"{url} is no URL", "write https://host")
     import urllib3  # noqa: PLC0415 - comes with the extra
 
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
     def ask() -> Answer:
         try:
             answer = urllib3.request(
-                "POST", url.rstrip("/") + PATH, json=_BODY, timeout=_TIMEOUT_S, retries=False
+                "POST",
+                url.rstrip("/") + PATH,
+                json=_BODY,
+                headers=headers,
+                timeout=_TIMEOUT_S,
+                retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise ConnectionLost(f"{url} does not answer: {error}") from None
@@ -45,7 +58,7 @@ def by_url(url: str) -> Ask:
 
 
 def by_api(api: Api, name: str, namespace: str) -> Ask:
-    """Ask through the API server, which needs no way in from outside.
+    """Ask through the API server, which needs no way in from outside, but takes tokens as its own.
 
     Args:
         api: The API server.
@@ -53,7 +66,14 @@ def by_api(api: Api, name: str, namespace: str) -> Ask:
         namespace: Of the RayService.
     """
     service = _SERVICE.format(name=name)
-    return lambda: api.through_proxy(namespace, service, "POST", PATH, body=_BODY)
+
+    def ask() -> Answer:
+        try:
+            return api.through_proxy(namespace, service, "POST", PATH, body=_BODY)
+        except ConnectionLost as error:
+            raise ConnectionLost(error.problem, _ASK_AS_CLIENTS) from None
+
+    return ask
 
 
 def predict(ask: Ask, within_s: float) -> str:
@@ -72,18 +92,18 @@ def predict(ask: Ask, within_s: float) -> str:
     """
     give_up = time.monotonic() + within_s
     while True:
+        hint = "`sentiment rollout rollback` returns to the one before"
         try:
             answer = ask()
             problem = _problem(answer)
             if not problem:
                 return _summary(answer)
+            if answer.status == _UNAUTHORIZED:
+                hint = _KEY_NEEDED
         except ConnectionLost as error:
-            problem = error.problem
+            problem, hint = error.problem, error.hint or hint
         if time.monotonic() >= give_up:
-            raise PredictionFailed(
-                f"the new version runs, but does not predict: {problem}",
-                "`sentiment rollout rollback` returns to the one before",
-            )
+            raise PredictionFailed(f"the new version runs, but does not predict: {problem}", hint)
         time.sleep(_PAUSE_S)
 
 

@@ -29,11 +29,13 @@ class Options(NamedTuple):
         url: Where clients reach the service, for the prediction at the end; by default it is
             asked for through the API server.
         force: Take over fields that others have set.
+        api_key: For the prediction, where the service asks for one.
     """
 
     limits: Limits = Limits()
     url: str | None = None
     force: bool = False
+    api_key: str | None = None
 
 
 class Rollout:
@@ -61,7 +63,7 @@ class Rollout:
         Raises:
             RolloutError: See its subclasses; what served before still serves.
         """
-        ask = self._ask(options.url)
+        ask = self._ask(options)
         expected = self._validated(wanted, options)
         self._remember()
         for document in wanted.others:
@@ -80,7 +82,7 @@ class Rollout:
             InvalidManifest: There is no such revision.
             RolloutError: See `apply`.
         """
-        ask = self._ask(options.url)
+        ask = self._ask(options)
         state = self._remember()
         if state is None:
             raise InvalidManifest(f"there is no RayService {self._name} in {self._namespace}")
@@ -204,10 +206,10 @@ class Rollout:
         self._keep(revision._replace(outcome="served"), applied)
         self._report(f"revision {revision.number} serves")
 
-    def _ask(self, url: str | None) -> prediction.Ask:
-        if url is None:
+    def _ask(self, options: Options) -> prediction.Ask:
+        if options.url is None:
             return prediction.by_api(self._api, self._name, self._namespace)
-        return prediction.by_url(url)
+        return prediction.by_url(options.url, options.api_key)
 
     def _remember(self) -> ServiceState | None:
         """Record that what serves now has served, so that one can return to it.

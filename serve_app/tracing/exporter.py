@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from serve_app.errors import StartupError
+from serve_app.extras import install
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -34,7 +35,7 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     if not _installed():
         raise StartupError(
             "an OTLP endpoint is set, but the OTLP exporter is not installed",
-            "pip install 'sentiment-serve[tracing]', or unset OTEL_EXPORTER_OTLP_ENDPOINT",
+            f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}",
         )
     return {
         HOOK: "serve_app.tracing.exporter:processors",

@@ -30,7 +30,7 @@ def service_with() -> ServiceFactory:
         hangs: bool = False,
         state: Readiness = READY,
         model: ModelIdentity = MODEL,
-        **settings: float,
+        **settings: object,
     ) -> HashService:
         return HashService(
             GatewaySettings.model_validate(settings), fails_with, hangs, state, model

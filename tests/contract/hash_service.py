@@ -26,6 +26,12 @@ def logits_of(text: str) -> tuple[float, ...]:
     return tuple((byte - 128) / 16 for byte in digest)
 
 
+def label_of(text: str) -> str:
+    """Return the best label; of equal scores, the service puts the first one first."""
+    logits = logits_of(text)
+    return MODEL.labels[logits.index(max(logits))]
+
+
 class HashService:
     """Scores a text by its hash, counts a text seen before as a hit, and fails when told to."""
 

@@ -68,13 +68,6 @@ async def test_info_says_what_answers_within_which_limits(serve: "Serve") -> Non
     }
 
 
-async def test_docs_are_a_page_over_the_document(serve: "Serve") -> None:
-    answer = await serve().get("/project/docs")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "/project/openapi.json" in answer.text
-
-
 @pytest.mark.parametrize("path", ["/project/health", "/project/ready", "/project/info"])
 async def test_head_is_answered_like_get(serve: "Serve", path: str) -> None:
     assert (await serve().head(path)).status_code == 200

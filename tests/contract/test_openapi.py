@@ -8,6 +8,7 @@ from jsonschema import Draft202012Validator
 
 from serve_app.api.app import ROUTES
 from serve_app.api.openapi import document
+from serve_app.api_keys import hash_of
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
 from serve_app.gateway.service import Readiness
 
@@ -56,6 +57,7 @@ def examples(content: dict[str, Any]) -> Iterator[Any]:
 async def provoke(serve: "Serve", method: str, path: str, status: int) -> httpx.Response:
     """Send a request that the document says is answered with this status."""
     service: dict[int, dict[str, Any]] = {
+        401: {"api_keys": [hash_of(b"another")]},
         413: {"max_body_bytes": 3},
         429: {"fails_with": Overloaded("full")},
         500: {"fails_with": RuntimeError()},
@@ -95,6 +97,8 @@ def test_every_reference_leads_somewhere_and_every_component_is_of_use() -> None
             if "$ref" in node:
                 resolved(node)
                 used.add(node["$ref"])
+            for names in node.get("security", []):
+                used.update(f"#/components/securitySchemes/{name}" for name in names)
             for value in node.values():
                 walk(value)
         if isinstance(node, list):

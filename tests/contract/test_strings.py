@@ -42,6 +42,42 @@ async def test_naughty_strings_reach_the_model_as_they_are(
         assert scores["POSITIVE"] == pytest.approx(wanted, rel=1e-6)
 
 
+AWKWARD = (
+    "",
+    " \t\r\n\v\f",
+    "\0",
+    "\x1b[2J\x07",
+    "\u200b\u202e\ufeff",
+    "\ufffe\uffff\U0010ffff",
+    "e\u0301 \u00e9",
+    "Z" + "\u0351" * 200,
+    "\u0635\u0644\u0649 \u05d0\u05d1",
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467",
+    "\\u0000 \\ud800",
+    "null",
+    "NaN",
+    "'; DROP TABLE texts; --",
+    "<script>alert(1)</script>",
+    "{{7*7}} ${jndi:ldap://x} %s %n",
+    "../../etc/passwd",
+    "[CLS] [SEP] [PAD] [MASK]",
+    "a" * 32_768,
+)
+
+
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+async def test_awkward_texts_reach_the_model_as_they_are(
+    serve: "Serve", expected_logits: Callable[[str], tuple[float, ...]], ensure_ascii: bool
+) -> None:
+    form = {"inputs": AWKWARD, "parameters": {"function_to_apply": "none"}}
+    body = json.dumps(form, ensure_ascii=ensure_ascii).encode()
+    answer = await serve().post("/project", content=body)
+    assert answer.status_code == 200
+    for text, prediction in zip(AWKWARD, answer.json(), strict=True):
+        scores = {item["label"]: item["score"] for item in prediction}
+        assert (scores["NEGATIVE"], scores["POSITIVE"]) == expected_logits(text)
+
+
 async def test_naughty_strings_as_bodies_are_refused(serve: "Serve", naughty: list[str]) -> None:
     client = serve()
     for text in naughty:

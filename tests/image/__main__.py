@@ -3,8 +3,6 @@
 Needs root and Debian's buildah, debootstrap and runc, and no daemon.
 """
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,12 +17,14 @@ from tests.image.base import stand_in
 from tests.image.buildah import Buildah
 from tests.image.hub import COMMIT, MODEL_ID, hub
 from tests.image.image import Image
+from tests.image.machine import check_machine, default_cache
 from tests.image.pip_settings import PipSettings, pip_settings
 from tests.image.progress import Progress
 from tests.image.serving import knows, serves_alone, serves_under_kuberay
 
 ROOT: Final = Path(__file__).parents[2]
-TOOLS: Final = ("buildah", "debootstrap", "runc")
+# Twice what one state of the Dockerfile takes.
+STORE_BYTES: Final = 26e9
 NOT_FOR_GPU: Final = ("pip", "ray/jars")
 NOT_FOR_CPU: Final = (*NOT_FOR_GPU, "torch", "transformers", "onnx")
 
@@ -38,26 +38,10 @@ def main(
     ] = None,
 ) -> None:
     """Build the targets `cpu` and `gpu`, look into them, and serve from them."""
-    check_tools()
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = cache or Path(user_cache) / "sentiment-serve" / "image"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = cache or default_cache()
+    check_machine(cache)
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         test(Buildah(cache), base, Path(scratch))
-
-
-def check_tools() -> None:
-    """Make sure that this machine can build and run images.
-
-    Raises:
-        StartupError: It cannot.
-    """
-    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
-        raise StartupError(
-            f"not installed: {', '.join(missing)}", f"apt-get install {' '.join(TOOLS)}"
-        )
-    if os.geteuid():
-        raise StartupError("mounting an image needs root", "sudo make image-test")
 
 
 def test(buildah: Buildah, base: str, scratch: Path) -> None:
@@ -72,7 +56,8 @@ def test(buildah: Buildah, base: str, scratch: Path) -> None:
         RuntimeError: Something could not be built or started.
         AssertionError: An image or its service is not what it ought to be.
     """
-    progress = Progress(steps=12)
+    progress = Progress(steps=13)
+    progress.step("store", lambda: buildah.make_room(STORE_BYTES))
     pip = pip_settings(scratch)
     base = progress.step(
         "base", lambda: base or stand_in(buildah, scratch / "base", progress.watch)

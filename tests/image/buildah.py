@@ -1,6 +1,7 @@
 """Builds and keeps images in a store of its own, without a daemon."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ class Buildah:
     """
 
     def __init__(self, store: Path) -> None:
+        self._store = store
         self._command = ["buildah", "--root", f"{store}/storage", "--runroot", f"{store}/run"]
 
     def run(self, *arguments: str) -> str:
@@ -33,6 +35,26 @@ class Buildah:
         if done.returncode:
             raise RuntimeError(f"buildah {arguments[0]}: {done.stderr.strip()}")
         return done.stdout.strip()
+
+    def make_room(self, most_bytes: float) -> str:
+        """Empty the store if it is larger: every change adds layers, and none goes by itself.
+
+        Returns:
+            What was found and done.
+        """
+        found = subprocess.run(
+            ["du", "--summarize", "--block-size=1", str(self._store)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        size = int(found.stdout.split()[0])
+        if size <= most_bytes:
+            return f"{size / 1e9:.0f} GB of layers"
+        self.run("umount", "--all")
+        for part in ("storage", "run"):
+            shutil.rmtree(self._store / part)
+        return f"emptied: {size / 1e9:.0f} GB of layers"
 
     def build(
         self,

@@ -11,10 +11,12 @@ from tests.image.image import Image
 
 START_S: Final = 180.0
 PRODUCTION: Final = "configs/prod.yaml"
+ALONE: Final = "configs/container.yaml"
 TEXTS: Final = ("I love this!", "What a waste.")
-PREDICT: Final = "http://127.0.0.1:8000/project/predict"
-INFO: Final = "http://127.0.0.1:8000/project/info"
-READY: Final = ("wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/project/ready")
+SERVICE: Final = "http://127.0.0.1:8000"
+PREDICT: Final = f"{SERVICE}/project/predict"
+INFO: Final = f"{SERVICE}/project/info"
+READY: Final = ("wget", "-q", "-O", "/dev/null", f"{SERVICE}/project/ready")
 
 # https://github.com/ray-project/kuberay/blob/v1.7.0/ray-operator/controllers/ray/common/pod.go
 RAY_START: Final = (
@@ -47,7 +49,7 @@ def serves_alone(image: Image, directory: Path, *, engine: str = "auto") -> str:
     """
     command = None
     if engine != "auto":
-        change = f"sed 's/engine: auto/engine: {engine}/' configs/container.yaml > /tmp/other.yaml"
+        change = f"sed 's/engine: auto/engine: {engine}/' {ALONE} > /tmp/other.yaml"
         command = ["tini", "--", "bash", "-c", f"{change} && exec sentiment serve /tmp/other.yaml"]
     kind, *healthcheck = image.settings["Healthcheck"]["Test"]
     assert kind == "CMD", "a healthcheck by a shell"
@@ -55,6 +57,7 @@ def serves_alone(image: Image, directory: Path, *, engine: str = "auto") -> str:
         seconds = container.until(START_S, *healthcheck)
         check_confinement(container)
         model = check_prediction(container)
+        check_routes(container, image, ALONE)
         assert engine == "auto" or model.endswith(engine), f"answered by {model}"
         status = container.stop()
         assert status == 0, f"SIGTERM ended it with status {status}:\n{container.log}"
@@ -80,6 +83,7 @@ def serves_under_kuberay(image: Image, directory: Path) -> str:
         probe = container.run("bash", "-c", WORKER_PROBE)
         assert probe.returncode == 0, f"KubeRay's own worker probe: {probe.stderr}"
         model = check_prediction(container)
+        check_routes(container, image, PRODUCTION)
         others = container.run("bash", "-lc", OTHER_CONTAINERS)
         assert others.returncode == 0, f"KubeRay's other containers: {others.stderr}"
     return f"ready {seconds:.0f} s after the deployment, answered by {model}"
@@ -138,3 +142,15 @@ def check_prediction(container: Container) -> str:
     lower = {name.lower(): value for name, value in headers.items()}
     info = json.loads(container.run("wget", "-q", "-O", "-", INFO).stdout)
     return f"{lower['x-model-id']} {lower['x-model-revision']} on {info['engine']}"
+
+
+def check_routes(container: Container, image: Image, config: str) -> None:
+    """Make sure that each application with a route of its own answers there.
+
+    Raises:
+        AssertionError: One does not.
+    """
+    for application in read(image.root / "opt/sentiment" / config)["applications"]:
+        if (route := application["route_prefix"]) != "/":
+            done = container.run("wget", "-q", "-O", "/dev/null", f"{SERVICE}{route}")
+            assert done.returncode == 0, f"{route}: {done.stderr}"

@@ -30,6 +30,7 @@ def violations(objects: Iterable[Object]) -> Iterator[str]:
     objects = list(objects)
     yield from _namespaces(objects)
     yield from _routes(objects)
+    yield from _applications(objects)
     yield from _serve_port(objects)
     yield from _selectors(objects)
     yield from _spread(objects)
@@ -72,6 +73,16 @@ def _route(
     for backend in backends:
         if backend != (f"{service}-serve-svc", port):
             yield f"the route leads to {backend}"
+
+
+def _applications(objects: list[Object]) -> Iterator[str]:
+    prefixes = [each["route_prefix"] for each in serve_config(objects)["applications"]]
+    if len(set(prefixes)) != len(prefixes):
+        yield "two applications have the same route"
+    for prefix in prefixes:
+        # At the root is the service proper, under /project.
+        if prefix not in ROUTED | {"/"}:
+            yield f"nothing from outside leads to the application at {prefix}"
 
 
 def serve_port(objects: Iterable[Object]) -> int:

@@ -3,12 +3,14 @@
 import shutil
 from copy import deepcopy
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from serve_app.tracing import exporter
 from tests.k8s import references, security, sizes
-from tests.k8s.manifests import ROOT, Object, named, of_kind, render
-from tests.k8s.mutations import Mutation, change, the
+from tests.k8s.manifests import ROOT, Object, environment, named, of_kind, render
+from tests.k8s.mutations import Mutation, change, head, the, worker
 from tests.k8s.schemas import violations
 
 ROUTE = the("VirtualService", "sentiment")
@@ -35,10 +37,20 @@ def istio(rendered_with_istio: list[Object]) -> list[Object]:
     return deepcopy(rendered_with_istio)
 
 
+def with_component(directory: Path, name: str) -> list[Object]:
+    """Render the production overlay with one component more."""
+    line = "  - ../../components/monitoring\n"
+    return with_components(directory, line, f"{line}  - ../../components/{name}\n")
+
+
 @pytest.fixture
 def azure_monitor(tmp_path: Path) -> list[Object]:
-    line = "  - ../../components/monitoring\n"
-    return with_components(tmp_path, line, line + "  - ../../components/azure-monitor\n")
+    return with_component(tmp_path, "azure-monitor")
+
+
+@pytest.fixture
+def tracing(tmp_path: Path) -> list[Object]:
+    return with_component(tmp_path, "tracing")
 
 
 def test_istio_takes_the_place_of_the_gateway_api(istio: list[Object]) -> None:
@@ -77,3 +89,16 @@ def test_azure_monitor_has_its_own_api_group_and_agents(
     assert of_kind(azure_monitor, "PrometheusRule") == []
     for check in (references, sizes, security):
         assert list(check.violations(azure_monitor)) == []
+
+
+def test_traces_are_sent_where_a_policy_lets_them_through(tracing: list[Object]) -> None:
+    (rule,) = named(tracing, "NetworkPolicy", "traces")["spec"]["egress"]
+    (space,) = rule["to"][0]["namespaceSelector"]["matchLabels"].values()
+    for container in (head(tracing), worker(tracing)):
+        values = {name: each.get("value", "") for name, each in environment(container).items()}
+        assert values.items() >= exporter.variables(values).items() != set()
+        endpoint = urlsplit(values["OTEL_EXPORTER_OTLP_ENDPOINT"])
+        assert str(endpoint.hostname).endswith(f".{space}")
+        assert [endpoint.port] == [port["port"] for port in rule["ports"]]
+    for check in (references, sizes, security):
+        assert list(check.violations(tracing)) == []

@@ -93,13 +93,15 @@ def test_a_pod_fits_its_node(settings: dict[str, str], rendered: Render) -> None
     assert head + sidecar <= ALLOCATABLE[settings["HEAD_SIZE"]]
 
 
-def test_node_pools_have_the_labels_that_pods_ask_for(rendered: Render) -> None:
+def test_node_pools_have_the_labels_and_taints_that_pods_name(rendered: Render) -> None:
     script = (PLATFORM / "10-cluster.sh").read_text()
     objects = rendered("prod")
     (group,) = worker_groups(objects)
     for template in (head_template(objects), group["template"]):
         for key, value in template["spec"]["nodeSelector"].items():
-            assert f"--labels {key}={value} " in script
+            assert f"--labels {key}={value} --node-taints {key}={value}:NoSchedule " in script
+            (toleration,) = template["spec"]["tolerations"]
+            assert (toleration["key"], toleration["value"]) == (key, value)
 
 
 def test_versions_are_those_that_the_tests_know(settings: dict[str, str], rendered: Render) -> None:

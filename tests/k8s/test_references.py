@@ -48,6 +48,7 @@ def test_head_and_workers_have_the_environment_of_the_configuration(
         (change(head, "ports.3.containerPort", 8001), "does not listen"),
         (in_serve_config("port: 8000", "port: 8001"), "does not listen"),
         (in_serve_config("0.0.0.0", "127.0.0.1"), "no probe"),
+        (in_serve_config("route_prefix: /\n", "route_prefix: /other\n"), "application at /other"),
         (in_serve_config("EveryNode", "HeadOnly"), "every node"),
         (change(worker, "ports.0.containerPort", 8001), "is not the head's"),
         (change(worker, "readinessProbe", DELETE), "readiness"),

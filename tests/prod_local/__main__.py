@@ -15,7 +15,8 @@ import httpx
 
 from kuberay.generate import CONFIG
 from serve_app.config import load
-from serve_app.console import say
+from serve_app.console import fail, say
+from serve_app.errors import StartupError
 from tests.prod_local.pods import enter_namespaces, make_network
 from tests.prod_local.ray_cluster import Plan, redis
 from tests.prod_local.report import Report
@@ -30,10 +31,9 @@ def main() -> int:
     """Run the scenario and return the exit status."""
     try:
         enter_namespaces()
-        make_network()
-    except RuntimeError as error:
-        say(f"error: {error}")
-        return 1
+    except StartupError as error:
+        fail(error)
+    make_network()
     with (
         tempfile.TemporaryDirectory(prefix="prod-local-") as directory,
         redis() as control,

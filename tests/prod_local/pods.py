@@ -15,32 +15,55 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
+from serve_app.errors import StartupError
+
 INSIDE: Final = "SENTIMENT_PROD_LOCAL_INSIDE"
 GATEWAY: Final = "10.77.0.254"
 _SUBNET_BITS: Final = 24
+_UNSHARE: Final = (
+    *("unshare", "--map-root-user", "--net", "--mount", "--pid", "--mount-proc"),
+    *("--fork", "--kill-child"),
+)
+_PROBE: Final = (
+    "mount -t tmpfs tmpfs /run && ip link add pods type bridge && ip netns add pod && "
+    "ip link add to-pod type veth peer name eth0 netns pod"
+)
 _TERMINATED: Final = 128 + signal.SIGTERM
 # Where Ray and Serve's HAProxy keep sockets and files under fixed names.
 _PRIVATE: Final = ("/tmp/ray", "/tmp/haproxy-serve")
+
+
+def check_machine() -> None:
+    """Make sure that this user may make namespaces and networks.
+
+    Raises:
+        StartupError: The machine does not let this user.
+    """
+    if missing := [tool for tool in ("unshare", "ip") if shutil.which(tool) is None]:
+        raise StartupError(
+            f"not installed: {', '.join(missing)}", "apt-get install util-linux iproute2"
+        )
+    probe = subprocess.run(
+        [*_UNSHARE, "sh", "-c", _PROBE], capture_output=True, text=True, check=False
+    )
+    if probe.returncode:
+        raise StartupError(
+            f"this machine allows no namespaces and networks: {probe.stderr.strip()}",
+            "take a machine of its own, or a privileged container",
+        )
 
 
 def enter_namespaces() -> None:
     """Run this program again within namespaces that end with it; return if that is done.
 
     Raises:
-        RuntimeError: The machine does not let this user make namespaces.
+        StartupError: See `check_machine`.
     """
     if os.environ.get(INSIDE):
         return
-    for tool in ("unshare", "ip"):
-        if shutil.which(tool) is None:
-            raise RuntimeError(f"needs {tool}: install util-linux and iproute2")
-    unshare = ["unshare", "--map-root-user", "--net", "--mount", "--pid", "--mount-proc"]
-    unshare += ["--fork", "--kill-child"]
-    probe = subprocess.run([*unshare, "true"], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        raise RuntimeError(f"this machine allows no namespaces: {probe.stderr.strip()}")
+    check_machine()
     signal.signal(signal.SIGTERM, _exit)
-    command = [*unshare, sys.executable, "-m", "tests.prod_local", *sys.argv[1:]]
+    command = [*_UNSHARE, sys.executable, "-m", "tests.prod_local", *sys.argv[1:]]
     sys.exit(subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode)
 
 

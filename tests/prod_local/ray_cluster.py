@@ -14,7 +14,7 @@ import httpx
 import yaml
 
 from loadtest.redis_server import RedisServer
-from serve_app.config import ServeConfig
+from serve_app.config_schema import ServeConfig
 from tests.prod_local.pods import GATEWAY, Pod
 
 HTTP_PORT: Final = 8000
@@ -30,7 +30,12 @@ _OF_KUBERAY: Final = {
     "RAY_gcs_server_request_timeout_seconds": "5",
     "RAY_SERVE_KV_TIMEOUT_S": "5",
 }
-_OF_KUBERAY_WORKERS: Final = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
+# The name of a pod's group becomes Ray's label `ray.io/node-group`.
+_OF_KUBERAY_HEAD: Final = {"RAY_NODE_TYPE_NAME": "headgroup"}
+_OF_KUBERAY_WORKERS: Final = {
+    "RAY_NODE_TYPE_NAME": "cpu",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+}
 
 Replica = tuple[str, str, int]
 
@@ -119,6 +124,7 @@ class RayCluster:
                 *(f"--port={_GCS_PORT}", f"--redis-password={control.password}"),
             ],
             self._environment
+            | _OF_KUBERAY_HEAD
             | {
                 "RAY_REDIS_ADDRESS": f"{GATEWAY}:{control.port}",
                 "RAY_external_storage_namespace": self._name,

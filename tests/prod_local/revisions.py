@@ -12,7 +12,6 @@ from safetensors.numpy import load_file, save_file
 from serve_app.engine.engine import batched_logits
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.model.identity import ModelIdentity
 from serve_app.model.store import EMBEDDED, resolve
 from serve_app.preparation.prepare import choose
 
@@ -61,8 +60,8 @@ def revisions(directory: Path, ask: list[str]) -> tuple[Revision, Revision]:
     weights["classifier.bias"] = bias + np.array([_SHIFT, -_SHIFT], dtype=bias.dtype)
     save_file(weights, second / "model.safetensors", metadata={"format": "pt"})
     return (
-        _revision("embedded", resolve("embedded"), ask),
-        _revision(str(second), resolve(str(second)), ask),
+        revision_of("embedded", ask),
+        revision_of(str(second), ask),
     )
 
 
@@ -72,7 +71,14 @@ def margin(scores: list[dict[str, float | str]]) -> float:
     return math.log(by_label["POSITIVE"] / by_label["NEGATIVE"])
 
 
-def _revision(source: str, model: ModelIdentity, ask: list[str]) -> Revision:
+def revision_of(source: str, ask: list[str]) -> Revision:
+    """Return a model with its answers to these texts.
+
+    Args:
+        source: What `args.model` names it by.
+        ask: The texts.
+    """
+    model = resolve(source)
     engine = load(model, choose(model, "onnx-int8", print), threads=1)
     tokens = [text.ids for text in Tokenizer(model).encode(ask)]
     logits = batched_logits(engine, tokens, _BATCH)

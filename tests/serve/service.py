@@ -19,9 +19,13 @@ MARK = "SENTIMENT_TEST_MARK"
 START_TIMEOUT_S = 120.0
 
 
-def configured(directory: Path, args: dict[str, Any], **changes: Any) -> Path:
+def configured(
+    directory: Path, args: dict[str, Any], *, with_lab: bool = False, **changes: Any
+) -> Path:
     """Write the development configuration with other arguments and a free port."""
     content = read(DEV) | changes
+    if not with_lab:
+        content["applications"] = content["applications"][:1]
     content["http_options"] = {"host": "127.0.0.1", "port": free_port()}
     content["metrics_port"] = free_port()
     content["applications"][0]["args"] |= args

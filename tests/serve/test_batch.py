@@ -16,12 +16,12 @@ from serve_app.client import Prediction
 pytestmark = pytest.mark.serve
 
 ROWS = 12_000
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def test_a_run_on_ray_survives_its_actors_and_goes_on_after_its_death(tmp_path: Path) -> None:
     texts = [f"text {n} is {'good' if n % 3 else 'bad'}" for n in range(ROWS)]
-    [documented] = re.findall("^sentiment batch (.*)$", README.read_text(), re.MULTILINE)
+    [documented] = re.findall("^sentiment batch (.*)$", DOCUMENT.read_text(), re.MULTILINE)
     source, target = (tmp_path / name for name in documented.split())
     pq.write_table(pa.table({"id": range(ROWS), "text": texts}), source)
     command = [sys.executable, "-m", "serve_app.cli", "batch", *documented.split()]

@@ -22,9 +22,9 @@ def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
 
 
-def refused(config: Path) -> str:
+def refused(config: Path, **environment: str) -> str:
     """Start a service that cannot start, and return what it prints."""
-    service = Service(config)
+    service = Service(config, **environment)
     assert service.wait() == 1
     assert service.processes() == []
     printed = "".join(service.printed)
@@ -73,6 +73,7 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
             "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
         },
     )
     with Service(config) as service:
@@ -147,6 +148,15 @@ def test_a_service_started_in_the_background_of_a_script_can_be_stopped(config: 
 def test_replicas_that_do_not_fit_the_machine_are_refused(config: Path) -> None:
     config.write_text(config.read_text().replace("num_cpus: 0.7", "num_cpus: 1000"))
     assert "error: the replicas need 1000.2 CPUs" in refused(config)
+
+
+def test_a_directory_that_ray_cannot_write_is_named(config: Path, tmp_path: Path) -> None:
+    # A file in its place stops root too.
+    (tmp_path / "file").touch()
+    config.write_text(config.read_text().replace("engine: auto", "engine: simulated"))
+    printed = refused(config, TMPDIR=str(tmp_path / "file" / "ray"))
+    assert f"Ray does not start: [Errno 20] Not a directory: '{tmp_path}/file/ray" in printed
+    assert "hint: it needs a directory that can be written, in $TMPDIR" in printed
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from loadtest.redis_server import RedisServer
+from serve_app.api_keys import hash_of, new_key
 from serve_app.config import read
 from serve_app.metrics.catalogue import METRICS
 from tests.serve.service import DEV, Service, configured
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.serve
 PROD = DEV.with_name("prod.yaml")
 TEXT = "zanzibar quokka"
 PASSWORD = "correct-horse"
+API_KEY = new_key()
 # Each of Ray's processes prints these once, when it starts.
 RAYS_MARKS = re.compile(r":(job_id|actor_name|task_name):|=+ Running on |\(Press CTRL\+C")
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
@@ -35,6 +37,7 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("/project/predict", {"json": {"text": [TEXT * 9999]}}, 422),
     ("/project/predict", {"content": TEXT.encode() * 200_000}, 413),
     (f"/project/{TEXT}?{TEXT}", {"json": {"text": [TEXT]}}, 404),
+    ("/project/predict", {"json": {"text": [TEXT]}}, 401),
 ]
 # Here nothing is abandoned, nothing fails, and no request is refused once its texts are counted.
 NOT_SEEN = {
@@ -72,7 +75,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     args = {"cache": "env:SENTIMENT_CACHE_URL", "production": True}
     config = configured(directory, args, environment=environment)
     content = read(config)
-    content["applications"][0]["deployments"][0]["user_config"] = {"deadline_s": 5}
+    content["applications"][0]["deployments"][0]["user_config"] = {
+        "deadline_s": 5,
+        "api_keys": [hash_of(API_KEY.encode())],
+    }
     config.write_text(yaml.safe_dump(content))
     output = directory / "stdout"
     with (
@@ -81,7 +87,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         Service(config, stdout, SENTIMENT_CACHE_URL=redis.url) as service,
     ):
         for index, (path, content, status) in enumerate(REQUESTS):
-            headers = {"x-request-id": f"request-{index}"}
+            key = f"{API_KEY} mistyped" if status == 401 else API_KEY
+            headers = {"x-request-id": f"request-{index}", "authorization": f"Bearer {key}"}
             answer = httpx.post(service.url + path, headers=headers, **content)
             assert answer.status_code == status, path
         metrics = scraped(service)
@@ -129,6 +136,7 @@ def test_no_text_and_no_secret_is_logged_anywhere(seen: Seen) -> None:
     assert "request-0" in seen.everything
     assert "zanzibar" not in seen.everything
     assert PASSWORD not in seen.everything
+    assert API_KEY not in seen.everything
 
 
 def test_metrics_are_exported_on_this_machine_alone(seen: Seen) -> None:

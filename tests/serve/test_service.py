@@ -4,16 +4,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import httpx
+import psutil
 import pytest
 
 from loadtest.redis_server import RedisServer
 from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction, SentimentClient
+from tests.documentation.markdown import DOCUMENTS
+from tests.documentation.sessions import stable, with_output
 from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 
+DASHBOARD_PORT = 8265
 EXAMPLES = {
     "I love this!": "POSITIVE",
     "What a waste of time.": "NEGATIVE",
@@ -129,6 +134,27 @@ def test_serves_own_headers_have_no_effect(client: httpx.Client) -> None:
     assert answer.status_code == 200
 
 
+def test_nothing_but_replicas_listens_beyond_loopback_and_those_ask_for_a_token(
+    service: Service,
+) -> None:
+    listening = [
+        (process.name(), connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for process in service.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert DASHBOARD_PORT not in {port for _, _, port in listening}
+    # Serve binds the port for calls between deployments to every address.
+    beyond = [(name, port) for name, ip, port in listening if ip not in {"127.0.0.1", "::1"}]
+    assert {name.partition(":sentiment")[0] for name, _ in beyond} == {"ray::ServeReplica"}
+    for _, port in beyond:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"", timeout=30)
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_a_model_in_process_and_the_client_agree(service: Service) -> None:
     texts = [*EXAMPLES, "", "wonderful " * 600, *(f"quite good, number {n}" for n in range(300))]
     local = LocalScorer("embedded", "auto", print).score(texts)
@@ -145,3 +171,10 @@ def test_predict_scores_through_the_service(service: Service) -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert {row["text"]: row["predicted_label"] for row in rows} == EXAMPLES
+
+
+def test_the_sessions_of_the_documents_are_as_they_say(service: Service, tmp_path: Path) -> None:
+    for document in DOCUMENTS:
+        text, directory = document.read_text(), tmp_path / document.stem
+        directory.mkdir(exist_ok=True)
+        assert stable(with_output(text, service.url, directory)) == stable(text)

@@ -67,6 +67,7 @@ def changed(tmp_path: Path) -> Callable[..., Path]:
 GATEWAY = ("applications", 0, "deployments", 0)
 CLASSIFIER = ("applications", 0, "deployments", 1)
 POLICY = ("applications", 0, "autoscaling_policy")
+LAB = ("applications", 1, "deployments", 0)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ POLICY = ("applications", 0, "autoscaling_policy")
         ((*GATEWAY, "user_config", "max_text"), 1),
         ((*GATEWAY, "user_config", "max_texts"), -1),
         ((*GATEWAY, "replicas"), 1),
-        ((*GATEWAY, "max_queued_requests"), 100),
+        ((*GATEWAY, "max_queued_requests"), -1),
         ((*GATEWAY, "name"), "Classifier"),
         ((*GATEWAY, "ray_actor_options", "num_cpu"), 1),
         ((*CLASSIFIER, "autoscaling_config", "min_replica"), 1),
@@ -94,6 +95,9 @@ POLICY = ("applications", 0, "autoscaling_policy")
         ((*POLICY, "policy_kwargs"), {"classifier": {"target_wait": 1}}),
         (("applications", 0, "args", "simulated"), {"batch_s": 1}),
         ((*CLASSIFIER, "user_config", "max_batch_tokens"), 0),
+        (("applications", 1, "route_prefix"), "/project"),
+        ((*LAB, "ray_actor_options", "num_cpus"), 1),
+        ((*LAB, "num_replica"), 1),
         ((*CLASSIFIER, "user_config", "max_batch_requests"), "many"),
     ],
     ids=str,
@@ -110,6 +114,13 @@ def test_batches_that_do_not_fit_a_replica_are_refused(changed: Callable[..., Pa
         InvalidConfig, match="max_ongoing_requests must be at least max_batch_requests"
     ):
         load(changed(*CLASSIFIER, "max_ongoing_requests", to=63))
+
+
+def test_a_gateway_whose_requests_would_wait_unseen_is_refused(
+    changed: Callable[..., Path],
+) -> None:
+    with pytest.raises(InvalidConfig, match="max_ongoing_requests is 2048, not above"):
+        load(changed(*GATEWAY, "max_ongoing_requests", to=2048))
 
 
 @pytest.mark.parametrize(("key", "value"), [("target_ongoing_requests", 257), ("min_replicas", 0)])
@@ -181,6 +192,33 @@ def test_production_does_not_stop_a_gateway_before_its_requests_end(tmp_path: Pa
 def test_a_request_larger_than_the_queue_is_refused(changed: Callable[..., Path]) -> None:
     with pytest.raises(InvalidConfig, match="max_pending_texts must be at least max_texts"):
         load(changed(*GATEWAY, "user_config", "max_texts", to=5000))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_lab_takes_no_cpu_of_the_replicas(path: Path) -> None:
+    _, lab = load(path).applications
+    assert lab
+    assert lab.deployments[0].ray_actor_options.num_cpus == 0
+    assert ServeDeploySchema.model_validate(read(path)).applications[1].route_prefix == "/lab"
+
+
+def test_in_production_the_lab_stays_off_the_head() -> None:
+    _, lab = load(CONFIGS / "prod.yaml").applications
+    assert lab
+    assert lab.deployments[0].ray_actor_options.label_selector == {
+        "ray.io/node-group": "!headgroup"
+    }
+
+
+def test_the_lab_may_be_left_out(changed: Callable[..., Path]) -> None:
+    service = read(CONFIGS / "dev.yaml")["applications"][0]
+    assert load(changed("applications", to=[service])).applications[1] is None
+
+
+def test_two_labs_are_refused(changed: Callable[..., Path]) -> None:
+    service, lab = read(CONFIGS / "dev.yaml")["applications"]
+    with pytest.raises(InvalidConfig, match="applications"):
+        load(changed("applications", to=[service, lab, lab]))
 
 
 def test_a_deployment_that_is_missing_is_refused(changed: Callable[..., Path]) -> None:

@@ -1,8 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
+from serve_app.app_args import AppArgs
 from serve_app.errors import InvalidConfig
-from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
+from serve_app.settings import ClassifierSettings, GatewaySettings
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,22 @@ def test_unknown_tunables_are_refused(settings: type[GatewaySettings | Classifie
 def test_impossible_tunables_are_refused(tunable: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         GatewaySettings.model_validate(tunable)
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "sentiment_hunter2", "sha256:hunter2", "0" * 64])
+def test_a_key_in_place_of_its_hash_is_refused_without_repeating_it(secret: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        GatewaySettings.model_validate({"api_keys": [secret]})
+    assert "`sentiment key` prints" in str(caught.value.errors(include_input=False))
+    assert "hunter2" not in str(caught.value.errors(include_input=False))
+
+
+@pytest.mark.parametrize("origin", ["https://page.example", "http://127.0.0.1:3000", "*"])
+def test_origins_are_what_browsers_send(origin: str) -> None:
+    assert GatewaySettings.model_validate({"cors_origins": [origin]}).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize("origin", ["page.example", "https://page.example/", "null", "https://*"])
+def test_other_origins_are_refused(origin: str) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings.model_validate({"cors_origins": [origin]})

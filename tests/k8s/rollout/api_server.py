@@ -3,7 +3,7 @@
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -12,33 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.k8s.rollout.discovery import RESOURCES, groups, resource_list
 from tests.k8s.rollout.objects import Document, Key, Objects, Refusal
 from tests.k8s.rollout.operator import Operator
 
-# By group and version: resource, kind, namespaced.
-_RESOURCES: Final = {
-    "v1": [
-        ("namespaces", "Namespace", False),
-        ("serviceaccounts", "ServiceAccount", True),
-        ("secrets", "Secret", True),
-        ("pods", "Pod", True),
-        ("events", "Event", True),
-    ],
-    "apps/v1": [("controllerrevisions", "ControllerRevision", True)],
-    "external-secrets.io/v1": [
-        ("externalsecrets", "ExternalSecret", True),
-        ("secretstores", "SecretStore", True),
-    ],
-    "gateway.networking.k8s.io/v1": [("httproutes", "HTTPRoute", True)],
-    "monitoring.coreos.com/v1": [
-        ("podmonitors", "PodMonitor", True),
-        ("prometheusrules", "PrometheusRule", True),
-    ],
-    "networking.k8s.io/v1": [("networkpolicies", "NetworkPolicy", True)],
-    "policy/v1": [("poddisruptionbudgets", "PodDisruptionBudget", True)],
-    "ray.io/v1": [("rayservices", "RayService", True)],
-}
-_VERBS: Final = ["get", "list", "patch", "delete"]
 RAY_TOKEN: Final = "the-token-of-the-cluster"
 
 
@@ -57,6 +34,7 @@ class ApiServer:
             200,
             {"predictions": [[{"label": "POSITIVE", "score": 0.9}]]},
         )
+        self.api_key = ""
         self.drops = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -102,7 +80,7 @@ class ApiServer:
         """Store an object as another tool has applied it."""
         resource = next(
             name
-            for rows in _RESOURCES.values()
+            for rows in RESOURCES.values()
             for name, kind, _ in rows
             if kind == document["kind"]
         )
@@ -117,11 +95,11 @@ class ApiServer:
             if path == "/version":
                 return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
             if path == "/apis":
-                return 200, {"kind": "APIGroupList", "groups": list(_groups())}
-            for version, rows in _RESOURCES.items():
+                return 200, {"kind": "APIGroupList", "groups": list(groups())}
+            for version in RESOURCES:
                 root = f"/api/{version}" if version == "v1" else f"/apis/{version}"
                 if path == root:
-                    return 200, _resource_list(version, rows)
+                    return 200, resource_list(version)
                 if path.startswith(f"{root}/"):
                     parts = path.removeprefix(f"{root}/").split("/")
                     return self._object(method, version, parts, query, headers=headers, body=body)
@@ -143,7 +121,7 @@ class ApiServer:
         if parts[0] == "services":
             return self._proxied(method, parts[1], "/" + "/".join(parts[3:]), headers)
         if len(parts) == 1:
-            (kind,) = (kind for name, kind, _ in _RESOURCES[version] if name == parts[0])
+            (kind,) = (kind for name, kind, _ in RESOURCES[version] if name == parts[0])
             items = self._list(parts[0], namespace, query)
             return 200, {"apiVersion": version, "kind": f"{kind}List", "items": items}
         key = (parts[0], namespace, parts[1])
@@ -178,6 +156,8 @@ class ApiServer:
         if not self.operator.service_points_to:
             raise Refusal(404, "NotFound", f'services "{service}" not found')
         if (method, path) == ("POST", "/project/predict") and service.endswith("-serve-svc:8000"):
+            if self.api_key and headers["Authorization"] != f"Bearer {self.api_key}":
+                return 401, {"title": "Unauthorized"}
             return self.prediction()
         if path == "/api/serve/applications/" and service.endswith("-head-svc:8265"):
             if headers["x-ray-authorization"] != f"Bearer {RAY_TOKEN}":
@@ -234,25 +214,3 @@ class ApiServer:
                 """Print nothing."""
 
         return Handler
-
-
-def _groups() -> Iterator[Document]:
-    for version in _RESOURCES:
-        if "/" in version:
-            group, _, number = version.partition("/")
-            entry = {"groupVersion": version, "version": number}
-            yield {"name": group, "versions": [entry], "preferredVersion": entry}
-
-
-def _resource_list(version: str, rows: list[tuple[str, str, bool]]) -> Document:
-    resources = [
-        {
-            "name": name,
-            "singularName": kind.lower(),
-            "kind": kind,
-            "namespaced": namespaced,
-            "verbs": _VERBS,
-        }
-        for name, kind, namespaced in rows
-    ]
-    return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}

@@ -23,20 +23,21 @@ def rendered(
     *,
     image: str = IMAGE,
     import_path: str = "serve_app.app:build",
+    lab_import_path: str = "",
     max_texts: int = 256,
     workers: int = 2,
     strategy: str = "NewCluster",
 ) -> str:
     """Return a manifest in YAML."""
-    serve_config = {
-        "applications": [
-            {
-                "name": "sentiment",
-                "import_path": import_path,
-                "deployments": [{"name": "Gateway", "user_config": {"max_texts": max_texts}}],
-            }
-        ]
-    }
+    applications: list[dict[str, Any]] = [
+        {
+            "name": "sentiment",
+            "import_path": import_path,
+            "deployments": [{"name": "Gateway", "user_config": {"max_texts": max_texts}}],
+        }
+    ]
+    if lab_import_path:
+        applications.append({"name": "lab", "import_path": lab_import_path})
     pod = {"spec": {"containers": [{"name": "ray", "image": f"{image}@sha256:{digest}"}]}}
     service: dict[str, Any] = {
         "apiVersion": "ray.io/v1",
@@ -44,7 +45,7 @@ def rendered(
         "metadata": {"name": NAME, "namespace": NAMESPACE},
         "spec": {
             "upgradeStrategy": {"type": strategy},
-            "serveConfigV2": yaml.safe_dump(serve_config),
+            "serveConfigV2": yaml.safe_dump({"applications": applications}),
             "rayClusterConfig": {
                 "rayVersion": "2.60.0",
                 "headGroupSpec": {"rayStartParams": {}, "template": pod},

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.cli.__main__ import main
+from serve_app.extras import install
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK
@@ -78,4 +79,4 @@ def test_a_missing_extra_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "kubernetes", None)
     assert run(monkeypatch, "status", NAME, "-n", NAMESPACE) == 1
-    assert 'hint: pip install "sentiment-serve[kuberay]"' in capsys.readouterr().err
+    assert f"hint: {install('kuberay')}" in capsys.readouterr().err

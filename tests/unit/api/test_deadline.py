@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from serve_app.api.deadline import deadline
-from serve_app.errors import DeadlineExceeded
+from serve_app.api.deadline import allowed_s, deadline
+from serve_app.errors import DeadlineExceeded, InvalidRequest
 
 
 async def test_a_block_that_ends_in_time_is_left_alone() -> None:
@@ -53,3 +53,20 @@ async def test_a_cancellation_from_outside_passes() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(None, 30), ("250", 0.25), ("30000", 30), ("99999999999999999999", 30), ("0000000010", 0.01)],
+)
+def test_a_client_may_ask_for_less_than_the_longest_deadline(
+    asked: str | None, seconds: float
+) -> None:
+    assert allowed_s(asked, 30) == seconds
+
+
+@pytest.mark.parametrize("asked", ["", "0", "-1", "1.5", "soon", "1e3", "\u0663"])
+def test_what_is_no_number_of_milliseconds_is_refused(asked: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        allowed_s(asked, 30)
+    assert refused.value.errors[0]["loc"] == ["header", "x-deadline-ms"]

@@ -8,7 +8,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingP
 
 from serve_app.autoscaling.reports import classifier_stats, gateway_stats
 from serve_app.autoscaling.serve_policy import CLASSIFIER, GATEWAY, WorkPolicy
-from serve_app.config import ClassifierDeployment, GatewayDeployment, WorkPolicySchema
+from serve_app.config_schema import ClassifierDeployment, GatewayDeployment, WorkPolicySchema
 
 NOW = 1e9
 SECONDS = 5

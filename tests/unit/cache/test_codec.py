@@ -1,5 +1,8 @@
 import math
+import pickle
 import struct
+from collections.abc import Callable
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -69,6 +72,26 @@ def test_nothing_is_a_miss() -> None:
 
 def test_a_value_under_another_key_is_a_miss() -> None:
     assert decode(b"another key", encode(KEY, VALUE), 2) is None
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_is_a_miss_and_is_not_loaded(tmp_path: Path, protocol: int) -> None:
+    raw = pickle.dumps(Bomb(tmp_path / "loaded"), protocol)
+    for value in (raw, stored(raw)):
+        # As many labels as make the length right.
+        for labels in range(len(value)):
+            assert decode(KEY, value, labels) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("labels", [0, 1, 3])

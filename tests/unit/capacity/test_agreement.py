@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from serve_app.capacity import table
-from serve_app.config import ServeConfig, load, read
+from serve_app.config import load, read
+from serve_app.config_schema import ServeConfig
 
 ROOT = Path(__file__).parents[3]
 KUBERAY = ROOT / "kuberay"

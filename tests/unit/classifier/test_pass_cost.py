@@ -81,4 +81,5 @@ def test_whatever_passes_take_the_rate_is_a_positive_number(
     for tokens, took, full in passes:
         cost.record(tokens, took, full=full)
     rate = cost.rate(FULL)
-    assert rate is None or 0 < rate < float("inf")
+    assert rate is not None
+    assert 0 < rate < float("inf")

@@ -172,3 +172,32 @@ async def test_what_is_dropped_is_counted_by_reason(engine: LengthEngine) -> Non
     engine.go_on.set()
     await asyncio.wait([busy, late])
     assert (scheduler.left, scheduler.late, scheduler.waiting) == (1, 1, 0)
+
+
+async def test_a_small_request_does_not_wait_for_large_ones_nor_they_for_many_small_ones(
+    engine: LengthEngine,
+) -> None:
+    scheduler = Scheduler(engine, max_batch_tokens=8)
+    ended: list[str] = []
+
+    def request(name: str, texts: int) -> None:
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        jobs = [
+            Job(text(1), in_a_minute(), now, loop.create_future(), None, texts)
+            for _ in range(texts)
+        ]
+        scheduler.submit(jobs)
+        jobs[-1].result.add_done_callback(lambda _: ended.append(name))
+
+    engine.go_on.clear()
+    request("busy", 1)
+    await until_busy(scheduler)
+    request("large", 20)
+    for number in range(30):
+        request(f"small {number}", 1)
+    engine.go_on.set()
+    while len(ended) < 32:
+        await asyncio.sleep(0.001)
+    # Two texts a pass, and every other pass serves the small ones.
+    assert 4 <= ended.index("small 4") <= 6
+    assert 18 <= ended.index("large") <= 24

@@ -69,7 +69,7 @@ def test_texts_lines_and_files_get_the_same_scores(run: Run, tmp_path: Path) -> 
 
 def test_rows_without_scores_are_told_by_the_exit_code(run: Run) -> None:
     done = run(given=f"good\n{'x' * 40_000}\ngood\n")
-    assert done.returncode == 3
+    assert done.returncode == 9
     assert done.stderr == "rows without scores: 1; the column prediction_error says why\n"
     errors = [row["prediction_error"] for row in rows(done.stdout)]
     assert errors == [None, "the text has 40000 characters, at most 32768 are accepted", None]

@@ -27,6 +27,12 @@ def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIde
     assert len(tokens[-1].ids) == model.max_tokens
 
 
+def test_a_file_that_is_json_but_no_tokenizer_is_named(model: ModelIdentity) -> None:
+    (model.path / "tokenizer.json").write_text('{"version": "1.0"}')
+    with pytest.raises(ModelUnusable, match=r"tokenizer\.json is no tokenizer: .*missing"):
+        Tokenizer(model)
+
+
 def test_torch_scores_do_not_depend_on_padding(model: ModelIdentity) -> None:
     pytest.importorskip("torch")
     engine = load(model, "torch", threads=1)

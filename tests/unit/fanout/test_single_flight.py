@@ -5,6 +5,7 @@ import pytest
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import ModelUnavailable
+from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.single_flight import Landed, SingleFlight
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
@@ -19,11 +20,13 @@ class Model:
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
         self.asked: list[list[str]] = []
+        self.sizes: list[list[int]] = []
         self.cancelled = 0
         self.error: Exception | None = None
 
-    async def compute(self, texts: Sequence[str]) -> ChunkReply:
+    async def compute(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
         self.asked.append(list(texts))
+        self.sizes.append(list(sizes))
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
@@ -68,7 +71,7 @@ def flights(model: Model, remembered: dict[bytes, TextLogits]) -> SingleFlight:
     def remember(scores: Mapping[bytes, TextLogits]) -> None:
         remembered.update(scores)
 
-    return SingleFlight(model.compute, remember, lambda: 1, SETTINGS)
+    return SingleFlight(model.compute, remember, lambda: 1, SETTINGS, Backlog(512))
 
 
 async def test_a_text_asked_for_twice_at_once_is_computed_once(
@@ -131,7 +134,7 @@ async def test_large_requests_fly_in_chunks(flights: SingleFlight, model: Model)
 
 
 async def test_a_request_is_spread_over_idle_replicas(model: Model) -> None:
-    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, SETTINGS)
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, SETTINGS, Backlog(512))
     model.go_on.set()
     await flights.score(by_key(*"abcdefgh"))
     assert [len(asked) for asked in model.asked] == [4, 4]
@@ -175,7 +178,7 @@ async def test_what_no_replica_has_room_for_waits_in_order_for_one_that_has(
     settings = SETTINGS.model_copy(
         update={"chunk_texts": 2, "calls_per_replica": 1, "max_calls_per_replica": 2}
     )
-    flights = SingleFlight(model.compute, lambda _: None, lambda: replicas, settings)
+    flights = SingleFlight(model.compute, lambda _: None, lambda: replicas, settings, Backlog(512))
     callers = await ask(flights, model, "abcdefgh", calls=2)
     assert model.asked == [["a"], ["b", "c"]]
     assert (flights.held_chars, flights.wanted_chars, flights.texts_in_flight) == (5, 8, 8)
@@ -264,3 +267,46 @@ async def test_every_passenger_learns_of_a_failure_and_the_next_request_tries_ag
             await caller
     model.error = None
     assert (await flights.score(by_key("a"))).texts == {b"a": logits("a")}
+
+
+async def test_texts_travel_with_the_sizes_of_their_requests(
+    flights: SingleFlight, model: Model
+) -> None:
+    callers = await ask(flights, model, "xy", calls=2)
+    callers.append(asyncio.create_task(flights.score(by_key("a", "b"))))
+    callers.append(asyncio.create_task(flights.score(by_key("c"))))
+    while flights.waiting < 4:
+        await asyncio.sleep(0)
+    model.go_on.set()
+    await asyncio.gather(*callers)
+    assert (model.asked[2], model.sizes[2]) == (["a", "b", "c"], [2, 2, 1])
+
+
+async def test_a_request_that_joins_late_is_not_ended_by_the_clock_of_the_first_one(
+    model: Model,
+) -> None:
+    settings = GatewaySettings(deadline_s=0.05)
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, settings, Backlog(512))
+    first = await ask(flights, model, "a", calls=1)
+    early = await ask(flights, model, "a", calls=1)
+    await asyncio.sleep(0.06)
+    late = await ask(flights, model, "a", calls=2)
+    model.go_on.set()
+    await asyncio.gather(*first, *early, *late)
+    assert model.asked == [["a"], ["a"]]
+
+
+async def test_the_backlog_knows_what_waits_and_forgets_what_left(model: Model) -> None:
+    backlog = Backlog(512)
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 1, SETTINGS, backlog)
+    callers = await ask(flights, model, "abc", calls=2)
+    while flights.waiting < 3:
+        await asyncio.sleep(0)
+    assert backlog.pending == backlog.work(["a", "b", "c"])
+    callers[0].cancel()
+    callers[2].cancel()
+    await asyncio.wait(callers[::2])
+    assert backlog.pending == backlog.work(["b"])
+    model.go_on.set()
+    await callers[1]
+    assert backlog.pending == 0

@@ -24,7 +24,9 @@ class Model:
         self.busy = False
         self.go_on = asyncio.Event()
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> ChunkReply:
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
         self.asked.append(list(texts))
         if not self.available:
             raise ModelUnavailable("no replica")
@@ -184,3 +186,49 @@ async def test_new_settings_apply_to_the_next_request(gateway: Gateway, model: M
     gateway.reconfigure(GatewaySettings(chunk_texts=1))
     await gateway.classify(["a", "b"], 9)
     assert model.asked == [["a"], ["b"]]
+
+
+async def test_what_would_wait_longer_than_allowed_is_refused_and_told_how_long(
+    gateway: Gateway, model: Model
+) -> None:
+    slow = asyncio.create_task(gateway.classify(["slow"], 9))
+    while not model.asked:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    gateway.backlog.passed(busy_replicas=1)
+    gateway.backlog.done(["x"])
+    gateway.reconfigure(GatewaySettings(max_wait_s=0.001))
+    with pytest.raises(Overloaded) as refused:
+        await gateway.classify(["one", "two"], 9)
+    assert refused.value.retry_after_s == 1
+    assert (await gateway.classify([], 9)).texts == []
+    model.go_on.set()
+    await slow
+    await gateway.classify(["one", "two"], 9)
+
+
+async def test_before_any_wait_was_measured_work_is_bounded_by_what_replicas_are_asked_for(
+    gateway: Gateway, model: Model
+) -> None:
+    one_call = GatewaySettings(chunk_chars=100, calls_per_replica=1, max_calls_per_replica=1)
+    gateway.reconfigure(one_call)
+    slow = asyncio.create_task(gateway.classify(["slow"], 9))
+    while not model.asked:
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await gateway.classify(["x" * 200], 9)
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    assert gateway.backlog.pending == 0
+
+
+async def test_requests_that_wait_for_the_same_text_are_bounded_too(
+    gateway: Gateway, model: Model
+) -> None:
+    same = [asyncio.create_task(gateway.classify(["slow"], 9)) for _ in range(4)]
+    while gateway.flights.waiting < 4:
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await gateway.classify(["slow"], 9)
+    model.go_on.set()
+    await asyncio.gather(*same)

@@ -4,8 +4,7 @@ from pathlib import Path
 from loadtest.k6_process import NAMES, SCENARIOS
 
 ROOT = Path(__file__).parents[3]
-SECTION = re.search(r"^## Load test\n(.+?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)
-DOCUMENTED = SECTION[1] if SECTION else ""
+DOCUMENTED = (ROOT / "docs" / "loadtest.md").read_text()
 
 
 def read_by_the_scenarios() -> set[tuple[str, str]]:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from loadtest.report.charts import PANELS
 from loadtest.report.figures import rows
 from loadtest.report.report import report
 from loadtest.report.run import Run, read_run
 from loadtest.results import SUMMARY, USAGE, RoleUsage, Usage, read_summary
+from serve_app.cli.__main__ import app
 from serve_app.errors import StartupError
 
 
@@ -131,3 +133,9 @@ def test_an_output_that_is_a_file_is_refused(finished_run: Path, tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(StartupError, match=r"cannot write to .*File exists"):
         report([finished_run], tmp_path / "file")
+
+
+def test_the_command_line_has_the_verb(finished_run: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["report", str(finished_run), "--output", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.stderr == f"report: {tmp_path / 'report.html'}\n"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import Reaction, outline, reaction, turns
+from loadtest.scale.analysis import Reaction, outline
 from loadtest.scale.generator import OK, Record
 from loadtest.scale.observer import Moment
 from loadtest.scale.picture import Caption, draw
@@ -20,25 +20,6 @@ def moments(*seen: tuple[float, int, int]) -> list[Moment]:
 
 def record(sent: float = 0.0, status: int = OK, *, correct: bool = True) -> Record:
     return Record(START + sent, 0.5, status, 1, correct)
-
-
-def judged(waiting: list[float]) -> Reaction:
-    seen = moments((0, 1, 1), (2, 4, 1), (6, 5, 4), (10, 5, 5))
-    return reaction(seen, waiting, START, 30, 10, utilization=0.75, target_wait_s=2)
-
-
-def test_a_reaction_is_told_by_its_start_its_end_and_its_most() -> None:
-    seen = judged([0, 100, 81, 100])
-    assert seen == Reaction(start_s=4, late_s=6, needed=4, most=5)
-    assert seen.overshoot == 0.25
-    assert judged([0, 0, 0, 0]).late_s == 0
-
-
-def test_a_turn_is_a_change_of_direction() -> None:
-    def of(*wanted: int) -> int:
-        return turns(moments(*((float(n), each, each) for n, each in enumerate(wanted))))
-
-    assert (of(3, 3, 3), of(1, 3, 5), of(5, 6, 5), of(5, 6, 6, 5, 6)) == (0, 0, 1, 2)
 
 
 def test_an_outline_has_every_change_and_a_moment_now_and_then() -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.model.artefact import (
+    ENGINES,
     REPORT,
     Artefact,
     beside_directory,
@@ -19,7 +21,7 @@ from serve_app.model.fidelity import Fidelity
 from serve_app.model.identity import ModelIdentity
 from serve_app.preparation.evaluation import evaluate, read_tsv
 from serve_app.preparation.prepare import choose, prepare
-from serve_app.settings import EngineName
+from serve_app.settings import EngineChoice, EngineName
 
 pytest.importorskip("torch")
 
@@ -87,9 +89,9 @@ def test_an_artefact_beside_the_model_is_preferred(model: ModelIdentity, cache_d
 def written(model: ModelIdentity, int8: Fidelity) -> Artefact:
     directory = cache_directory(model)
     directory.mkdir(parents=True)
-    artefact = Artefact(directory, {"onnx-fp32": FAITHFUL, "onnx-int8": int8})
-    artefact.write_report()
-    return artefact
+    for name in ENGINES:
+        (directory / f"{name}.onnx").write_bytes(b"a graph")
+    return Artefact.write(directory, {"onnx-fp32": FAITHFUL, "onnx-int8": int8})
 
 
 @pytest.mark.parametrize(("int8", "chosen"), [(FAITHFUL, "onnx-int8"), (UNFAITHFUL, "onnx-fp32")])
@@ -126,6 +128,37 @@ def test_a_broken_report_says_what_to_remove(model: ModelIdentity, cache_dir: Pa
     (written(model, FAITHFUL).directory / REPORT).write_text("{}")
     with pytest.raises(ModelUnusable, match="remove"):
         find(model)
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnx-int8"])
+@pytest.mark.parametrize("content", [b"another graph", b"", None])
+def test_a_file_that_is_not_the_verified_one_is_refused(
+    model: ModelIdentity, cache_dir: Path, engine: EngineChoice, content: bytes | None
+) -> None:
+    path = written(model, FAITHFUL).path("onnx-int8")
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    for start in (
+        partial(choose, model, engine, quiet),
+        partial(load, model, "onnx-int8", threads=1),
+    ):
+        with pytest.raises(ModelUnusable, match=r"onnx-int8\.onnx") as refused:
+            start()
+        assert "sentiment model prepare" in refused.value.hint
+
+
+def test_a_cache_directory_that_cannot_be_written_says_which_and_what_to_do(
+    model: ModelIdentity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file in its place stops root too.
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SENTIMENT_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        ModelUnusable, match=r"cannot prepare tiny: cannot write .*/file"
+    ) as refused:
+        choose(model, "auto", quiet)
+    assert refused.value.hint == "set SENTIMENT_CACHE_DIR to a directory that can be written"
 
 
 def test_corrupt_weights_are_one_clear_line(model_directory: Path, cache_dir: Path) -> None:

@@ -1,8 +1,9 @@
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import repeat
+from itertools import count, repeat
 
 import pytest
 
@@ -10,18 +11,32 @@ from loadtest.bench.load import WrongAnswer, drive
 from loadtest.bench.workloads import Request
 
 REQUESTS = repeat(Request(b'{"text":["a","b"]}', texts=2))
+SLOW_S = 0.3
 TWO = b'{"predictions":[[{"label":"POSITIVE"}],[{"label":"POSITIVE"}]]}'
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing about clients that leave."""
+
+
 @contextmanager
-def server(status: int, body: bytes) -> Iterator[str]:
-    """Answer every request alike."""
+def server(
+    status: int, body: bytes, *, keep_alive_s: float | None = None, slow_every: int = 0
+) -> Iterator[str]:
+    """Answer every request alike, but each so-manieth after a while."""
+    asked = count(1)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = keep_alive_s
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
+            if slow_every and next(asked) % slow_every == 0:
+                time.sleep(SLOW_S)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -30,8 +45,7 @@ def server(status: int, body: bytes) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        listening.daemon_threads = True
+    with Server(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         try:
@@ -65,3 +79,9 @@ def test_it_counts_requests_and_their_texts() -> None:
 def test_a_wrong_answer_ends_the_measurement(status: int, body: bytes) -> None:
     with server(status, body) as url, pytest.raises(WrongAnswer, match=f"status {status}"):
         drive(url, REQUESTS, connections=2, warm_up_s=0.1, seconds=0.2)
+
+
+def test_a_server_may_close_a_connection_that_waits_for_nothing() -> None:
+    with server(200, TWO, keep_alive_s=0.05, slow_every=3) as url:
+        found = drive(url, REQUESTS, connections=2, warm_up_s=0.1, seconds=0.2)
+    assert found.requests_s > 0

@@ -1,4 +1,4 @@
-"""The README's section about clients does what it says."""
+"""What the documentation says of clients is so."""
 
 import re
 import shlex
@@ -14,15 +14,15 @@ import pytest
 if TYPE_CHECKING:
     from tests.unit.client.conftest import Server
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+ROOT = Path(__file__).parents[3]
+README, CLIENTS, CLI = (
+    (ROOT / name).read_text() for name in ("README.md", "docs/clients.md", "docs/cli.md")
+)
+SNIPPETS = dict.fromkeys(re.findall(r"```python\n(.*?)```", README + CLIENTS, re.S))
 ADDRESS = "http://127.0.0.1:8000"
 
 
-def section(title: str) -> str:
-    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", section("Clients"), re.S))
+@pytest.mark.parametrize("snippet", SNIPPETS)
 def test_python_snippets_run(server: "Callable[..., Server]", snippet: str) -> None:
     assert ADDRESS in snippet
     code = snippet.replace(ADDRESS, server().url)
@@ -36,7 +36,7 @@ def test_shell_commands_run(server: "Callable[..., Server]", tmp_path: Path) -> 
     text, review = "the film was good", "text\nthe film was good\n"
     (tmp_path / "reviews.csv").write_text(review)
     (tmp_path / "reviews.jsonl").write_text(f'{{"body": "{text}"}}\n')
-    [block] = re.findall(r"```\n(sentiment predict.*?)```", section("Clients"), re.S)
+    [block] = re.findall(r"```\n(sentiment predict.*?)```", CLI, re.S)
     url = server().url
     for line in block.splitlines():
         command = shlex.split(line.partition(" | ")[0].replace(" --local", ""))
@@ -48,10 +48,11 @@ def test_shell_commands_run(server: "Callable[..., Server]", tmp_path: Path) -> 
     assert (tmp_path / "scored.csv").read_text().startswith("text,predicted_label,")
 
 
-def test_the_first_request_runs(server: "Callable[..., Server]") -> None:
+@pytest.mark.parametrize("document", [README, CLIENTS], ids=["README", "clients"])
+def test_the_first_request_runs(server: "Callable[..., Server]", document: str) -> None:
     if not shutil.which("curl"):
         pytest.skip("needs curl")
-    [line] = re.findall(r"```\n(curl .*?)\n```", section("A first request"))
+    [line] = re.findall(r"```\n(curl .*?)\n```", document)
     command = shlex.split(line.replace(ADDRESS, server().url))
     done = subprocess.run(
         [*command, "--no-progress-meter"], capture_output=True, text=True, check=True, timeout=60

@@ -1,14 +1,28 @@
-"""`sentiment report`."""
+"""`sentiment report`, which `pyproject.toml` registers among the verbs of the command line."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from serve_app.cli.help import help_text
 from serve_app.console import say
 from serve_app.errors import StartupError
+from serve_app.extras import install
+
+HELP: Final = help_text(
+    "Report on a load test, or compare two, the first being the base.",
+    """
+sentiment report results/family-20261123-120000
+sentiment report results/before results/after --output comparison/
+""",
+    "The report is one HTML page that needs no other file, with its pictures beside it as PNG.",
+)
+
+app = typer.Typer()
 
 
+@app.command(help=HELP)
 def report(
     results: Annotated[
         list[Path], typer.Argument(help="Directory of a run, or of two to compare.")
@@ -20,13 +34,12 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Report on a load test, or compare two, the first being the base."""
+    """Report on load tests; `HELP` is what users read."""
     try:
         # Charts and templates are not installed where one only serves.
         from loadtest.report.report import report as write  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise StartupError(
-            f"reports need {error.name}, which is not installed",
-            "pip install 'sentiment-serve[loadtest]'",
+            f"reports need a package that is not installed: {error.name}", install("loadtest")
         ) from None
     say(f"report: {write(results, output or results[-1])}")

@@ -1,22 +1,16 @@
 import re
-from pathlib import Path
 
 import pytest
 
-from serve_app.settings import (
-    AppArgs,
-    ClassifierSettings,
-    GatewaySettings,
-    ScalingSettings,
-    Settings,
-)
+from serve_app.app_args import AppArgs
+from serve_app.settings import ClassifierSettings, GatewaySettings, ScalingSettings, Settings
+from tests.documentation.markdown import ROOT
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SCALING = (ROOT / "docs" / "scaling.md").read_text()
 
 
-def documented(pattern: str, document: str = README) -> dict[str, str]:
+def documented(pattern: str, document: str = CONFIGURATION) -> dict[str, str]:
     return dict(re.findall(pattern, document, flags=re.MULTILINE))
 
 
@@ -41,19 +35,3 @@ def test_every_argument_is_documented_with_its_default() -> None:
 def test_every_tunable_of_the_policy_is_documented_with_its_default() -> None:
     pattern = r"^\| `(\w+)` \| `([^`]+)` \| "
     assert documented(pattern, SCALING) == defaults(ScalingSettings)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("kuberay/**/*.md")), ROOT / "README.md"],
-)
-def test_links_to_files_lead_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", document.read_text())
-    assert [link for link in links if not (document.parent / link).exists()] == []
-
-
-def test_every_verb_of_the_readme_is_one_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    verbs = set(re.findall(r"\bmake ([\w-]+)", README))
-    assert verbs <= set(re.findall(r"^([\w-]+):", makefile, flags=re.MULTILINE))
-    assert {"serve", "test"} <= verbs

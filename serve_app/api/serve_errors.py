@@ -1,0 +1,160 @@
+"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text, a queue.
+
+As `serve_app.api.serve_headers`, this wraps Ray Serve's HTTP application: the proxy where that is
+Ray's own, else each gateway.
+"""
+
+import json
+import uuid
+from collections import deque
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.api.problems import PROBLEM_JSON, problem_members
+from serve_app.api.sticky_refusal import StickyRefusal
+from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
+
+PREFIX: Final = "/project"
+# Every request of the API may be made twice, so one that is lost with its gateway is.
+ATTEMPTS: Final = 3
+# A larger body is not kept for another attempt.
+MOST_KEPT_BYTES: Final = 256 * 1024
+# What Serve answers by itself, and what it means to a client.
+ERRORS: Final[dict[int, ServiceError]] = {
+    408: DeadlineExceeded("There was no answer in time."),
+    429: Overloaded("Too many requests wait for this service."),
+    500: ServiceError("The service failed on this request."),
+    503: ModelUnavailable("No replica of the service can answer now."),
+}
+LOST: Final = ModelUnavailable("The replicas that had this request were lost.")
+
+
+class ServeErrors:
+    """ASGI middleware that repeats lost requests, and answers with problems where Serve does not.
+
+    Args:
+        app: The application within, Ray Serve's proxy or replica.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._refusal = StickyRefusal()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, again where nobody answers it."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        sent = _Request(receive)
+        answer = _Answer(scope, send)
+        refusal = self._refusal
+        if refusal.active and (retry_after := refusal.holds(_declared_bytes(scope))):
+            await answer.fail(ERRORS[Overloaded.status], retry_after=retry_after)
+            return
+        for _ in range(ATTEMPTS):
+            await self._app(scope, sent.replay(), answer)
+            if answer.refused_for:
+                refusal.note(_declared_bytes(scope), answer.refused_for)
+            if answer.started or sent.left:
+                return
+            if not sent.whole:
+                break
+        await answer.fail(LOST)
+
+
+class _Request:
+    """The messages of a request, kept so that they can be received again.
+
+    Attributes:
+        left: Whether the client has left.
+        whole: Whether all of the body that was received is kept.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.left = False
+        self.whole = True
+        self._receive = receive
+        self._kept: list[Message] = []
+        self._bytes = 0
+
+    def replay(self) -> Receive:
+        """Return what receives the request from its beginning."""
+        again = deque(self._kept)
+
+        async def receive() -> Message:
+            if again:
+                return again.popleft()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.left = True
+            else:
+                self._keep(message)
+            return message
+
+        return receive
+
+    def _keep(self, message: Message) -> None:
+        self._bytes += len(message.get("body", b""))
+        self.whole = self._bytes <= MOST_KEPT_BYTES
+        if self.whole:
+            self._kept.append(message)
+        else:
+            self._kept.clear()
+
+
+class _Answer:
+    """Sends an answer, with a problem in place of Serve's own errors.
+
+    Attributes:
+        started: Whether there is an answer.
+        refused_for: The `Retry-After` of a 429; empty where there is none.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.started = False
+        self.refused_for = ""
+        self._scope = scope
+        self._send = send
+        self._replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message of the application."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            if message["status"] in ERRORS:
+                await self._look_at(message["status"], Headers(raw=message["headers"]))
+        if not self._replaced:
+            await self._send(message)
+
+    async def _look_at(self, status: int, headers: Headers) -> None:
+        if status == Overloaded.status:
+            self.refused_for = headers.get("retry-after", "")
+        if headers.get("content-type") != PROBLEM_JSON:
+            self._replaced = True
+            error = ERRORS[status]
+            await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
+
+    async def fail(
+        self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None
+    ) -> None:
+        """Answer with a problem."""
+        identity = request_id or Headers(scope=self._scope).get("x-request-id") or str(uuid.uuid4())
+        body = json.dumps(problem_members(error, identity)).encode()
+        headers = {
+            "content-type": PROBLEM_JSON,
+            "content-length": str(len(body)),
+            "x-request-id": identity,
+            **error.headers,
+        }
+        if retry_after and error.headers:
+            headers["Retry-After"] = retry_after
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": error.status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _declared_bytes(scope: Scope) -> int:
+    declared = Headers(scope=scope).get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0

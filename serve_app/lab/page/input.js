@@ -1,0 +1,129 @@
+/** Where texts come from: the text area, a file, a sample. */
+
+import { byId, el } from "/lab/dom.js";
+import { column, FileRefused, lines, readTexts } from "/lab/files.js";
+import { bytes, counted } from "/lab/numbers.js";
+import { SAMPLES } from "/lab/samples.js";
+
+const DEBOUNCE_MS = 200;
+
+export class Input {
+  /**
+   * @param {Function} onChange Told that `texts` is another list.
+   * @param {Function} onProblem Told a title and a detail of what cannot be taken.
+   */
+  constructor(onChange, onProblem) {
+    this.file = null;
+    this.onChange = onChange;
+    this.onProblem = onProblem;
+    this.area = byId("texts");
+    this.area.addEventListener("input", () => this.#changeSoon());
+    byId("clear").addEventListener("click", () => this.write(""));
+    byId("file-remove").addEventListener("click", () => this.write(this.area.value));
+    byId("file-column").addEventListener("change", (event) => {
+      this.file.column = Number(event.target.value);
+      this.onChange();
+    });
+    byId("file-header").addEventListener("change", (event) => {
+      this.file.header = event.target.checked;
+      this.#showFile();
+      this.onChange();
+    });
+    byId("file-input").addEventListener("change", (event) => {
+      if (event.target.files.length) this.read(event.target.files[0]);
+      event.target.value = "";
+    });
+    for (const { name, content } of SAMPLES) {
+      const button = el("button", { type: "button" }, name);
+      button.addEventListener("click", () => this.write(content));
+      byId("samples").append(button);
+    }
+    this.#takeDrops();
+  }
+
+  /** The texts as they are now. */
+  get texts() {
+    const { file } = this;
+    return file ? column(file.rows, file.column, file.header) : lines(this.area.value);
+  }
+
+  /** Put a content into the text area. */
+  write(content) {
+    this.file = null;
+    this.area.value = content;
+    this.#showFile();
+    this.area.setSelectionRange(0, 0);
+    this.area.scrollTop = 0;
+    this.area.focus();
+    this.#change();
+  }
+
+  /** Take the texts of a file. */
+  async read(file) {
+    try {
+      this.file = await readTexts(file);
+    } catch (error) {
+      if (!(error instanceof FileRefused)) throw error;
+      this.onProblem({ title: "This file cannot be taken", detail: error.message });
+      return;
+    }
+    this.#showFile();
+    byId("file-remove").focus();
+    this.#change();
+  }
+
+  #changeSoon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#change(), DEBOUNCE_MS);
+  }
+
+  #change() {
+    clearTimeout(this.timer);
+    this.onChange();
+  }
+
+  #showFile() {
+    const { file } = this;
+    byId("typed").hidden = file !== null;
+    byId("file").hidden = file === null;
+    if (!file) return;
+    const columns = Math.max(...file.rows.slice(0, 50).map((row) => row.length));
+    byId("file-name").textContent = file.name;
+    byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length, "row")}`;
+    byId("file-columns").hidden = columns < 2 && !file.header;
+    byId("file-header").checked = file.header;
+    byId("file-column").replaceChildren(
+      ...Array.from({ length: columns }, (_, index) => {
+        const name = file.header ? file.rows[0][index] : "";
+        return el("option", { value: index }, name || `column ${index + 1}`);
+      }),
+    );
+    byId("file-column").value = file.column;
+  }
+
+  #takeDrops() {
+    const area = byId("drop");
+    let depth = 0;
+    const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+    addEventListener("dragenter", (event) => {
+      if (!holdsFiles(event)) return;
+      depth += 1;
+      area.hidden = false;
+    });
+    addEventListener("dragleave", (event) => {
+      if (!holdsFiles(event)) return;
+      depth = Math.max(0, depth - 1);
+      area.hidden = depth > 0 ? area.hidden : true;
+    });
+    addEventListener("dragover", (event) => {
+      if (holdsFiles(event)) event.preventDefault();
+    });
+    addEventListener("drop", (event) => {
+      if (!holdsFiles(event)) return;
+      event.preventDefault();
+      depth = 0;
+      area.hidden = true;
+      this.read(event.dataTransfer.files[0]);
+    });
+  }
+}

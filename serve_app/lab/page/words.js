@@ -1,0 +1,116 @@
+/** The heat map: what each word of the selected text does to the score of a label. */
+
+import { predict, Problem } from "/lab/api.js";
+import { byId, el, offer } from "/lab/dom.js";
+import { counted, difference } from "/lab/numbers.js";
+import { pieces, without } from "/lab/occlusion.js";
+import { patiently } from "/lab/patience.js";
+import { refusal } from "/lab/requests.js";
+import { scoreOf } from "/lab/scores.js";
+
+/** Smaller differences are not coloured as if they were strong. */
+const LEAST_SCALE = 0.05;
+const NOTE = byId("words-note").textContent;
+
+export class Words {
+  /**
+   * @param {{wait: Function, report: Function, done: Function}} told What is being waited for, a
+   *   problem that is for a person, or that there is none any more.
+   */
+  constructor(told) {
+    this.told = told;
+    this.text = null;
+    this.found = null;
+    byId("words-label").addEventListener("change", () => this.#draw());
+    byId("explain").addEventListener("click", () => this.explain());
+  }
+
+  /** Take another text; what was shown of the one before goes. */
+  select(text, labels, limits) {
+    const known = labels && !refusal(text, limits) && pieces(text, limits).length > 1;
+    byId("words").hidden = !known;
+    if (!known) return this.#reset(null);
+    if (text === this.text) return undefined;
+    this.#reset(text);
+    this.limits = limits;
+    offer(byId("words-label"), labels.map((each) => each.label), labels[0].label);
+    byId("words-label").value = labels[0].label;
+    return undefined;
+  }
+
+  /** Ask for the text with each word left out, in one request, and show the differences. */
+  async explain() {
+    if (this.text === null || this.found) return;
+    this.running?.abort();
+    const running = new AbortController();
+    this.running = running;
+    const parts = pieces(this.text, this.limits);
+    const texts = [this.text, ...parts.map((part) => without(this.text, part))];
+    byId("explain").disabled = true;
+    try {
+      const { signal } = running;
+      const answer = await patiently(() => predict(texts, signal), signal, this.told.wait);
+      this.told.done();
+      this.found = { parts, scores: answer.predictions };
+      this.#draw();
+    } catch (error) {
+      if (error instanceof Problem) this.told.report(error);
+      else if (!running.signal.aborted) throw error;
+    } finally {
+      if (this.running === running) byId("explain").disabled = false;
+    }
+  }
+
+  #reset(text) {
+    this.running?.abort();
+    this.running = null;
+    this.text = text;
+    this.found = null;
+    byId("explain").disabled = false;
+    this.#draw();
+  }
+
+  #draw() {
+    byId("explain").hidden = this.found !== null;
+    byId("words-legend").hidden = this.found === null;
+    byId("words-summary").textContent = "";
+    byId("words-note").textContent = NOTE;
+    if (!this.found) return byId("words-list").replaceChildren();
+    const label = byId("words-label").value;
+    const [whole, ...rest] = this.found.scores.map((each) => scoreOf(each, label));
+    const effects = rest.map((score) => whole - score);
+    const words = this.found.parts.map(({ start, end }) => this.text.slice(start, end));
+    const scale = Math.max(LEAST_SCALE, ...effects.map(Math.abs));
+    byId("words-list").replaceChildren(
+      ...words.map((word, index) => item(word, effects[index], scale)),
+    );
+    byId("words-summary").textContent = summary(words, effects, label);
+    if (words.some((word) => /\s/.test(word))) {
+      byId("words-note").textContent =
+        `${NOTE} The text is long: it is divided into ${counted(words.length, "group")} of words.`;
+    }
+    return undefined;
+  }
+}
+
+function item(word, effect, scale) {
+  const direction = effect > 0 ? "up" : effect < 0 ? "down" : "";
+  const shown = el("li", { class: direction }, el("span", { class: "word" }, word), " ");
+  shown.append(el("span", { class: "effect" }, difference(effect)));
+  shown.style.setProperty("--strength", Math.abs(effect) / scale);
+  return shown;
+}
+
+function summary(words, effects, label) {
+  const up = effects.indexOf(Math.max(...effects));
+  const down = effects.indexOf(Math.min(...effects));
+  const parts = [];
+  if (effects[up] > 0) {
+    parts.push(`“${words[up]}” pulls ${label} up most (${difference(effects[up])})`);
+  }
+  if (effects[down] < 0) {
+    const what = parts.length ? "it" : label;
+    parts.push(`“${words[down]}” pulls ${what} down most (${difference(effects[down])})`);
+  }
+  return parts.length ? `${parts.join("; ")}.` : "No word matters by itself.";
+}

@@ -1,0 +1,126 @@
+"""Deadlines that pass and clients who leave."""
+
+import json
+import random
+import socket
+import struct
+import time
+from typing import Final
+
+import psutil
+
+from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.scale.verdicts import Verdict
+from tests.chaos.generator import Stream
+from tests.chaos.known import Margins, short_texts, simulated_margins
+from tests.chaos.outcome import Row, row
+from tests.chaos.overload import CLASSIFIER_TUNABLES, MIB, SIMULATED, UNCACHED
+from tests.chaos.stage import DEV, Stage
+from tests.chaos.traffic import Traffic
+
+DEADLINE_MS: Final = 800
+# What the way through proxy and gateway may add on a shared machine.
+LATE_S: Final = 0.25
+DISCONNECTS: Final = 500
+MOST_GROWTH_MIB: Final = 24.0
+MOST_DESCRIPTORS: Final = 8
+# Metrics reach the endpoint within this time.
+METRICS_S: Final = 30.0
+
+
+def departures() -> list[Row]:
+    """Ask for less time than the queue takes, then disconnect without a word."""
+    known = simulated_margins(short_texts(2000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
+    return [_hurried(stage, known), _disconnected(stage, known)]
+
+
+def _hurried(stage: Stage, known: Margins) -> Row:
+    before = stage.metric("sentiment_abandoned_texts")
+    streams = (
+        Stream("patient", 25, 30, 16),
+        Stream("hurried", 10, 25, 4, begin_s=3, deadline_ms=DEADLINE_MS),
+    )
+    with Traffic(stage.url, known, *streams) as traffic:
+        pass
+    late = [record for record in traffic.of("hurried") if record.status == 504]
+    slowest = max((record.seconds for record in late), default=0.0)
+    dropped = stage.await_that(
+        lambda: stage.metric("sentiment_abandoned_texts") > before, METRICS_S
+    )
+    count = stage.metric("sentiment_abandoned_texts") - before
+    return row(
+        f"deadlines of {DEADLINE_MS} ms under overload",
+        traffic.records,
+        Verdict(
+            "504 comes in time",
+            f"{len(late)} of them, slowest {slowest * 1000:.0f} ms",
+            bool(late) and slowest <= DEADLINE_MS / 1000 + LATE_S,
+        ),
+        Verdict(
+            "texts of those who gave up are not computed",
+            f"{count:.0f} texts dropped before inference",
+            dropped is not None,
+        ),
+    )
+
+
+def _disconnected(stage: Stage, known: Margins) -> Row:
+    steady = Stream("steady", 3, 60, 1)
+    texts = list(next(iter(known.values())))
+    roles = {GATEWAY: stage.pids(GATEWAY), CLASSIFIER: stage.pids(CLASSIFIER)}
+    pids = [*roles[GATEWAY], *roles[CLASSIFIER], *stage.of_role("proxy")]
+    with Traffic(stage.url, known, steady) as traffic:
+        time.sleep(8)
+        _disconnect(stage.port, texts, 50)
+        time.sleep(8)
+        before = {pid: _held(pid) for pid in pids}
+        _disconnect(stage.port, texts, DISCONNECTS)
+    idle = stage.await_that(lambda: _waiting(stage) == 0, METRICS_S)
+    after = {pid: _held(pid) for pid in pids}
+    grown = [after[pid][0] - before[pid][0] for pid in pids]
+    descriptors = [after[pid][1] - before[pid][1] for pid in pids]
+    return row(
+        f"{DISCONNECTS} clients disconnect without a word beside others",
+        traffic.records,
+        Verdict(
+            "no text is on its way and no request waits afterwards",
+            f"{_waiting(stage):.0f} left",
+            idle is not None,
+        ),
+        Verdict(
+            "memory and file descriptors stay",
+            f"{max(grown) / MIB:+.0f} MiB, {max(descriptors):+d} descriptors at most",
+            max(grown) < MOST_GROWTH_MIB * MIB and max(descriptors) <= MOST_DESCRIPTORS,
+        ),
+        Verdict(
+            "no replica was replaced",
+            "the same processes",
+            roles == {GATEWAY: stage.pids(GATEWAY), CLASSIFIER: stage.pids(CLASSIFIER)},
+        ),
+        lossless=True,
+    )
+
+
+def _disconnect(port: int, texts: list[str], times: int) -> None:
+    """Send requests and reset their connections a moment later, some before their body's end."""
+    chosen = random.Random(0)
+    for number in range(times):
+        body = json.dumps({"text": chosen.sample(texts, 2)}).encode()
+        head = f"POST /project/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            # A close that resets instead of ending in order.
+            reset = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            connection.sendall(head.encode() + body[: None if number % 3 else len(body) // 2])
+            time.sleep(0.02)
+
+
+def _waiting(stage: Stage) -> float:
+    names = ("sentiment_texts_in_flight", "sentiment_waiting_requests", "sentiment_waiting_texts")
+    return sum(map(stage.metric, names))
+
+
+def _held(pid: int) -> tuple[int, int]:
+    process = psutil.Process(pid)
+    return process.memory_info().rss, process.num_fds()

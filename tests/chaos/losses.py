@@ -1,0 +1,224 @@
+"""Processes that die, hang or do not start."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from loadtest.scale.lab import CLASSIFIER, GATEWAY, Bounds
+from loadtest.scale.nodes import Nodes
+from loadtest.scale.verdicts import Verdict
+from serve_app.model.store import EMBEDDED
+from tests.chaos.generator import Stream
+from tests.chaos.known import Margins, short_texts, simulated_margins
+from tests.chaos.outcome import Row, row
+from tests.chaos.stage import DEV, PROD, Stage, kill
+from tests.chaos.traffic import Traffic
+
+SIMULATED: Final = {
+    "model": "embedded",
+    "engine": "simulated",
+    "cache": "memory://",
+    "simulated": {"batch_ms": 20, "token_us": 100},
+}
+UNCACHED: Final = {"cache_memory_entries": 1}
+RATE: Final = 15.0
+LOAD_S: Final = 25.0
+BEFORE_S: Final = 5.0
+RECOVERY_S: Final = 60.0
+# Health checks every 5 s, which fail after 10 s, three times, and the start of a new replica.
+HANG_S: Final = 90.0
+
+
+def losses() -> list[Row]:
+    """Kill every part of a service but its proxy."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(2, 2))
+    return [
+        _kill(stage, known, "a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
+        _kill(stage, known, "all classifiers are killed", lambda: stage.pids(CLASSIFIER)),
+        _kill(stage, known, "a gateway is killed", lambda: stage.pids(GATEWAY)[:1]),
+        _kill(stage, known, "Serve's controller is killed", lambda: stage.of_role("controller")),
+    ]
+
+
+def hang() -> list[Row]:
+    """Stop one of two classifiers without killing it."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 2))
+    return [_hang(stage, known)]
+
+
+def proxy() -> list[Row]:
+    """Kill Ray's own proxy."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 1))
+    return [
+        _kill(
+            stage,
+            known,
+            "Ray's proxy is killed",
+            lambda: stage.of_role("proxy"),
+            # Its clients lose their connections, and new ones are refused until it is back.
+            broken=int(RATE * LOAD_S),
+        ),
+    ]
+
+
+def haproxy() -> list[Row]:
+    """Kill what production has in place of Ray's proxy, and a gateway behind it."""
+    known = simulated_margins(short_texts(1000))
+    stage = Stage(PROD, SIMULATED, gateway=UNCACHED, replicas=(2, 2))
+    return [
+        _kill(stage, known, "HAProxy: a gateway is killed", lambda: stage.pids(GATEWAY)[:1]),
+        _kill(stage, known, "HAProxy: a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
+        _kill(
+            stage,
+            known,
+            "HAProxy is killed",
+            lambda: _haproxies(stage),
+            broken=int(RATE * LOAD_S),
+        ),
+    ]
+
+
+def node() -> list[Row]:
+    """Kill one of three worker nodes."""
+    known = simulated_margins(short_texts(1000))
+    nodes = Nodes()
+    stage = Stage(PROD, SIMULATED, gateway=UNCACHED, replicas=(3, 6), cluster=True)
+
+    def placed() -> list[str]:
+        running = (*stage.fleet(GATEWAY).running, *stage.fleet(CLASSIFIER).running)
+        return [replica.node or "" for replica in running]
+
+    before = len(placed())
+    with Traffic(stage.url, known, Stream("steady", RATE, 40)) as traffic:
+        time.sleep(BEFORE_S)
+        victim = max(nodes.names(), key=placed().count)
+        nodes.kill(victim)
+        gone = stage.await_that(lambda: len(placed()) < before, RECOVERY_S)
+        back = stage.await_that(lambda: len(placed()) == before, RECOVERY_S)
+    recovered = gone is not None and back is not None
+    figure = f"after {(gone or 0) + (back or 0):.0f} s" if recovered else "not in time"
+    return [
+        row(
+            "a worker node is killed",
+            traffic.records,
+            Verdict("all replicas run again on the nodes that are left", figure, recovered),
+        )
+    ]
+
+
+def failing_start() -> list[Row]:
+    """Ask for another replica that cannot start, because its node's model is damaged."""
+    known = simulated_margins(short_texts(1000))
+    with tempfile.TemporaryDirectory() as directory:
+        model = Path(shutil.copytree(EMBEDDED, Path(directory, "embedded")))
+        known = {"embedded": next(iter(known.values())), **known}
+        stage = Stage(DEV, SIMULATED | {"model": str(model)}, gateway=UNCACHED, replicas=(1, 1))
+        with Traffic(stage.url, known, Stream("steady", RATE, 30)) as traffic:
+            time.sleep(BEFORE_S)
+            hidden = model / "tokenizer.json"
+            hidden.rename(model / "hidden")
+            stage.scale(CLASSIFIER, Bounds(2, 2), deploy=False)
+            stage.submit()
+            time.sleep(10)
+            starved = len(stage.fleet(CLASSIFIER).running)
+            (model / "hidden").rename(hidden)
+            back = stage.await_that(lambda: len(stage.fleet(CLASSIFIER).running) == 2, RECOVERY_S)
+    return [
+        row(
+            "a replica that fails to start",
+            traffic.records,
+            Verdict("the others serve", f"{starved} of 2 run meanwhile", starved == 1),
+            Verdict(
+                "it starts when it can",
+                f"after {back:.0f} s" if back is not None else "not in time",
+                back is not None,
+            ),
+            lossless=True,
+        )
+    ]
+
+
+def _kill(
+    stage: Stage, known: Margins, fault: str, victims: Callable[[], list[int]], broken: int = 0
+) -> Row:
+    chosen: list[int] = []
+    fleets = {name: len(stage.pids(name)) for name in (GATEWAY, CLASSIFIER)}
+    with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S)) as traffic:
+        time.sleep(BEFORE_S)
+        chosen = victims()
+        for pid in chosen:
+            kill(pid)
+        killed = time.time()
+
+        def whole() -> bool:
+            pids = {pid for name in fleets for pid in stage.pids(name)}
+            return len(pids) == sum(fleets.values()) and not pids & set(chosen)
+
+        back = stage.await_that(whole, RECOVERY_S)
+    last = max((r.sent for r in traffic.records if r.kind != "right"), default=killed)
+    return row(
+        fault,
+        traffic.records,
+        Verdict(f"there was something to kill ({len(chosen)})", str(len(chosen)), bool(chosen)),
+        Verdict(
+            "all replicas run again, without a hand",
+            f"after {back:.0f} s" if back is not None else "not in time",
+            back is not None,
+        ),
+        Verdict(
+            "the last request that was not answered was sent soon after",
+            f"{last - killed:.1f} s",
+            last - killed < LOAD_S - BEFORE_S - 5,
+        ),
+        broken=broken,
+    )
+
+
+def _hang(stage: Stage, known: Margins) -> Row:
+    """Stop a classifier: it does not die, and does not answer."""
+    victim = stage.pids(CLASSIFIER)[0]
+    with Traffic(stage.url, known, Stream("steady", 5, HANG_S, deadline_ms=5000)) as traffic:
+        time.sleep(BEFORE_S)
+        kill(victim, signal.SIGSTOP)
+        stopped = time.time()
+        back = stage.await_that(
+            lambda: len(pids := stage.pids(CLASSIFIER)) == 2 and victim not in pids, HANG_S
+        )
+    late = [record.sent - stopped for record in traffic.records if record.kind != "right"]
+    if _lives(victim):
+        kill(victim)
+    return row(
+        "a classifier hangs (SIGSTOP)",
+        traffic.records,
+        Verdict(
+            "it is found and replaced",
+            f"after {back:.0f} s" if back is not None else "not in time",
+            back is not None,
+        ),
+        Verdict(
+            "requests are refused only meanwhile",
+            f"{len(late)} refused, the last one after {max(late, default=0.0):.0f} s",
+            back is not None and max(late, default=0.0) <= back + 5,
+        ),
+    )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _haproxies(stage: Stage) -> list[int]:
+    """Return HAProxy's own processes, without the actors that look after them."""
+    return stage.named("haproxy")

@@ -1,0 +1,59 @@
+"""What a case has shown."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from loadtest.scale.verdicts import Verdict
+from serve_app.console import say
+from tests.chaos.generator import Record
+from tests.chaos.traffic import Counts, counts
+
+
+class Row(NamedTuple):
+    """One fault: what became of the requests meanwhile, and what else was promised.
+
+    Attributes:
+        fault: What was done to the service.
+        counts: What became of the requests.
+        verdicts: Promises, and whether they were kept.
+    """
+
+    fault: str
+    counts: Counts
+    verdicts: list[Verdict]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every promise was kept."""
+        return all(verdict.holds for verdict in self.verdicts)
+
+
+def row(
+    fault: str,
+    records: Iterable[Record],
+    *verdicts: Verdict,
+    lossless: bool = False,
+    broken: int = 0,
+) -> Row:
+    """Judge what became of the requests of a fault, and say so.
+
+    Args:
+        fault: What was done to the service.
+        records: The requests.
+        verdicts: What else was promised.
+        lossless: Whether refusals are failures too.
+        broken: How many connections may end without an answer.
+    """
+    seen = counts(records)
+    if lossless:
+        kept, claim = seen.lossless, "every request is answered right"
+    else:
+        kept, claim = seen.clean, "every request is answered right or refused clearly"
+    if broken:
+        kept = seen.broken <= broken and not seen.wrong
+        claim = f"at most {broken} connections end without an answer, no answer is wrong"
+    judged = Row(fault, seen, [Verdict(claim, str(seen), kept), *verdicts])
+    say(f"{fault}: {seen}")
+    for verdict in judged.verdicts:
+        say(f"  {'kept  ' if verdict.holds else 'BROKEN'} {verdict.claim}: {verdict.figure}")
+    return judged

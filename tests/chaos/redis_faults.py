@@ -1,0 +1,225 @@
+"""What can happen to Redis, on a real one: nobody notices but the metrics."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import redis
+
+from loadtest.ports import free_port
+from loadtest.redis_server import RedisServer
+from loadtest.scale.verdicts import Verdict
+from serve_app.cache.keys import PREFIX
+from tests.chaos.generator import Stream
+from tests.chaos.known import Margins, short_texts, simulated_margins
+from tests.chaos.losses import SIMULATED
+from tests.chaos.outcome import Row, row
+from tests.chaos.stage import DEV, Stage
+from tests.chaos.tcp_proxy import TcpProxy
+from tests.chaos.traffic import Traffic
+
+# Few enough that Redis is asked for most of them again; the memory in front of it holds one.
+TEXTS: Final = 60
+RATE: Final = 12.0
+FAULT_S: Final = 8.0
+CALM_S: Final = 4.0
+# `cache_timeout_s` for the reading; the writing is off the answer's way.
+BUDGET_MS: Final = 50.0
+# What the machine may add.
+NOISE_MS: Final = 30.0
+SLOW_S: Final = 0.2
+METRICS_S: Final = 20.0
+RECOVERY_S: Final = 15.0
+LOAD_KEYS: Final = 2000
+# It looks at its connections after every two MiB that it has loaded.
+BALLAST_BYTES: Final = 4096
+# Microseconds that redis-server takes for each key of the file it starts with, for its own tests.
+KEY_DELAY_US: Final = 4000
+
+Client = Any
+
+
+class Faults:
+    """Harms a Redis behind a service.
+
+    Args:
+        stage: The service.
+        server: Its Redis.
+        proxy: Between them.
+        known: The right answers.
+    """
+
+    def __init__(self, stage: Stage, server: RedisServer, proxy: TcpProxy, known: Margins) -> None:
+        self._stage = stage
+        self._server = server
+        self._proxy = proxy
+        self._known = known
+
+    def calm(self) -> Row:
+        """See that Redis is asked when nothing is wrong."""
+        with self._load(FAULT_S) as traffic:
+            pass
+        hits = sum(record.hits for record in traffic.records)
+        verdict = Verdict("Redis answers", f"{hits} texts from Redis", hits > 0)
+        return row("Redis: nothing is wrong", traffic.records, verdict, lossless=True)
+
+    def during(
+        self,
+        fault: str,
+        harm: Callable[[], object],
+        heal: Callable[[], object],
+        *,
+        degraded: bool = True,
+        burst: Stream | None = None,
+    ) -> Row:
+        """Harm Redis under load, heal it, and judge.
+
+        Args:
+            fault: What is done.
+            harm: Does it.
+            heal: Undoes it.
+            degraded: Whether the service has to notice.
+            burst: Further load while it lasts.
+        """
+        failures = self._stage.metric("sentiment_cache_failures")
+        streams = [burst] if burst else []
+        with self._load(CALM_S + FAULT_S + CALM_S, *streams) as traffic:
+            time.sleep(CALM_S)
+            harm()
+            harmed = time.time()
+            time.sleep(FAULT_S)
+            state = self._stage.ready().get("cache", "no answer")
+            heal()
+            healed = time.time()
+        back = self._stage.await_that(lambda: self._stage.ready().get("cache") == "ok", RECOVERY_S)
+        meanwhile = [record for record in traffic.records if harmed <= record.sent < healed]
+        looked_ms = float(np.percentile([record.cache_ms for record in meanwhile], 95))
+        verdicts = [
+            Verdict(
+                f"95 of 100 look into the cache for {BUDGET_MS:.0f} ms at most",
+                f"p95 {looked_ms:.1f} ms, median {np.median([r.cache_ms for r in meanwhile]):.1f}",
+                looked_ms <= BUDGET_MS + NOISE_MS,
+            ),
+            Verdict(
+                "the cache is well again, without a hand",
+                f"after {back:.1f} s" if back is not None else "not in time",
+                back is not None,
+            ),
+        ]
+        if degraded:
+            seen = self._stage.await_that(
+                lambda: self._stage.metric("sentiment_cache_failures") > failures, METRICS_S
+            )
+            verdicts.append(
+                Verdict(
+                    "ready and metrics tell of it",
+                    f"ready says {state}, "
+                    f"{self._stage.metric('sentiment_cache_failures') - failures:.0f} failures",
+                    state == "degraded" and seen is not None,
+                )
+            )
+        return row(f"Redis: {fault}", traffic.records, *verdicts, lossless=True)
+
+    def _load(self, seconds: float, *more: Stream) -> Traffic:
+        stream = Stream("steady", RATE, seconds, texts=2)
+        return Traffic(self._stage.url, self._known, stream, *more)
+
+
+def redis_faults() -> list[Row]:
+    """Start without Redis, then live through everything that can happen to it."""
+    known = simulated_margins(short_texts(TEXTS))
+    server = RedisServer("--key-load-delay", str(KEY_DELAY_US))
+    with TcpProxy(server.port) as proxy:
+        stage = Stage(
+            DEV,
+            SIMULATED | {"cache": f"redis://127.0.0.1:{proxy.port}/0"},
+            gateway={"cache_memory_entries": 1},
+            replicas=(1, 1),
+        )
+        faults = Faults(stage, server, proxy, known)
+        rows = [faults.during("down from the start", lambda: None, server.start)]
+        try:
+            rows.append(faults.calm())
+            rows += _live_through(faults, server, proxy)
+        finally:
+            server.kill()
+        return rows
+
+
+def _live_through(faults: Faults, server: RedisServer, proxy: TcpProxy) -> list[Row]:
+    client: Client = redis.Redis(port=server.port)
+
+    def configure(**options: str) -> None:
+        for name, value in options.items():
+            client.config_set(name.replace("_", "-"), value)
+
+    def hang_up() -> None:
+        client.client_kill_filter(_type="normal", skipme=True)
+
+    def slow(seconds: float) -> Callable[[], None]:
+        return lambda: setattr(proxy, "delay_s", seconds)
+
+    def fill() -> None:
+        client.flushall()
+        configure(maxmemory="1", maxmemory_policy="noeviction")
+
+    def lock() -> None:
+        configure(requirepass="another")
+        hang_up()
+
+    def unlock() -> None:
+        redis.Redis(port=server.port, password="another").config_set("requirepass", "")
+
+    burst = Stream("burst", 100, FAULT_S, begin_s=CALM_S)
+    return [
+        faults.during("killed", server.kill, server.start),
+        faults.during("stopped (SIGSTOP), accepts and never answers", server.pause, server.resume),
+        faults.during(f"{SLOW_S * 1000:.0f} ms slow", slow(SLOW_S), slow(0)),
+        faults.during(
+            "full (maxmemory, noeviction)",
+            fill,
+            lambda: configure(maxmemory="0"),
+        ),
+        faults.during("asks for a password", lock, unlock),
+        faults.during(
+            "a read-only replica",
+            lambda: (client.flushall(), client.replicaof("127.0.0.1", free_port())),
+            lambda: client.replicaof("NO", "ONE"),
+        ),
+        faults.during("loads its data set", lambda: _load_slowly(client, server), lambda: None),
+        faults.during(
+            "foreign values under our keys",
+            lambda: _poison(client),
+            client.flushall,
+            degraded=False,
+        ),
+        faults.during("flushed", client.flushall, lambda: None, degraded=False),
+        faults.during(
+            "its connections are exhausted", slow(0.03), slow(0), degraded=False, burst=burst
+        ),
+    ]
+
+
+def _poison(client: Client) -> None:
+    """Put what is no score of ours, or of another text, under every key."""
+    keys = client.keys(f"{PREFIX}:*".encode())
+    values = [client.get(key) for key in keys]
+    for number, key in enumerate(keys):
+        if number % 3 == 0:
+            client.set(key, b"\x80\x04foreign")
+        elif number % 3 == 1:
+            client.set(key, values[number - 1])
+        else:
+            client.delete(key)
+            client.lpush(key, b"a list")
+
+
+def _load_slowly(client: Client, server: RedisServer) -> None:
+    """Restart it with a file that it takes seconds to load; it says LOADING meanwhile."""
+    client.mset({f"ballast {number}": os.urandom(BALLAST_BYTES) for number in range(LOAD_KEYS)})
+    client.save()
+    server.kill()
+    threading.Thread(target=server.start).start()

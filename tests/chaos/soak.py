@@ -1,0 +1,123 @@
+"""Half an hour of mixed load with the embedded model: nothing grows."""
+
+import os
+import time
+from collections import defaultdict
+from typing import Final, NamedTuple
+
+import numpy as np
+import psutil
+
+from loadtest.scale.verdicts import Verdict
+from serve_app.console import say
+from tests.chaos.generator import Stream
+from tests.chaos.known import Margins, long_texts, short_texts
+from tests.chaos.outcome import Row, row
+from tests.chaos.stage import DEV, Stage
+from tests.chaos.traffic import Traffic
+from tests.prod_local.revisions import revision_of
+
+MINUTES: Final = float(os.environ.get("SOAK_MINUTES", "30"))
+RATE: Final = float(os.environ.get("SOAK_RATE", "20"))
+# Caches fill, and allocators settle.
+WARM_UP_SHARE: Final = 1 / 3
+SAMPLE_S: Final = 5.0
+MIB: Final = 2**20
+HOUR_S: Final = 3600.0
+MOST_MIB_PER_HOUR: Final = 24.0
+MOST_FDS: Final = 8
+ROLES: Final = ("gateway", "classifier", "proxy", "controller")
+# Few, so that memory's tier is full and turns over long before the end.
+CACHE_ENTRIES: Final = 2000
+TEXTS: Final = 6000
+LONG_TEXTS: Final = 200
+
+
+class Sample(NamedTuple):
+    """A process at one time."""
+
+    time: float
+    rss: int
+    fds: int
+    threads: int
+
+
+def soak() -> list[Row]:
+    """Offer singles, bulk, long texts and clients who leave, and watch every process."""
+    known = _known()
+    stage = Stage(
+        DEV,
+        {"model": "embedded", "cache": "memory://"},
+        gateway={"cache_memory_entries": CACHE_ENTRIES},
+    )
+    seconds = 60 * MINUTES
+    streams = (
+        Stream("single", 0.6 * RATE, seconds),
+        Stream("ten", 0.25 * RATE, seconds, texts=10),
+        Stream("long", 0.05 * RATE, seconds, long=True),
+        Stream("hurried", 0.05 * RATE, seconds, texts=4, deadline_ms=100),
+        Stream("leaving", 0.05 * RATE, seconds, texts=4, leave_s=0.01),
+    )
+    samples: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+    with Traffic(stage.url, known, *streams) as traffic:
+        begun = time.monotonic()
+        while (now := time.monotonic() - begun) < seconds:
+            for pid, name in stage.processes().items():
+                if name in ROLES:
+                    _sample(samples[name, pid], pid, now)
+            time.sleep(SAMPLE_S)
+    left = [
+        _flat("texts in flight", stage.metric("sentiment_texts_in_flight")),
+        _flat("requests that wait", stage.metric("sentiment_waiting_requests")),
+    ]
+    warm = WARM_UP_SHARE * seconds
+    grown = [
+        verdict
+        for (name, _), seen in sorted(samples.items())
+        for verdict in _verdicts(name, [each for each in seen if each.time > warm])
+    ]
+    return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, *left)]
+
+
+def _known() -> Margins:
+    embedded = revision_of("embedded", [*short_texts(TEXTS), *long_texts(LONG_TEXTS)])
+    return {embedded.name: embedded.margins}
+
+
+def _sample(samples: list[Sample], pid: int, now: float) -> None:
+    try:
+        process = psutil.Process(pid)
+        rss = process.memory_info().rss
+        samples.append(Sample(now, rss, process.num_fds(), process.num_threads()))
+    except psutil.Error:
+        say(f"process {pid} has ended")
+
+
+def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
+    if len(samples) < 3:
+        return [Verdict(f"{name} lives to the end", "it does not", False)]
+    times = [sample.time for sample in samples]
+    slope = np.polyfit(times, [sample.rss / MIB for sample in samples], 1)[0] * HOUR_S
+    first, last = samples[0], samples[-1]
+    half = len(samples) // 2
+    fds = [float(np.median([each.fds for each in part])) for part in _halves(samples, half)]
+    return [
+        Verdict(
+            f"{name}: memory grows by at most {MOST_MIB_PER_HOUR:g} MiB an hour",
+            f"{slope:+.1f} MiB/h, from {first.rss / MIB:.0f} to {last.rss / MIB:.0f} MiB",
+            slope <= MOST_MIB_PER_HOUR,
+        ),
+        Verdict(
+            f"{name}: file descriptors and threads stay",
+            f"{fds[0]:.0f} to {fds[1]:.0f} descriptors, {first.threads} to {last.threads} threads",
+            fds[1] - fds[0] <= MOST_FDS and last.threads - first.threads <= MOST_FDS,
+        ),
+    ]
+
+
+def _halves(samples: list[Sample], half: int) -> tuple[list[Sample], list[Sample]]:
+    return samples[:half], samples[half:]
+
+
+def _flat(what: str, count: float) -> Verdict:
+    return Verdict(f"no {what} at the end", f"{count:g}", count == 0)

@@ -1,0 +1,121 @@
+"""What a person changes in a service that runs, under load."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+import serve_app
+from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.scale.verdicts import Verdict
+from tests.chaos.generator import Stream
+from tests.chaos.known import Margins, margins_of
+from tests.chaos.outcome import Row, row
+from tests.chaos.stage import DEV, Stage
+from tests.chaos.traffic import Traffic
+from tests.prod_local.revisions import revisions, texts
+
+RATE: Final = 10.0
+LOAD_S: Final = 45.0
+BEFORE_S: Final = 5.0
+CHANGE_S: Final = 60.0
+TEXTS: Final = 300
+MAX_TEXTS: Final = 99
+NEW_VERSION: Final = "9.9.9"
+
+
+def upgrades() -> list[Row]:
+    """Change tunables, the model and the code of a service on one machine."""
+    with tempfile.TemporaryDirectory() as directory:
+        first, second = revisions(Path(directory), texts(TEXTS))
+        known = margins_of([first, second])
+        stage = Stage(
+            DEV,
+            {"model": first.source, "cache": "memory://"},
+            gateway={"cache_memory_entries": 50},
+            replicas=(1, 1),
+        )
+        before = _replicas(stage)
+        tuned = _change(
+            stage,
+            known,
+            "a tunable is changed",
+            lambda: stage.deployment(GATEWAY)["user_config"].update(max_texts=MAX_TEXTS),
+            lambda: _info(stage)["limits"]["max_texts"] == MAX_TEXTS,
+        )
+        same = Verdict("no replica restarts", "the same processes", _replicas(stage) == before)
+        return [
+            tuned._replace(verdicts=[*tuned.verdicts, same]),
+            _change(
+                stage,
+                known,
+                "the model is changed",
+                lambda: stage.application["args"].update(model=second.source),
+                lambda: _info(stage)["revision"] == second.name and _renewed(stage, before),
+            ),
+            _change(
+                stage,
+                known,
+                "the code is changed",
+                lambda: stage.application.update(runtime_env=_new_code(Path(directory))),
+                lambda: _version(stage) == NEW_VERSION,
+            ),
+        ]
+
+
+def _change(
+    stage: Stage,
+    known: Margins,
+    fault: str,
+    change: Callable[[], object],
+    done: Callable[[], bool],
+) -> Row:
+    with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S, texts=3)) as traffic:
+        time.sleep(BEFORE_S)
+        change()
+        stage.submit()
+        took = stage.await_that(done, CHANGE_S)
+    revisions_seen = sorted({record.revision for record in traffic.records if record.revision})
+    return row(
+        fault,
+        traffic.records,
+        Verdict(
+            "it is in effect",
+            f"after {took:.1f} s" if took is not None else "not in time",
+            took is not None,
+        ),
+        Verdict("answers tell their revision", ", ".join(revisions_seen), bool(revisions_seen)),
+        lossless=True,
+    )
+
+
+def _new_code(directory: Path) -> dict[str, dict[str, str]]:
+    """Return what makes replicas import another version of the package."""
+    package = Path(serve_app.__file__).parent
+    copy = Path(shutil.copytree(package, directory / "new" / package.name))
+    init = copy / "__init__.py"
+    init.write_text(f"{init.read_text()}\n__version__ = {NEW_VERSION!r}\n")
+    shutil.copytree(package.parent / "models", directory / "new" / "models")
+    return {"env_vars": {"PYTHONPATH": str(copy.parent)}}
+
+
+def _replicas(stage: Stage) -> set[int]:
+    return {*stage.pids(GATEWAY), *stage.pids(CLASSIFIER)}
+
+
+def _renewed(stage: Stage, before: set[int]) -> bool:
+    return not _replicas(stage) & before
+
+
+def _info(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{stage.base_url}/project/info").json()
+    return found
+
+
+def _version(stage: Stage) -> str:
+    document = httpx.get(f"{stage.base_url}/project/openapi.json").json()
+    return str(document["info"]["version"])

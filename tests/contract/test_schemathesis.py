@@ -1,0 +1,21 @@
+"""Requests that Schemathesis derives from the OpenAPI document, with all of its checks."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from serve_app.settings import GatewaySettings
+from tests.contract.hash_service import MODEL, READY, HashService
+from tests.contract.server import hosted
+
+APP: Any = hosted(HashService(GatewaySettings(), None, False, READY, MODEL))
+SCHEMA = schemathesis.openapi.from_asgi("/project/openapi.json", APP)
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
+    case: "schemathesis.Case[Any]",
+) -> None:
+    case.call_and_validate()

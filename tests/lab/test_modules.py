@@ -1,0 +1,121 @@
+"""What the page computes by itself, module by module."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.contract.server import serving
+from tests.lab.service import WordService, origin
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    with serving(origin(WordService())) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/lab")
+        yield page
+        page.close()
+
+
+def call(page: Page, module: str, function: str, *arguments: object) -> Any:
+    return page.evaluate(
+        "async ([module, name, args]) => (await import(`/lab/${module}.js`))[name](...args)",
+        [module, function, list(arguments)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("a,b\nc,d\n", [["a", "b"], ["c", "d"]]),
+        ("a;b\r\nc;d", [["a", "b"], ["c", "d"]]),
+        ("a\tb\rc\td", [["a", "b"], ["c", "d"]]),
+        ('"a, ""b""",c\n"two\nlines",', [['a, "b"', "c"], ["two\nlines", ""]]),
+        ("a,b\n\n , \nc,d", [["a", "b"], ["c", "d"]]),
+        ('"never closed\n,x', [["never closed\n,x"]]),
+        ("", []),
+    ],
+)
+def test_csv_is_read(page: Page, content: str, rows: list[list[str]]) -> None:
+    assert call(page, "csv", "parse", content) == rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "column", "header"),
+    [
+        ([["id", "Review"], ["1", "good"]], 1, True),
+        ([["1", "a long text"], ["2", "another long text"]], 1, False),
+        ([["good"]], 0, False),
+    ],
+)
+def test_the_column_of_the_texts_is_guessed(
+    page: Page, rows: list[list[str]], column: int, header: bool
+) -> None:
+    assert call(page, "csv", "guess", rows) == {"column": column, "header": header}
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_that_is_written_is_a_formula(page: Page, start: str) -> None:
+    written = call(page, "csv", "format", [[f"{start}cmd|'/c calc'!A0", 0.5]])
+    assert written.removeprefix('"').startswith(f"'{start}")
+
+
+LIMITS = {"max_texts": 256, "max_chars": 100, "max_body_bytes": 400}
+
+
+def test_requests_stay_within_the_limits(page: Page) -> None:
+    texts = ["é" * 50, "x" * 90, "y", "\\" * 90, "z" * 90]
+    requests = call(page, "requests", "divide", texts, LIMITS)
+    assert [text for request in requests for text in request] == texts
+    for request in requests:
+        body = json.dumps({"text": request}, ensure_ascii=False).encode()
+        assert len(body) <= LIMITS["max_body_bytes"]
+    many = call(page, "requests", "divide", ["a"] * 10, {**LIMITS, "max_texts": 3})
+    assert list(map(len, many)) == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x" * 100, None),
+        ("😀" * 100, "larger than the 400 bytes that the service takes"),
+        ("x" * 101, "101 characters; the service takes 100"),
+    ],
+)
+def test_what_the_service_would_refuse_is_not_sent(
+    page: Page, text: str, reason: str | None
+) -> None:
+    assert call(page, "requests", "refusal", text, LIMITS) == reason
+
+
+def test_words_are_left_out_one_by_one_or_in_groups_that_fit_a_request(page: Page) -> None:
+    wide = {"max_texts": 256, "max_chars": 32768, "max_body_bytes": 2**21}
+
+    def left_out(text: str, **limits: int) -> list[str]:
+        found = call(page, "occlusion", "pieces", text, wide | limits)
+        return [text[each["start"] : each["end"]] for each in found]
+
+    assert left_out("not  bad, at all") == ["not", "bad,", "at", "all"]
+    assert left_out("a b c d e", max_texts=4) == ["a b", "c d", "e"]
+    assert len(left_out("word " * 3000)) == 60
+    assert len(left_out("word " * 100, max_body_bytes=6000)) <= 10
+    assert left_out("映画は素晴らしい") != ["映画は素晴らしい"]
+    assert left_out("") == []
+
+
+def test_a_word_leaves_no_gap(page: Page) -> None:
+    assert call(page, "occlusion", "without", "a b c", {"start": 2, "end": 3}) == "a c"
+    assert call(page, "occlusion", "without", "a b", {"start": 0, "end": 1}) == "b"
+
+
+def test_stage_times_are_read(page: Page) -> None:
+    header = "cache;dur=0.25, queue; dur=1.500"
+    assert call(page, "api", "serverTiming", header) == {"cache": 0.25, "queue": 1.5}
+
+
+def test_a_score_of_one_belongs_to_the_last_bin(page: Page) -> None:
+    found = call(page, "histogram", "bins", [0, 0.049, 0.05, 1])
+    assert (found[0], found[1], found[-1], sum(found)) == (2, 1, 1, 4)

@@ -1,0 +1,349 @@
+"""The page in a real browser, over the API on a real socket."""
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from loadtest.ports import free_port
+from serve_app.api_keys import hash_of
+from serve_app.errors import InferenceFailed, Overloaded
+from tests.contract.server import serving
+from tests.lab.conftest import Open
+from tests.lab.service import CLASSIFIERS, WordService, origin
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def texts(page: Page) -> Locator:
+    return page.get_by_label("One text per line")
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#rows tr")
+
+
+def words(page: Page) -> Locator:
+    return page.get_by_role("list", name="Words").get_by_role("listitem")
+
+
+def drop(page: Page, name: str, content: str) -> None:
+    transfer = page.evaluate_handle(
+        """([name, content]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([content], name));
+            return transfer;
+        }""",
+        [name, content],
+    )
+    for event in ("dragenter", "dragover", "drop"):
+        page.dispatch_event("body", event, {"dataTransfer": transfer})
+
+
+def test_scores_follow_as_one_types(lab: Page, service: WordService) -> None:
+    typed = "a good film\nbad food"
+    texts(lab).press_sequentially(typed, delay=10)
+    expect(rows(lab)).to_have_count(2)
+    expect(rows(lab).nth(0)).to_contain_text("POSITIVE")
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    expect(rows(lab).nth(1)).to_contain_text("0.881")
+    assert len(service.requests) < len(typed) / 2, "it asks at every letter"
+
+
+def test_a_text_that_is_known_is_not_asked_for_again(lab: Page, service: WordService) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("model")
+    texts(lab).fill("good\nbad")
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    assert [request for request in service.requests if len(request) == 1][:2] == [["good"], ["bad"]]
+
+
+def test_it_tells_which_scores_came_from_the_cache_and_where_the_time_went(lab: Page) -> None:
+    texts(lab).fill("good\nbad")
+    expect(rows(lab).nth(0)).to_contain_text("model")
+    lab.get_by_role("button", name="Score again").click()
+    expect(rows(lab).nth(0)).to_contain_text("cache")
+    expect(lab.get_by_role("status").first).to_have_text("2 texts scored, 2 from the cache")
+    time = lab.get_by_role("region", name="Where the time went")
+    expect(time).to_contain_text("Model12 ms")
+    expect(time).to_contain_text("Waiting for the model1.5 ms")
+    expect(time).to_contain_text("2 of 2 texts came from the cache")
+
+
+def test_an_outdated_request_is_aborted(lab: Page, service: WordService) -> None:
+    service.open.clear()
+    with lab.expect_event("requestfailed") as aborted:
+        with lab.expect_request("**/predict"):
+            texts(lab).fill("good")
+        texts(lab).fill("bad")
+    assert aborted.value.failure == "net::ERR_ABORTED"
+    service.open.set()
+    expect(rows(lab)).to_contain_text("NEGATIVE")
+
+
+def test_words_are_shown_with_what_leaving_them_out_changes(
+    lab: Page, service: WordService
+) -> None:
+    texts(lab).fill("a wonderful film, bad food")
+    expect(words(lab)).to_have_count(5)
+    expect(words(lab).nth(1)).to_contain_text(re.compile(r"wonderful \+0\.6\d\d"))
+    expect(words(lab).nth(0)).to_contain_text("a 0.000")
+    expect(words(lab).nth(3)).to_contain_text(re.compile(rf"bad {MINUS}0\.2\d\d"))
+    assert service.requests[-1] == [
+        "a wonderful film, bad food",
+        "wonderful film, bad food",
+        "a film, bad food",
+        "a wonderful bad food",
+        "a wonderful film, food",
+        "a wonderful film, bad",
+    ]
+    region = lab.get_by_role("region", name="What pulls the score")
+    region.get_by_label("Label").select_option("NEGATIVE")
+    expect(words(lab).nth(1)).to_contain_text(re.compile(rf"wonderful {MINUS}0\.6\d\d"))
+    expect(lab.get_by_text("“bad” pulls NEGATIVE up most")).to_be_visible()
+
+
+def test_a_file_that_is_dropped_is_scored(lab: Page) -> None:
+    drop(lab, "reviews.csv", 'id,text\n1,"good, ""really"""\n2,"bad\nfood"\n')
+    expect(rows(lab)).to_have_count(2)
+    expect(rows(lab).nth(0)).to_contain_text('good, "really"')
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    expect(lab.get_by_label("Column with the texts")).to_have_value("1")
+    lab.get_by_label("Column with the texts").select_option("id")
+    expect(rows(lab).nth(0)).to_contain_text("0.500")
+    lab.get_by_role("button", name="Back to typing").click()
+    expect(texts(lab)).to_be_focused()
+
+
+def test_a_file_that_is_chosen_is_scored(lab: Page, tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_bytes("gut\ncaf\xe9 good\n".encode("latin-1"))
+    lab.get_by_label("Choose a file").set_input_files(path)
+    expect(rows(lab)).to_have_count(2)
+    expect(rows(lab).nth(1)).to_contain_text("café good")
+
+
+def test_a_file_that_holds_no_texts_is_refused_in_words(lab: Page) -> None:
+    drop(lab, "picture.txt", "\0\1\2")
+    expect(lab.get_by_role("alert")).to_contain_text("picture.txt is no text file.")
+
+
+def test_what_is_downloaded_is_safe_in_a_spreadsheet(lab: Page) -> None:
+    texts(lab).fill('=cmd()\n+1\n-1\n@x\ngood, "really"')
+    expect(rows(lab).nth(4)).to_contain_text("POSITIVE")
+    with lab.expect_download() as download:
+        lab.get_by_role("button", name="Download CSV").click()
+    content = Path(download.value.path()).read_text("utf-8-sig")
+    table = list(csv.DictReader(content.splitlines()))
+    assert [row["text"] for row in table[:4]] == ["'=cmd()", "'+1", "'-1", "'@x"]
+    assert table[4]["text"] == 'good, "really"'
+    assert (table[4]["label"], table[4]["source"]) == ("POSITIVE", "model")
+    assert float(table[4]["score_POSITIVE"]) == pytest.approx(0.8808, abs=1e-4)
+
+
+@pytest.fixture
+def small() -> Iterator[tuple[WordService, str]]:
+    """A service that takes ten texts a request."""
+    service = WordService(max_texts=10)
+    with serving(origin(service)) as url:
+        yield service, url
+
+
+def test_a_large_paste_is_divided_and_drawn(open_lab: Open, small: tuple[WordService, str]) -> None:
+    service, url = small
+    page = open_lab(url)
+    texts(page).fill("\n".join(f"{'good' if n % 4 else 'bad'} {n}" for n in range(240)))
+    expect(page.get_by_role("status").first).to_have_text("240 texts scored")
+    assert sorted(map(len, service.requests)) == [10] * 24
+    distribution = page.get_by_role("region", name="Distribution")
+    expect(distribution).to_contain_text("NEGATIVE 60 (25 %)")
+    expect(distribution.get_by_role("img")).to_have_accessible_name(
+        "Histogram of the scores of POSITIVE of 240 texts; most, 180, lie in 0.85 to 0.90."
+    )
+    expect(rows(page)).to_have_count(100)
+    page.get_by_role("button", name="Show 100 more of 140").click()
+    expect(rows(page)).to_have_count(200)
+
+
+def test_a_run_can_be_cancelled_and_goes_on_where_it_was(
+    open_lab: Open, small: tuple[WordService, str]
+) -> None:
+    service, url = small
+    page = open_lab(url)
+    service.open.clear()
+    texts(page).fill("\n".join(f"good {n}" for n in range(40)))
+    expect(page.get_by_text("0 of 40")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status").first).to_have_text("0 texts scored, 40 not asked for")
+    service.open.set()
+    page.get_by_role("button", name="Score again").click()
+    expect(page.get_by_role("status").first).to_contain_text("40 texts scored")
+
+
+def test_an_overloaded_service_is_asked_again_when_it_says(
+    open_lab: Open, url: str, service: WordService
+) -> None:
+    page = open_lab(url, may_fail=True)
+    service.problems = [Overloaded("2048 texts wait for the model")]
+    texts(page).fill("good")
+    expect(page.get_by_role("alert")).to_contain_text("Trying again in 1 s.")
+    expect(page.get_by_role("alert")).to_contain_text("2048 texts wait for the model")
+    expect(rows(page)).to_contain_text("POSITIVE")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert service.requests[:2] == [["good"], ["good"]]
+
+
+def test_an_error_is_shown_as_the_service_explains_it(
+    open_lab: Open, url: str, service: WordService
+) -> None:
+    page = open_lab(url, may_fail=True)
+    service.problems = [InferenceFailed("The model failed on a text of this request.")]
+    with page.expect_response("**/predict") as answer:
+        texts(page).fill("good")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Inference failed")
+    expect(alert).to_contain_text("The model failed on a text of this request.")
+    expect(alert).to_contain_text(answer.value.json()["request_id"])
+    texts(page).fill("bad")
+    expect(rows(page)).to_contain_text("NEGATIVE")
+    expect(alert).to_be_hidden()
+
+
+def test_it_loses_the_service_and_recovers(open_lab: Open, service: WordService) -> None:
+    app, port = origin(service), free_port()
+    with ExitStack() as running:
+        url = running.enter_context(serving(app, port))
+        page = open_lab(url, may_fail=True)
+        texts(page).fill("good")
+        expect(rows(page)).to_contain_text("POSITIVE")
+        running.close()
+        texts(page).fill("bad")
+        expect(page.get_by_role("alert")).to_contain_text("No connection to the service")
+        expect(page.get_by_text("No live figures at the moment")).to_be_visible()
+        running.enter_context(serving(app, port))
+        expect(rows(page)).to_contain_text("NEGATIVE")
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open) -> None:
+    service = WordService(api_keys=[hash_of(b"s3cret")])
+    with serving(origin(service)) as url:
+        page = open_lab(url, may_fail=True)
+        expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
+        expect(page.get_by_label("API key", exact=True)).to_be_focused()
+        page.keyboard.type("guess")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
+        page.keyboard.type("s3cret")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("acme/words")).to_be_visible()
+        texts(page).fill("good")
+        expect(rows(page)).to_contain_text("POSITIVE")
+        stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
+        assert stored == [{}, {}, ""]
+        assert "s3cret" not in page.content()
+
+
+def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    service.model = service.model._replace(model_id="acme/words-2", revision="fedcba")
+    texts(lab).fill("good\nbad")
+    expect(lab.get_by_text("acme/words-2")).to_be_visible(timeout=10_000)
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    assert ["good", "bad"] in service.requests, "scores of the former model are asked for again"
+
+
+def test_any_number_of_labels_is_shown(open_lab: Open) -> None:
+    labels = ("negative", "positive", "neutral", "mixed", "unclear")
+    with serving(origin(WordService(labels))) as url:
+        page = open_lab(url)
+        texts(page).fill("a wonderful film")
+        shown = page.get_by_role("list", name="Score of every label").get_by_role("listitem")
+        expect(shown).to_have_count(5)
+        expect(shown.first).to_contain_text("positive")
+
+
+def test_a_text_is_never_markup(lab: Page) -> None:
+    hostile = '<img src=x onerror="alert(1)"> <script>alert(2)</script> good'
+    texts(lab).fill(hostile)
+    expect(words(lab)).to_have_count(5)
+    expect(rows(lab)).to_contain_text(hostile)
+    assert lab.locator("#rows img, #words-list img, blockquote img").count() == 0
+
+
+def test_live_figures_are_those_of_the_service(lab: Page) -> None:
+    texts(lab).fill("good")
+    strip = lab.get_by_role("region", name="The whole service, last seconds")
+    expect(strip).to_contain_text(f"Classifiers{CLASSIFIERS}")
+    expect(strip).to_contain_text("Requests/s0.1", timeout=10_000)
+    expect(strip).to_contain_text("All replicas of the service, last 10 s")
+
+
+def test_the_keyboard_is_enough(lab: Page) -> None:
+    lab.keyboard.press("Tab")
+    expect(lab.get_by_role("link", name="Skip to the texts")).to_be_focused()
+    lab.keyboard.press("Enter")
+    lab.keyboard.type("good film\nbad food")
+    expect(rows(lab)).to_have_count(2)
+    reached = []
+    for _ in range(8):
+        lab.keyboard.press("Tab")
+        reached.append(lab.evaluate("document.activeElement.closest('label, button').innerText"))
+        if reached[-1] == "bad food":
+            break
+    assert reached == [
+        "Choose a file …", "Score again", "Clear", "Download CSV", "good film", "bad food",
+    ]  # fmt: skip
+    lab.keyboard.press("Enter")
+    selected = lab.get_by_role("region", name="Selected text")
+    expect(selected).to_contain_text("bad food")
+    expect(lab.get_by_role("button", name="bad food")).to_have_attribute("aria-pressed", "true")
+    expect(lab.get_by_role("button", name="bad food")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wrong_by_the_rules_of_accessibility(
+    open_lab: Open, url: str, service: WordService, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_lab(url, may_fail=True, color_scheme=scheme, reduced_motion="reduce")
+    assert violations(axe, page) == []
+    drop(page, "reviews.csv", "text\n" + "\n".join(f"good {n}" for n in range(8)))
+    expect(page.get_by_role("img")).to_be_visible()
+    page.get_by_role("button", name="Show the words").click()
+    expect(words(page)).to_have_count(2)
+    assert violations(axe, page) == []
+    service.problems = [InferenceFailed("The model failed on a text of this request.")]
+    page.get_by_role("button", name="Score again").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(axe, page) == []
+
+
+def violations(axe: Any, page: Page) -> list[str]:
+    response = axe.run(page).response
+    assert "color-contrast" in [each["id"] for each in response["passes"]]
+    found = response["violations"]
+    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
+
+
+def test_it_fits_a_narrow_screen(open_lab: Open, url: str) -> None:
+    page = open_lab(url, viewport={"width": 360, "height": 740})
+    texts(page).fill("a wonderful film, " + "x" * 200 + "\nbad food")
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="Show the words").click()
+    expect(words(page)).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_motion_is_only_for_those_who_like_it(open_lab: Open, url: str) -> None:
+    page = open_lab(url, reduced_motion="reduce")
+    texts(page).fill("good")
+    bar = page.locator("#rows .stack span").first
+    expect(bar).to_be_visible()
+    assert bar.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"

@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serve_app.api.problems import PROBLEM_JSON
+from serve_app.api.serve_errors import MOST_KEPT_BYTES, ServeErrors
+
+
+class Serve:
+    """Loses so many requests with their replicas, and answers the next one."""
+
+    def __init__(self, answer: Callable[[bytes], Response], losses: int = 0) -> None:
+        self.seen: list[bytes] = []
+        self._answer = answer
+        self._losses = losses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        self.seen.append(body)
+        if len(self.seen) > self._losses:
+            await self._answer(body)(scope, receive, send)
+
+
+def ask(serve: ASGIApp, body: bytes = b"{}", path: str = "/project/predict") -> Any:
+    client = TestClient(ServeErrors(serve))
+    return client.post(path, content=body, headers={"x-request-id": "mine"})
+
+
+def echo(body: bytes) -> Response:
+    return PlainTextResponse(body)
+
+
+def test_a_request_that_is_lost_with_its_replica_is_made_again() -> None:
+    serve = Serve(echo, losses=2)
+    answer = ask(serve, b"again")
+    assert (answer.status_code, answer.text) == (200, "again")
+    assert serve.seen == [b"again"] * 3
+
+
+@pytest.mark.parametrize(
+    ("body", "attempts"), [(b"", 3), (b"x" * (MOST_KEPT_BYTES + 1), 1)], ids=["small", "large"]
+)
+def test_a_request_that_is_lost_for_good_is_refused_clearly(body: bytes, attempts: int) -> None:
+    serve = Serve(echo, losses=9)
+    answer = ask(serve, body)
+    assert len(serve.seen) == attempts
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
+    assert answer.headers["content-type"] == PROBLEM_JSON
+    assert answer.headers["retry-after"]
+    assert (answer.headers["x-request-id"], answer.json()["request_id"]) == ("mine", "mine")
+
+
+@pytest.mark.parametrize(("status", "meaning"), [(408, 504), (429, 429), (500, 500), (503, 503)])
+def test_serves_own_plain_errors_become_problems(status: int, meaning: int) -> None:
+    def plain(_: bytes) -> Response:
+        return PlainTextResponse("Request dropped", status, {"Retry-After": "7"})
+
+    answer = ask(Serve(plain))
+    assert (answer.status_code, answer.json()["status"]) == (meaning, meaning)
+    assert answer.headers["content-type"] == PROBLEM_JSON
+    assert answer.headers.get("retry-after") == ("7" if status in {429, 503} else None)
+
+
+def test_problems_and_what_is_not_of_the_api_pass_as_they_are() -> None:
+    def problem(_: bytes) -> Response:
+        return Response(b'{"detail":"ours"}', 503, media_type=PROBLEM_JSON)
+
+    def plain(_: bytes) -> Response:
+        return PlainTextResponse("unhealthy", 503)
+
+    assert ask(Serve(problem)).json() == {"detail": "ours"}
+    assert ask(Serve(plain), path="/-/healthz").text == "unhealthy"
+
+
+def test_a_refusal_holds_for_a_moment_for_requests_that_are_not_much_smaller() -> None:
+    def refusal(_: bytes) -> Response:
+        return Response(b"{}", 429, {"Retry-After": "4"}, PROBLEM_JSON)
+
+    serve = Serve(refusal)
+    client = TestClient(ServeErrors(serve))
+    for body in (b"x" * 100, b"x" * 90, b"x" * 40):
+        answer = client.post("/project/predict", content=body)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "4")
+    # A health check carries no body, and must not be refused for others' sake.
+    client.get("/project/health")
+    assert serve.seen == [b"x" * 100, b"x" * 40, b""]

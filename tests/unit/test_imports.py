@@ -1,0 +1,32 @@
+import subprocess
+import sys
+
+import pytest
+
+MODEL_PACKAGES = {"torch", "transformers", "onnx", "huggingface_hub", "serve_app.preparation"}
+TOOLS = {"serve_app.cli", "serve_app.batch", "serve_app.rollout", "httpx2", "pandas", "typer"}
+
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("serve_app.api.ingress", {"onnxruntime", "tokenizers", "serve_app.engine"}),
+        ("serve_app.classifier.deployment", {"redis", "serve_app.api", "serve_app.gateway"}),
+    ],
+)
+def test_a_replica_imports_nothing_that_it_does_not_need(module: str, others: set[str]) -> None:
+    listing = (
+        "import sys, ray.serve\n"
+        "rays = set(sys.modules)\n"
+        f"import {module}\n"
+        "print(*set(sys.modules) - rays)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", listing], check=True, capture_output=True, text=True
+    ).stdout
+    imported = output.split()
+    assert module in imported
+    unneeded = MODEL_PACKAGES | TOOLS | others
+    assert not [
+        name for name in imported if any(f"{name}.".startswith(f"{each}.") for each in unneeded)
+    ]

@@ -1,0 +1,16 @@
+from pathlib import Path
+
+import pytest
+
+from serve_app.launch import environment
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "asked"), [(True, "", None), (True, "1", "0"), (False, "", "0")]
+)
+def test_log_lines_are_coloured_at_a_terminal_only(
+    terminal: bool, no_color: str, asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    assert environment(Path("configs/dev.yaml"), "run").get("RAY_COLOR_PREFIX") == asked
