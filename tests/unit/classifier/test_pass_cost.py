@@ -77,7 +77,7 @@ def test_nothing_is_told_before_a_few_passes() -> None:
 def test_whatever_passes_take_the_rate_is_a_positive_number(
     passes: list[tuple[int, float, bool]],
 ) -> None:
-    cost = PassCost()
+    cost = warm()
     for tokens, took, full in passes:
         cost.record(tokens, took, full=full)
     rate = cost.rate(FULL)
