@@ -20,10 +20,17 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_integer(value: Any) -> Any:
+    # A number without a fraction is an integer in JSON Schema, however it is written.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Parameters(Form):
     """How to turn the model's output into an answer."""
 
-    top_k: int | None = Field(default=None, ge=1, description="All labels where it is null.")
+    top_k: Annotated[int | None, BeforeValidator(_as_integer)] = Field(
+        default=None, ge=1, description="All labels where it is null."
+    )
     function_to_apply: Transform | None = Field(
         default=None, description="`softmax` where it is null."
     )

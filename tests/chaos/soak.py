@@ -97,7 +97,7 @@ def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
     if len(samples) < 3:
         return [Verdict(f"{name} lives to the end", "it does not", False)]
     times = [sample.time for sample in samples]
-    slope = np.polyfit(times, [sample.rss / MIB for sample in samples], 1)[0] * HOUR_S
+    slope = HOUR_S * float(np.polyfit(times, [sample.rss / MIB for sample in samples], 1)[0])
     first, last = samples[0], samples[-1]
     half = len(samples) // 2
     fds = [float(np.median([each.fds for each in part])) for part in _halves(samples, half)]

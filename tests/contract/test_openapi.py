@@ -205,6 +205,8 @@ async def test_every_error_of_the_service_is_documented_with_its_type(
         ("/project", {"inputs": ["a"], "parameters": {"top_k": None}}, True),
         ("/project", {"inputs": "a", "parameters": None}, True),
         ("/project", {"inputs": 1}, False),
+        ("/project", {"inputs": "a", "parameters": {"top_k": 1.0}}, True),
+        ("/project", {"inputs": "a", "parameters": {"top_k": 1.5}}, False),
         ("/project", {"inputs": "a", "parameters": {"top_k": 0}}, False),
         ("/project", {"inputs": "a", "parameters": {"function_to_apply": "x"}}, False),
         ("/project", {"inputs": "a", "options": {}}, False),

@@ -23,6 +23,7 @@ SETTLE_S: Final = 150.0
 # Production waits longer before it deletes the old cluster; the load has no long requests.
 DELETION_DELAY_S: Final = 5.0
 _EXPORTER_PORT: Final = 9101
+_OF_THE_MODEL: Final = ("Gateway", "Classifier")
 
 
 def production() -> dict[str, Any]:
@@ -106,7 +107,7 @@ class Scenario:
             set(exporters) == {httpx.codes.OK}, "each worker has an HAProxy", exporters
         )
         replicas = cluster.replicas()
-        for name in ("Gateway", "Classifier"):
+        for name in _OF_THE_MODEL:
             where = sorted(address for address, _, _ in replicas[name])
             self._report.promise(
                 len(set(where)) == WORKERS, f"{name} has a replica on every worker", where
@@ -212,8 +213,8 @@ def limit(node: str) -> int:
 
 
 def common(now: dict[str, set[Replica]], before: dict[str, set[Replica]]) -> bool:
-    """Tell whether any replica runs that ran before."""
-    return any(replicas & before[name] for name, replicas in now.items())
+    """Tell whether any replica runs that ran before and was given the model."""
+    return any(now[name] & before[name] for name in _OF_THE_MODEL)
 
 
 def count(replicas: dict[str, set[Replica]]) -> str:
