@@ -16,7 +16,8 @@ serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
 
 test: .venv/.dev  ## run the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=2 --dist=loadscope -m "not serve and not monitoring"
+	@$(BIN)/pytest -m serve
 
 load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
 	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)

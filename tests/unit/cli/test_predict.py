@@ -110,7 +110,8 @@ def test_an_interrupted_run_says_how_to_go_on(
 ) -> None:
     target = tmp_path / "out.jsonl"
     with subprocess.Popen(
-        [*PREDICT, "--url", url, "-o", target],
+        # pytest-xdist starts its workers with SIGINT ignored, which a child inherits.
+        ["env", "--default-signal=INT", *PREDICT, "--url", url, "-o", target],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     ) as running:  # fmt: skip
         assert running.stdin and running.stderr
