@@ -22,6 +22,7 @@ RATE: Final = float(os.environ.get("SOAK_RATE", "20"))
 # Caches fill, and allocators settle.
 WARM_UP_SHARE: Final = 1 / 3
 SAMPLE_S: Final = 5.0
+PROGRESS_S: Final = 60.0
 MIB: Final = 2**20
 HOUR_S: Final = 3600.0
 MOST_MIB_PER_HOUR: Final = 24.0
@@ -60,11 +61,14 @@ def soak() -> list[Row]:
     )
     samples: dict[tuple[str, int], list[Sample]] = defaultdict(list)
     with Traffic(stage.url, known, *streams) as traffic:
-        begun = time.monotonic()
+        begun = told = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
             for pid, name in stage.processes().items():
                 if name in ROLES:
                     _sample(samples[name, pid], pid, now)
+            if time.monotonic() - told >= PROGRESS_S:
+                told = time.monotonic()
+                say(f"  {now / 60:3.0f} min  {_sizes(samples)}")
             time.sleep(SAMPLE_S)
     left = [
         _flat("texts in flight", stage.metric("sentiment_texts_in_flight")),
@@ -91,6 +95,14 @@ def _sample(samples: list[Sample], pid: int, now: float) -> None:
         samples.append(Sample(now, rss, process.num_fds(), process.num_threads()))
     except psutil.Error:
         say(f"process {pid} has ended")
+
+
+def _sizes(samples: dict[tuple[str, int], list[Sample]]) -> str:
+    return ", ".join(
+        f"{name} {seen[-1].rss / MIB:.0f} MiB"
+        for (name, _), seen in sorted(samples.items())
+        if seen
+    )
 
 
 def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
