@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.chunks import chunks
 from serve_app.fanout.flight import Flight
+from serve_app.fanout.landed import Landed, landed
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 from serve_app.tracing.spans import link
@@ -21,20 +22,6 @@ OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 LEAST_SPREAD: Final = 4
 # A call returns when its last text is scored, so longer texts share none with other requests'.
 LONGEST_SHARED: Final = 0.25
-
-
-class Landed(NamedTuple):
-    """What became of the texts that a request asked for.
-
-    Attributes:
-        texts: One entry per key; None where the model failed on the text.
-        queue_ms: Longest wait for a call and for an engine among them.
-        inference_ms: Longest pass through the model among them.
-    """
-
-    texts: dict[bytes, TextLogits | None]
-    queue_ms: float
-    inference_ms: float
 
 
 class SingleFlight:
@@ -131,7 +118,7 @@ class SingleFlight:
             await asyncio.wait(
                 [flight.reply for flight in tickets], return_when=asyncio.FIRST_EXCEPTION
             )
-            return _landed(wanted, list(tickets))
+            return landed(wanted, list(tickets))
         finally:
             self.waiting -= 1
             for flight, keys in tickets.items():
@@ -256,27 +243,3 @@ class SingleFlight:
         held = not self._has_room(self.settings.max_calls_per_replica)
         self._backlog.passed(max(1, self._replicas()) if held else 0)
         return held
-
-
-def _succeeded(flight: Flight) -> bool:
-    reply = flight.reply
-    return not reply.done() or (not reply.cancelled() and reply.exception() is None)
-
-
-def _landed(wanted: Mapping[bytes, str], flights: Sequence[Flight]) -> Landed:
-    # Where one has failed, others may still be on their way: its error is the request's.
-    replies = [flight.reply.result() for flight in sorted(flights, key=_succeeded)]
-    texts = {
-        key: text
-        for flight, reply in zip(flights, replies, strict=True)
-        for key, text in zip(flight.texts, reply.texts, strict=True)
-        if key in wanted
-    }
-    return Landed(
-        texts,
-        max(
-            flight.boarding_ms + reply.queue_ms
-            for flight, reply in zip(flights, replies, strict=True)
-        ),
-        max(reply.inference_ms for reply in replies),
-    )

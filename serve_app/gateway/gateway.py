@@ -18,7 +18,8 @@ from serve_app.errors import (
     ServiceError,
 )
 from serve_app.fanout.backlog import Backlog
-from serve_app.fanout.single_flight import Landed, SingleFlight
+from serve_app.fanout.landed import Landed
+from serve_app.fanout.single_flight import SingleFlight
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits

@@ -5,44 +5,19 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from loadtest.ports import free_port
 from serve_app.api_keys import hash_of
 from serve_app.errors import InferenceFailed, Overloaded
 from tests.contract.server import serving
 from tests.lab.conftest import Open
+from tests.lab.elements import drop, rows, texts, words
 from tests.lab.service import CLASSIFIERS, WordService, origin
 
 MINUS = "\N{MINUS SIGN}"
-
-
-def texts(page: Page) -> Locator:
-    return page.get_by_label("One text per line")
-
-
-def rows(page: Page) -> Locator:
-    return page.locator("#rows tr")
-
-
-def words(page: Page) -> Locator:
-    return page.get_by_role("list", name="Words").get_by_role("listitem")
-
-
-def drop(page: Page, name: str, content: str) -> None:
-    transfer = page.evaluate_handle(
-        """([name, content]) => {
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([content], name));
-            return transfer;
-        }""",
-        [name, content],
-    )
-    for event in ("dragenter", "dragover", "drop"):
-        page.dispatch_event("body", event, {"dataTransfer": transfer})
 
 
 def test_scores_follow_as_one_types(lab: Page, service: WordService) -> None:
@@ -283,67 +258,3 @@ def test_live_figures_are_those_of_the_service(lab: Page) -> None:
     expect(strip).to_contain_text(f"Classifiers{CLASSIFIERS}")
     expect(strip).to_contain_text("Requests/s0.1", timeout=10_000)
     expect(strip).to_contain_text("All replicas of the service, last 10 s")
-
-
-def test_the_keyboard_is_enough(lab: Page) -> None:
-    lab.keyboard.press("Tab")
-    expect(lab.get_by_role("link", name="Skip to the texts")).to_be_focused()
-    lab.keyboard.press("Enter")
-    lab.keyboard.type("good film\nbad food")
-    expect(rows(lab)).to_have_count(2)
-    reached = []
-    for _ in range(8):
-        lab.keyboard.press("Tab")
-        reached.append(lab.evaluate("document.activeElement.closest('label, button').innerText"))
-        if reached[-1] == "bad food":
-            break
-    assert reached == [
-        "Choose a file …", "Score again", "Clear", "Download CSV", "good film", "bad food",
-    ]  # fmt: skip
-    lab.keyboard.press("Enter")
-    selected = lab.get_by_role("region", name="Selected text")
-    expect(selected).to_contain_text("bad food")
-    expect(lab.get_by_role("button", name="bad food")).to_have_attribute("aria-pressed", "true")
-    expect(lab.get_by_role("button", name="bad food")).to_be_focused()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wrong_by_the_rules_of_accessibility(
-    open_lab: Open, url: str, service: WordService, scheme: str
-) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = open_lab(url, may_fail=True, color_scheme=scheme, reduced_motion="reduce")
-    assert violations(axe, page) == []
-    drop(page, "reviews.csv", "text\n" + "\n".join(f"good {n}" for n in range(8)))
-    expect(page.get_by_role("img")).to_be_visible()
-    page.get_by_role("button", name="Show the words").click()
-    expect(words(page)).to_have_count(2)
-    assert violations(axe, page) == []
-    service.problems = [InferenceFailed("The model failed on a text of this request.")]
-    page.get_by_role("button", name="Score again").click()
-    expect(page.get_by_role("alert")).to_be_visible()
-    assert violations(axe, page) == []
-
-
-def violations(axe: Any, page: Page) -> list[str]:
-    response = axe.run(page).response
-    assert "color-contrast" in [each["id"] for each in response["passes"]]
-    found = response["violations"]
-    return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
-
-
-def test_it_fits_a_narrow_screen(open_lab: Open, url: str) -> None:
-    page = open_lab(url, viewport={"width": 360, "height": 740})
-    texts(page).fill("a wonderful film, " + "x" * 200 + "\nbad food")
-    expect(rows(page)).to_have_count(2)
-    page.get_by_role("button", name="Show the words").click()
-    expect(words(page)).to_have_count(4)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_motion_is_only_for_those_who_like_it(open_lab: Open, url: str) -> None:
-    page = open_lab(url, reduced_motion="reduce")
-    texts(page).fill("good")
-    bar = page.locator("#rows .stack span").first
-    expect(bar).to_be_visible()
-    assert bar.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
