@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from tests.contract.server import serving
 from tests.lab.service import WordService, origin
 
 Open = Callable[..., Page]
+Host = Callable[[WordService], str]
 
 # What the browser itself says of an answer that is an error, or of none.
 FAILED_RESOURCE = "Failed to load resource"
@@ -32,14 +34,20 @@ def service() -> WordService:
 
 
 @pytest.fixture
-def url(service: WordService) -> Iterator[str]:
-    """The origin of a service that runs."""
-    with serving(origin(service)) as address:
-        yield address
+def host() -> Iterator[Host]:
+    """Return a function that lets a service run, until the pages are closed, and tells where."""
+    with ExitStack() as running:
+        yield lambda service: running.enter_context(serving(origin(service)))
 
 
 @pytest.fixture
-def open_lab(browser: Browser) -> Iterator[Open]:
+def url(service: WordService, host: Host) -> str:
+    """The origin of a service that runs."""
+    return host(service)
+
+
+@pytest.fixture
+def open_lab(browser: Browser, host: Host) -> Iterator[Open]:
     """Return a function that opens the page; whatever the browser complains of fails the test."""
     complaints: list[str] = []
     contexts = []

@@ -2,7 +2,6 @@
 
 import csv
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from loadtest.ports import free_port
 from serve_app.api_keys import hash_of
 from serve_app.errors import InferenceFailed, Overloaded
 from tests.contract.server import serving
-from tests.lab.conftest import Open
+from tests.lab.conftest import Host, Open
 from tests.lab.elements import drop, rows, texts, words
 from tests.lab.service import CLASSIFIERS, WordService, origin
 
@@ -122,11 +121,10 @@ def test_what_is_downloaded_is_safe_in_a_spreadsheet(lab: Page) -> None:
 
 
 @pytest.fixture
-def small() -> Iterator[tuple[WordService, str]]:
+def small(host: Host) -> tuple[WordService, str]:
     """A service that takes ten texts a request."""
     service = WordService(max_texts=10)
-    with serving(origin(service)) as url:
-        yield service, url
+    return service, host(service)
 
 
 def test_a_large_paste_is_divided_and_drawn(open_lab: Open, small: tuple[WordService, str]) -> None:
@@ -205,23 +203,23 @@ def test_it_loses_the_service_and_recovers(open_lab: Open, service: WordService)
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open) -> None:
+def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, host: Host) -> None:
     service = WordService(api_keys=[hash_of(b"s3cret")])
-    with serving(origin(service)) as url:
-        page = open_lab(url, may_fail=True)
-        expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
-        expect(page.get_by_label("API key", exact=True)).to_be_focused()
-        page.keyboard.type("guess")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
-        page.keyboard.type("s3cret")
-        page.keyboard.press("Enter")
-        expect(page.get_by_text("acme/words")).to_be_visible()
-        texts(page).fill("good")
-        expect(rows(page)).to_contain_text("POSITIVE")
-        stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
-        assert stored == [{}, {}, ""]
-        assert "s3cret" not in page.content()
+    url = host(service)
+    page = open_lab(url, may_fail=True)
+    expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
+    expect(page.get_by_label("API key", exact=True)).to_be_focused()
+    page.keyboard.type("guess")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
+    page.keyboard.type("s3cret")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("acme/words")).to_be_visible()
+    texts(page).fill("good")
+    expect(rows(page)).to_contain_text("POSITIVE")
+    stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
+    assert stored == [{}, {}, ""]
+    assert "s3cret" not in page.content()
 
 
 def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
@@ -234,14 +232,14 @@ def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
     assert ["good", "bad"] in service.requests, "scores of the former model are asked for again"
 
 
-def test_any_number_of_labels_is_shown(open_lab: Open) -> None:
+def test_any_number_of_labels_is_shown(open_lab: Open, host: Host) -> None:
     labels = ("negative", "positive", "neutral", "mixed", "unclear")
-    with serving(origin(WordService(labels))) as url:
-        page = open_lab(url)
-        texts(page).fill("a wonderful film")
-        shown = page.get_by_role("list", name="Score of every label").get_by_role("listitem")
-        expect(shown).to_have_count(5)
-        expect(shown.first).to_contain_text("positive")
+    url = host(WordService(labels))
+    page = open_lab(url)
+    texts(page).fill("a wonderful film")
+    shown = page.get_by_role("list", name="Score of every label").get_by_role("listitem")
+    expect(shown).to_have_count(5)
+    expect(shown.first).to_contain_text("positive")
 
 
 def test_a_text_is_never_markup(lab: Page) -> None:
