@@ -39,6 +39,7 @@ def engine_rate(texts: Sequence[str], processes: int) -> float:
 def _one_engine(texts: Sequence[str]) -> float:
     model = resolve("embedded")
     engine = load(model, choose(model, "auto", print), threads=1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = Tokenizer(model)
     started = time.perf_counter()
     for start in range(0, len(texts), CHUNK):
