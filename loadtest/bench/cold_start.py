@@ -1,12 +1,13 @@
 """From the order for one classifier replica to its first answer, on a Ray that runs already."""
 
 import asyncio
-import json
 import logging
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -31,25 +32,27 @@ def cold_start_s(model: str, engine: EngineName) -> float:
         engine: What runs it.
     """
     run_id = uuid.uuid4().hex
-    measuring = subprocess.Popen(
-        [sys.executable, "-m", "loadtest.bench.cold_start", model, engine],
-        env=environment(PROD, run_id),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        printed, _ = measuring.communicate(timeout=LIMIT_S)
-    finally:
-        end_processes(run_id, measuring.pid)
-    if measuring.returncode:
-        raise RuntimeError(f"the measurement of a cold start ended with {measuring.returncode}")
-    return float(json.loads(printed.splitlines()[-1]))
+    with tempfile.TemporaryDirectory() as directory:
+        # Ray's processes share the standard output.
+        written = Path(directory, "seconds")
+        measuring = subprocess.Popen(
+            [sys.executable, "-m", "loadtest.bench.cold_start", model, engine, written],
+            env=environment(PROD, run_id),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            status = measuring.wait(LIMIT_S)
+        finally:
+            end_processes(run_id, measuring.pid)
+        if status:
+            raise RuntimeError(f"the measurement of a cold start ended with {status}")
+        return float(written.read_text())
 
 
-def main(source: str, engine: EngineName) -> None:
-    """Measure, and print seconds as the last line."""
+def main(source: str, engine: EngineName, written: Path) -> None:
+    """Measure, and write down the seconds."""
     ray.init(
         include_dashboard=False,
         namespace="serve",
@@ -65,7 +68,7 @@ def main(source: str, engine: EngineName) -> None:
     handle = serve.run(application, name="cold", route_prefix=None)
     asyncio.run(_ask(handle))
     # Serve is not shut down: its handle lived in a loop that has ended. The caller ends all.
-    print(json.dumps(time.monotonic() - started), flush=True)
+    written.write_text(str(time.monotonic() - started))
 
 
 async def _ask(handle: DeploymentHandle[Any]) -> None:
@@ -74,4 +77,5 @@ async def _ask(handle: DeploymentHandle[Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])  # type: ignore[arg-type]  # from cold_start_s, which is typed
+    _, source, engine, written = sys.argv
+    main(source, engine, Path(written))  # type: ignore[arg-type]  # cold_start_s names an engine
