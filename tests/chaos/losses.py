@@ -29,6 +29,8 @@ UNCACHED: Final = {"cache_memory_entries": 1}
 RATE: Final = 15.0
 LOAD_S: Final = 25.0
 BEFORE_S: Final = 5.0
+# How long a proxy may be away.
+AWAY_S: Final = 15.0
 RECOVERY_S: Final = 60.0
 # Health checks every 5 s, which fail after 10 s, three times, and the start of a new replica.
 HANG_S: Final = 90.0
@@ -64,7 +66,7 @@ def proxy() -> list[Row]:
             "Ray's proxy is killed",
             lambda: stage.of_role("proxy"),
             # Its clients lose their connections, and new ones are refused until it is back.
-            broken=int(RATE * LOAD_S),
+            broken=int(RATE * AWAY_S),
         ),
     ]
 
@@ -81,7 +83,7 @@ def haproxy() -> list[Row]:
             known,
             "HAProxy is killed",
             lambda: _haproxies(stage),
-            broken=int(RATE * LOAD_S),
+            broken=int(RATE * AWAY_S),
         ),
     ]
 
@@ -176,7 +178,7 @@ def _kill(
         Verdict(
             "the last request that was not answered was sent soon after",
             f"{last - killed:.1f} s",
-            last - killed < LOAD_S - BEFORE_S - 5,
+            last - killed < AWAY_S,
         ),
         broken=broken,
     )

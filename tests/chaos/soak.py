@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import psutil
 
+from loadtest.processes import OTHER
 from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
 from tests.chaos.generator import Stream
@@ -27,7 +28,8 @@ MIB: Final = 2**20
 HOUR_S: Final = 3600.0
 MOST_MIB_PER_HOUR: Final = 24.0
 MOST_FDS: Final = 8
-ROLES: Final = ("gateway", "classifier", "proxy", "controller")
+# All other processes of Ray, which come and go, count together.
+REST: Final = "the rest of Ray"
 # Few, so that memory's tier is full and turns over long before the end.
 CACHE_ENTRIES: Final = 2000
 TEXTS: Final = 6000
@@ -63,9 +65,7 @@ def soak() -> list[Row]:
     with Traffic(stage.url, known, *streams) as traffic:
         begun = told = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
-            for pid, name in stage.processes().items():
-                if name in ROLES:
-                    _sample(samples[name, pid], pid, now)
+            _sample(samples, stage.processes(), traffic.pid, now)
             if time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()
                 say(f"  {now / 60:3.0f} min  {_sizes(samples)}")
@@ -88,13 +88,22 @@ def _known() -> Margins:
     return {embedded.name: embedded.margins}
 
 
-def _sample(samples: list[Sample], pid: int, now: float) -> None:
-    try:
-        process = psutil.Process(pid)
-        rss = process.memory_info().rss
-        samples.append(Sample(now, rss, process.num_fds(), process.num_threads()))
-    except psutil.Error:
-        say(f"process {pid} has ended")
+def _sample(
+    samples: dict[tuple[str, int], list[Sample]], roles: dict[int, str], generator: int, now: float
+) -> None:
+    rest = Sample(now, 0, 0, 0)
+    for pid, name in roles.items():
+        try:
+            process = psutil.Process(pid)
+            rss = process.memory_info().rss
+            seen = Sample(now, rss, process.num_fds(), process.num_threads())
+        except psutil.Error:
+            continue
+        if name != OTHER:
+            samples[name, pid].append(seen)
+        elif pid != generator:
+            rest = Sample(now, rest.rss + rss, rest.fds + seen.fds, rest.threads + seen.threads)
+    samples[REST, 0].append(rest)
 
 
 def _sizes(samples: dict[tuple[str, int], list[Sample]]) -> str:

@@ -82,6 +82,11 @@ class Traffic:
         self._process = subprocess.Popen(self._command)
         return self
 
+    @property
+    def pid(self) -> int:
+        """The process of the generator."""
+        return self._process.pid
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
