@@ -35,7 +35,9 @@ def url() -> Iterator[str]:
             config_file_path=f"{directory}/haproxy.cfg",
         )
         api._generate_config_file_internal()
-        assert "errorfile 503" in Path(api.config_file_path).read_text()
+        # The same file for a connection that is refused or ends, and for an answer that is late.
+        content = Path(api.config_file_path).read_text()
+        assert all(f"errorfile {status} {directory}/" in content for status in (502, 503, 504))
         with subprocess.Popen(
             [haproxy.get_haproxy_binary(), "-f", api.config_file_path]
         ) as running:
