@@ -40,7 +40,7 @@ az aks create --resource-group "$GROUP" --name "$CLUSTER" --location "$LOCATION"
   --enable-gateway-api --enable-app-routing-istio \
   --attach-acr "$REGISTRY" --no-ssh-key \
   --nodepool-name system --node-vm-size "$SYSTEM_SIZE" --node-count 2 --zones 1 2 3 \
-  --enable-cluster-autoscaler --min-count 2 --max-count 4 --output none
+  --enable-cluster-autoscaler --min-count 2 --max-count "$SYSTEM_NODES_MAX" --output none
 
 # Ray's head, which is never evicted to save a node. Taints keep other pods off both pools: they would
 # take the room of Ray's, and hold up a node that is to go.

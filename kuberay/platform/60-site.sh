@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 source settings.sh
 
+tenant=$(az account show --query tenantId --output tsv)
 client=$(az identity show --resource-group "$GROUP" --name "$CLUSTER-secrets" \
   --query clientId --output tsv)
 cat > ../overlays/prod/site.yaml <<EOF
@@ -18,6 +19,7 @@ metadata:
 data:
   hostname: $HOSTNAME
   key-vault-url: https://$VAULT.vault.azure.net
+  tenant-id: $tenant
   secrets-client-id: $client
   gcs-redis-address: rediss://$STATE_REDIS.$LOCATION.redis.azure.net:10000
   private-endpoints-cidr: $PRIVATE_ENDPOINTS_CIDR

@@ -13,7 +13,8 @@ image=$REGISTRY.azurecr.io/sentiment-serve
 metadata=$(mktemp)
 trap 'rm -f "$metadata"' EXIT
 az acr login --name "$REGISTRY"
-docker buildx build ../.. --push --tag "$image:$commit" --metadata-file "$metadata" \
+# The nodes are of this architecture, whatever the machine is that builds.
+docker buildx build ../.. --platform linux/amd64 --push --tag "$image:$commit" --metadata-file "$metadata" \
   --build-arg BASE="$base" --build-arg MODEL_ID="$model" --build-arg MODEL_REVISION="$revision" \
   --build-arg REVISION="$commit"
 digest=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["containerimage.digest"])' \

@@ -23,6 +23,7 @@ DNS_IP=10.96.0.10
 # The nodes. One worker pod fills a worker node. An upgrade runs two clusters for minutes, so there
 # may be twice as many nodes as maxReplicas in kuberay/base/rayservice.yaml.
 SYSTEM_SIZE=Standard_D2ds_v5
+SYSTEM_NODES_MAX=4
 HEAD_SIZE=Standard_D4ds_v5
 HEAD_NODES_MAX=2
 WORKER_SIZE=Standard_D8ds_v5

@@ -1,6 +1,6 @@
 """From a load to gateways, classifiers, pods and nodes. Pure arithmetic."""
 
-from math import ceil
+from math import ceil, pow
 from typing import NamedTuple
 
 from serve_app.capacity.table import (
@@ -29,18 +29,33 @@ class Load(NamedTuple):
     hit_rate: float
 
 
-class Speed(NamedTuple):
-    """What one replica on one CPU does, measured.
+class GatewayCost(NamedTuple):
+    """CPU time of a gateway, measured, in milliseconds.
 
     Attributes:
-        tokens_per_s: Tokens that a classifier computes each second in full batches.
-        request_ms: CPU time of a gateway for a request, its texts apart.
-        text_ms: CPU time of a gateway for a text.
+        request_ms: For a request, whatever it holds.
+        hit_ms: For a text that the cache knows.
+        ask_ms: For a request that asks classifiers, its texts apart.
+        miss_ms: For a text that they are asked for.
     """
 
-    tokens_per_s: float
     request_ms: float
-    text_ms: float
+    hit_ms: float
+    ask_ms: float
+    miss_ms: float
+
+    def of(self, texts: float, hit_rate: float) -> float:
+        """Return the milliseconds for a request, on average.
+
+        Each text is taken to be a hit or not whatever the others of its request are.
+
+        Args:
+            texts: Texts in the request.
+            hit_rate: Share of the texts that the cache knows, from 0 to 1.
+        """
+        asks = 1 - pow(hit_rate, texts)
+        text_ms = hit_rate * self.hit_ms + (1 - hit_rate) * self.miss_ms
+        return self.request_ms + asks * self.ask_ms + texts * text_ms
 
 
 class Plan(NamedTuple):
@@ -73,18 +88,19 @@ class Plan(NamedTuple):
         return 2 * self.nodes <= NODES_MOST
 
 
-def plan(load: Load, speed: Speed, utilization: float) -> Plan:
+def plan(load: Load, tokens_per_s: float, cost: GatewayCost, utilization: float) -> Plan:
     """Return what a load needs.
 
     Args:
         load: What clients send.
-        speed: What a replica does.
+        tokens_per_s: Tokens that a classifier computes each second in full batches.
+        cost: What a gateway computes.
         utilization: Share of a replica's CPU time to plan with; the rest is headroom, for
             bursts, for a pod that is lost, and so that queues stay short.
     """
     missed = load.rps * load.texts * (1 - load.hit_rate)
-    classifier_cpus = missed * load.tokens / speed.tokens_per_s
-    gateway_cpus = load.rps * (speed.request_ms + load.texts * speed.text_ms) / 1000
+    classifier_cpus = missed * load.tokens / tokens_per_s
+    gateway_cpus = load.rps * cost.of(load.texts, load.hit_rate) / 1000
     classifiers = _replicas(classifier_cpus, CLASSIFIER, utilization)
     gateways = _replicas(gateway_cpus, GATEWAY, utilization)
     pods = max(PODS_LEAST, ceil(classifiers / CLASSIFIER.per_pod), ceil(gateways / GATEWAY.per_pod))

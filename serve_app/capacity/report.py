@@ -1,17 +1,9 @@
 """A plan in words, with what its figures rest on."""
 
-from typing import Final
-
-from serve_app.capacity.calculator import Load, Speed, plan
+from serve_app.capacity.calculator import Load, plan
+from serve_app.capacity.figures import GATEWAY
 from serve_app.capacity.table import NODE_SIZE, NODES_MOST, POD_CPUS, PODS_MOST
 from serve_app.settings import ScalingSettings
-
-# `sentiment capacity --measure embedded`, on the machine of the README's figures.
-TOKENS_PER_S: Final = 10_400.0
-TOKENS_SOURCE: Final = "the embedded model on onnx-int8, measured on the README's machine"
-# `python -m loadtest.scale gateway`: 1.02 ms a request of one text, 4.82 ms one of 16.
-GATEWAY_REQUEST_MS: Final = 0.77
-GATEWAY_TEXT_MS: Final = 0.25
 
 
 def report(load: Load, tokens_per_s: float, source: str) -> str:
@@ -23,7 +15,7 @@ def report(load: Load, tokens_per_s: float, source: str) -> str:
         source: Where that figure comes from.
     """
     utilization = ScalingSettings().target_utilization
-    needs = plan(load, Speed(tokens_per_s, GATEWAY_REQUEST_MS, GATEWAY_TEXT_MS), utilization)
+    needs = plan(load, tokens_per_s, GATEWAY, utilization)
     lines = [
         f"gateways     {needs.gateways:4}   used by {needs.gateway_use:.0%}",
         f"classifiers  {needs.classifiers:4}   used by {needs.classifier_use:.0%}",
@@ -32,8 +24,10 @@ def report(load: Load, tokens_per_s: float, source: str) -> str:
         "",
         "This rests on",
         f"  {tokens_per_s:,.0f} tokens/s a classifier: {source}",
-        f"  {GATEWAY_REQUEST_MS:g} ms of CPU a request and {GATEWAY_TEXT_MS:g} ms a text in the "
-        "gateway: make scale",
+        f"  {GATEWAY.request_ms:g} ms of a gateway's CPU a request, {GATEWAY.ask_ms:g} ms more "
+        "if it asks classifiers,",
+        f"  {GATEWAY.miss_ms:g} ms a text it asks for, {GATEWAY.hit_ms:g} ms one from the cache: "
+        "docs/scaling.md",
         f"  {1 - utilization:.0%} headroom: target_utilization is {utilization:g}",
         "  at least as many replicas as keep two pods busy",
     ]

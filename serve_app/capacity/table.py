@@ -31,8 +31,8 @@ class Role(NamedTuple):
         return self.per_pod * PODS_MOST
 
 
-# A classifier computes without pause under load. A gateway takes the requests of two of them,
-# see "How many gateways" in docs/scaling.md.
+# A classifier computes without pause under load. A gateway takes the requests of two of them and
+# cached ones besides, see "How many gateways" in docs/scaling.md.
 GATEWAY: Final = Role(cpus=1, per_pod=2)
 CLASSIFIER: Final = Role(cpus=1, per_pod=4)
 

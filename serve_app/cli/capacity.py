@@ -27,7 +27,10 @@ def capacity(
     ] = 0.0,
     tokens_per_second: Annotated[
         float | None,
-        typer.Option(min=1, help="What one classifier replica computes, measured by you."),
+        typer.Option(
+            min=1,
+            help="What one classifier replica computes, measured by you; else DistilBERT-base's.",
+        ),
     ] = None,
     measure: Annotated[
         str | None,
@@ -35,8 +38,9 @@ def capacity(
     ] = None,
 ) -> None:
     """Count what a load needs; `HELP` is what users read."""
-    from serve_app.capacity import report  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.capacity import figures  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.capacity.calculator import Load  # noqa: PLC0415
+    from serve_app.capacity.report import report  # noqa: PLC0415
 
     load = Load(rps, texts, tokens, hit_rate)
     if measure is not None:
@@ -44,8 +48,8 @@ def capacity(
         from serve_app.model.store import resolve  # noqa: PLC0415
 
         rate = measured(resolve(measure), "onnx-int8", tokens)
-        print(report.report(load, rate, f"{measure} on onnx-int8, measured here"))
+        print(report(load, rate, f"{measure} on onnx-int8, measured here"))
     elif tokens_per_second is not None:
-        print(report.report(load, tokens_per_second, "given by you"))
+        print(report(load, tokens_per_second, "given by you"))
     else:
-        print(report.report(load, report.TOKENS_PER_S, report.TOKENS_SOURCE))
+        print(report(load, figures.TOKENS_PER_S, figures.TOKENS_SOURCE))

@@ -42,6 +42,7 @@ SHOWN_BY: Final = {
     "sentiment predict --input reviews.csv --output scored.csv": SESSIONS,
     "sentiment predict --url http://127.0.0.1:9 hello": SESSIONS,
     "pip install -c constraints.txt -e '.[batch]'": "tests/unit/test_extras.py",
+    "pip install -c constraints.txt -e '.[kuberay]'": "tests/unit/test_extras.py",
     # Load tests
     "make load SCENARIO=family": "tests/serve/test_load.py",
     "make load SCENARIO=zipf URL=http://host:80": "tests/serve/test_load.py",
@@ -62,6 +63,9 @@ SHOWN_BY: Final = {
     "docker run --read-only --tmpfs /tmp:exec --cap-drop all --security-opt no-new-privileges "
     "-p 127.0.0.1:8000:8000 sentiment-serve": "tests/image/container.py",
     # Kubernetes
+    "docker tag sentiment-serve sentiment-serve:dev": "tests/k8s/test_platform.py",
+    "curl --retry 5 --retry-connrefused http://127.0.0.1:8000/project/predict "
+    """-d '{"text": ["I love this!", "What a waste."]}'""": DRY_RUN,
     "kubectl apply -k kuberay/overlays/dev": "tests/k8s/test_schemas.py",
     "kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -": ROLLOUT,
     "kubectl kustomize kuberay/overlays/prod | sentiment rollout apply - "

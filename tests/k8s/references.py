@@ -214,8 +214,12 @@ def _secrets_used(objects: list[Object]) -> Iterator[tuple[str, str]]:
 def _accounts_and_volumes(objects: list[Object]) -> Iterator[str]:
     accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
     for store in of_kind(objects, "SecretStore"):
-        if store["spec"]["provider"]["azurekv"]["serviceAccountRef"]["name"] not in accounts:
+        vault = store["spec"]["provider"]["azurekv"]
+        if vault["serviceAccountRef"]["name"] not in accounts:
             yield "the SecretStore's service account is not made"
+        # Else External Secrets has to find it in the account's annotations or its own environment.
+        if not vault.get("tenantId"):
+            yield "the SecretStore names no tenant"
     options = ray_service(objects)["spec"]["rayClusterConfig"].get("autoscalerOptions", {})
     for place, template in pod_templates(objects):
         account = template["spec"].get("serviceAccountName")

@@ -1,5 +1,6 @@
 """The platform's scripts and the manifests name the same things."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,15 +19,22 @@ from tests.k8s.manifests import (
     named,
     of_kind,
     ray_service,
+    render,
     worker_groups,
 )
 from tests.k8s.schemas import KUBERNETES
 
 PLATFORM = ROOT / "kuberay" / "platform"
 SCRIPTS = sorted(PLATFORM.glob("*.sh"))
+POOLS = ("SYSTEM", "HEAD", "WORKER")
 # CPUs of Standard_D4ds_v5 and Standard_D8ds_v5 that AKS leaves to pods, less half a CPU for its
 # own pods on each node (learn.microsoft.com/azure/aks/node-resource-reservations).
 ALLOCATABLE = {"Standard_D4ds_v5": 3.86 - 0.5, "Standard_D8ds_v5": 7.82 - 0.5}
+
+
+def node_cpus(size: str) -> int:
+    """Return the CPUs of a machine by its name: Standard_D8ds_v5 has 8."""
+    return int(re.sub(r"\D*(\d+).*", r"\1", size))
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +64,10 @@ def test_every_setting_is_used() -> None:
 def test_site_has_the_values_of_the_settings(settings: dict[str, str]) -> None:
     site = yaml.safe_load((ROOT / "kuberay/overlays/prod/site.yaml").read_text())["data"]
     redis = f"{settings['STATE_REDIS']}.{settings['LOCATION']}.redis.azure.net:10000"
-    assert site | {"secrets-client-id": ""} == {
+    assert site | {"tenant-id": "", "secrets-client-id": ""} == {
         "hostname": settings["HOSTNAME"],
         "key-vault-url": f"https://{settings['VAULT']}.vault.azure.net",
+        "tenant-id": "",
         "secrets-client-id": "",
         "gcs-redis-address": f"rediss://{redis}",
         "private-endpoints-cidr": settings["PRIVATE_ENDPOINTS_CIDR"],
@@ -67,12 +76,32 @@ def test_site_has_the_values_of_the_settings(settings: dict[str, str]) -> None:
 
 
 def test_every_value_of_the_site_arrives(rendered: Render) -> None:
-    site = yaml.safe_load((ROOT / "kuberay/overlays/prod/site.yaml").read_text())["data"]
     objects = rendered("prod")
     assert of_kind(objects, "ConfigMap") == []
     assert "from site.yaml" not in str(objects)
-    for value in site.values():
+
+
+def test_the_site_script_writes_what_the_overlay_reads(tmp_path: Path) -> None:
+    kuberay = tmp_path / "kuberay"
+    shutil.copytree(ROOT / "kuberay", kuberay)
+    azure = tmp_path / "az"
+    azure.write_text("#!/bin/sh\necho of-$1\n")
+    azure.chmod(0o755)
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([kuberay / "platform" / "60-site.sh"], env=os.environ | path, check=True)
+    site = kuberay / "overlays" / "prod" / "site.yaml"
+    content = yaml.safe_load(site.read_text())
+    committed = yaml.safe_load((ROOT / "kuberay/overlays/prod/site.yaml").read_text())
+    azures = {"tenant-id": "of-account", "secrets-client-id": "of-identity"}
+    assert content["data"] == committed["data"] | azures
+
+    content["data"] = {name: f"site-{name}" for name in content["data"]}
+    site.write_text(yaml.safe_dump(content))
+    objects = render(site.parent)
+    for value in content["data"].values():
         assert value in str(objects)
+    vault = named(objects, "SecretStore", "key-vault")["spec"]["provider"]["azurekv"]
+    assert vault["tenantId"] == "site-tenant-id"
 
 
 def test_nodes_suffice_for_two_clusters_at_once(settings: dict[str, str], rendered: Render) -> None:
@@ -80,6 +109,39 @@ def test_nodes_suffice_for_two_clusters_at_once(settings: dict[str, str], render
     assert int(settings["WORKER_NODES_MAX"]) >= 2 * group["maxReplicas"]
     assert int(settings["WORKER_NODES_MIN"]) >= group["minReplicas"]
     assert int(settings["HEAD_NODES_MAX"]) >= 2
+
+
+def test_the_quota_holds_all_pools_while_their_nodes_are_upgraded(
+    settings: dict[str, str],
+) -> None:
+    # Where `--max-surge` is not given, AKS adds a tenth of a pool: one node, in pools this small.
+    script = (PLATFORM / "10-cluster.sh").read_text()
+    assert set(re.findall(r"--max-surge (\S+)", script)) == {"1"}
+    assert set(re.findall(r"--max-count (\S+)", script)) == {
+        f'"${pool}_NODES_MAX"' for pool in POOLS
+    }
+    needed = sum(
+        (int(settings[f"{pool}_NODES_MAX"]) + 1) * node_cpus(settings[f"{pool}_SIZE"])
+        for pool in POOLS
+    )
+    assert f"`Standard Ddsv5` for {needed} CPUs" in (PLATFORM / "README.md").read_text()
+
+
+def test_the_image_is_built_for_the_nodes(settings: dict[str, str]) -> None:
+    # The letter p in the name of a size stands for Arm.
+    sizes = [settings[f"{pool}_SIZE"] for pool in POOLS]
+    assert all(re.fullmatch(r"Standard_D\d+ds_v5", size) for size in sizes)
+    assert "docker buildx build ../.. --platform linux/amd64 " in (
+        (PLATFORM / "70-image.sh").read_text()
+    )
+
+
+def test_the_guide_tags_the_image_that_it_builds_as_the_overlay_names_it(rendered: Render) -> None:
+    guide = (ROOT / "kuberay" / "README.md").read_text()
+    [(built, tagged)] = re.findall(r"^make image\ndocker tag (\S+) (\S+)$", guide, re.MULTILINE)
+    recipe = (ROOT / "Makefile").read_text().partition("\nimage:")[2].partition("\n\n")[0]
+    assert f" --tag {built} " in recipe
+    assert head_template(rendered("dev"))["spec"]["containers"][0]["image"] == tagged
 
 
 def test_a_pod_fits_its_node(settings: dict[str, str], rendered: Render) -> None:

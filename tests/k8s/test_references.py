@@ -104,6 +104,10 @@ def test_head_and_workers_have_the_environment_of_the_configuration(
             ),
             "service account",
         ),
+        (
+            change(the("SecretStore", "key-vault"), "spec.provider.azurekv.tenantId", DELETE),
+            "names no tenant",
+        ),
         (change(worker_pod, "serviceAccountName", "ray"), "service account ray"),
         (change(worker, "volumeMounts.0.name", "temp"), "no volume temp"),
         (

@@ -12,6 +12,7 @@ from tests.k8s.schemas import violations
 FIELDS = {
     "SecretStore": {
         "spec.provider.azurekv.authType",
+        "spec.provider.azurekv.tenantId",
         "spec.provider.azurekv.vaultUrl",
         "spec.provider.azurekv.serviceAccountRef.name",
     },
