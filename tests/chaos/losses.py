@@ -84,6 +84,8 @@ def haproxy() -> list[Row]:
             "HAProxy is killed",
             lambda: _haproxies(stage),
             broken=int(RATE * AWAY_S),
+            # Ray starts the next one before it tells it the routes.
+            unrouted="404 in text/plain",
         ),
     ]
 
@@ -149,7 +151,13 @@ def failing_start() -> list[Row]:
 
 
 def _kill(
-    stage: Stage, known: Margins, fault: str, victims: Callable[[], list[int]], broken: int = 0
+    stage: Stage,
+    known: Margins,
+    fault: str,
+    victims: Callable[[], list[int]],
+    *,
+    broken: int = 0,
+    unrouted: str = "",
 ) -> Row:
     chosen: list[int] = []
     fleets = {name: len(stage.pids(name)) for name in (GATEWAY, CLASSIFIER)}
@@ -181,6 +189,7 @@ def _kill(
             last - killed < AWAY_S,
         ),
         broken=broken,
+        unrouted=unrouted,
     )
 
 
