@@ -204,21 +204,22 @@ class Gateway:
             async with asyncio.timeout(PROBE_WAIT_S):
                 return await asyncio.shield(self._probe)
         except TimeoutError:
-            return self._answered_lately()
+            return self._merely_busy()
 
     async def _ask_the_model(self) -> bool:
         try:
             reply = await self._classifier.classify([PROBE_TEXT], PROBE_TIMEOUT_S)
         except (Overloaded, DeadlineExceeded):
-            return self._answered_lately()
+            return self._merely_busy()
         except ServiceError:
             self._answered_at = -math.inf
             return False
         self._answered_at = time.monotonic()
         return reply.texts[0] is not None
 
-    def _answered_lately(self) -> bool:
-        return time.monotonic() - self._answered_at < LONGEST_SILENCE_S
+    def _merely_busy(self) -> bool:
+        silent_s = time.monotonic() - self._answered_at
+        return self._classifier.replicas() > 0 and silent_s < LONGEST_SILENCE_S
 
 
 def _complete(texts: Mapping[bytes, TextLogits | None]) -> dict[bytes, TextLogits]:

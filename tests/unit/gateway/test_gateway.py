@@ -169,6 +169,16 @@ async def test_a_busy_model_is_ready_as_long_as_it_has_answered_lately(
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_without_a_replica_nothing_is_merely_busy(
+    gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.classify(["a"], 9)
+    model.silent = True
+    monkeypatch.setattr(model, "replicas", lambda: 0)
+    assert (await gateway.readiness()).model == "unavailable"
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_model_that_never_answered_is_not_ready(gateway: Gateway, model: Model) -> None:
     model.silent = True
     assert (await gateway.readiness()).model == "unavailable"
