@@ -231,7 +231,12 @@ class ModelUnavailable(ServiceError):
 
 
 class OtherRevision(ModelUnavailable):
-    """The replica serves another revision of the model than the one that is asked for."""
+    """The replica serves another revision of the model than the one that is asked for.
+
+    Gateways of that revision are there as well, and the next attempt reaches one of them.
+    """
+
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class FiguresUnavailable(ServiceError):

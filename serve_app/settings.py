@@ -52,6 +52,9 @@ class GatewaySettings(Settings):
 
     Attributes:
         max_body_bytes: Larger request bodies are refused with 413.
+        max_pending_bytes: While the bodies of the requests under way have more bytes than this,
+            but for the first 16 KiB of each, requests with larger ones are refused with 429. Their
+            texts may take four times as much memory.
         max_texts: More texts in one request are refused with 422.
         max_chars: A longer text is refused with 422. Characters, not tokens: far above what
             the model reads, so that texts are truncated long before they are refused.
@@ -82,6 +85,7 @@ class GatewaySettings(Settings):
     """
 
     max_body_bytes: Positive = 2 * 1024 * 1024
+    max_pending_bytes: Positive = 128 * 1024 * 1024
     max_texts: Positive = 256
     max_chars: Positive = 32_768
     deadline_s: PositiveSeconds = 30.0
@@ -104,6 +108,12 @@ class GatewaySettings(Settings):
     def _one_request_fits_the_queue(self) -> Self:
         if self.max_texts > self.max_pending_texts:
             raise ValueError("max_pending_texts must be at least max_texts")
+        return self
+
+    @model_validator(mode="after")
+    def _one_body_fits_the_budget(self) -> Self:
+        if self.max_body_bytes > self.max_pending_bytes:
+            raise ValueError("max_pending_bytes must be at least max_body_bytes")
         return self
 
     @model_validator(mode="after")

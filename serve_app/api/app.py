@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from serve_app import __version__
 from serve_app.api import docs
 from serve_app.api.authentication import Authenticated
+from serve_app.api.body_budget import BodyBudget
 from serve_app.api.cross_origin import CrossOrigin
 from serve_app.api.direct import Direct
 from serve_app.api.health import health, ready
@@ -83,6 +84,7 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
         path: partial(endpoint, service) for method, path, endpoint in ROUTES if method == "POST"
     }
     app.add_middleware(Direct, endpoints=predictions)
+    app.add_middleware(BodyBudget, service=service)
     app.add_middleware(Authenticated, service=service, open_paths=OPEN_PATHS)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)

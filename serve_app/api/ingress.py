@@ -68,11 +68,10 @@ class GatewayIngress:
         requests would count the time in which they wait for the classifier, and a slow classifier
         would multiply gateways that have nothing to do.
         """
-        flights = self._gateway.flights
         return gateway_stats(
             cpu_seconds=time.process_time(),
-            wanted_chars=flights.wanted_chars,
-            held_chars=flights.held_chars,
+            wanted_chars=self._gateway.demand.chars,
+            held_chars=self._gateway.flights.held_chars,
         )
 
     async def recent(self) -> RecentFigures:

@@ -1,4 +1,4 @@
-"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text, a queue.
+"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text.
 
 As `serve_app.api.serve_headers`, this wraps Ray Serve's HTTP application: the proxy where that is
 Ray's own, else each gateway.
@@ -13,7 +13,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import PROBLEM_JSON, problem_members
-from serve_app.api.sticky_refusal import StickyRefusal
 from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
 
 PREFIX: Final = "/project"
@@ -40,7 +39,6 @@ class ServeErrors:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._refusal = StickyRefusal()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, again where nobody answers it."""
@@ -49,14 +47,8 @@ class ServeErrors:
             return
         sent = _Request(receive)
         answer = _Answer(scope, send)
-        refusal = self._refusal
-        if refusal.active and (retry_after := refusal.holds(_declared_bytes(scope))):
-            await answer.fail(ERRORS[Overloaded.status], retry_after=retry_after)
-            return
         for _ in range(ATTEMPTS):
             await self._app(scope, sent.replay(), answer)
-            if answer.refused_for:
-                refusal.note(_declared_bytes(scope), answer.refused_for)
             if answer.started or sent.left:
                 return
             if not sent.whole:
@@ -109,12 +101,10 @@ class _Answer:
 
     Attributes:
         started: Whether there is an answer.
-        refused_for: The `Retry-After` of a 429; empty where there is none.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = False
-        self.refused_for = ""
         self._scope = scope
         self._send = send
         self._replaced = False
@@ -129,8 +119,6 @@ class _Answer:
             await self._send(message)
 
     async def _look_at(self, status: int, headers: Headers) -> None:
-        if status == Overloaded.status:
-            self.refused_for = headers.get("retry-after", "")
         if headers.get("content-type") != PROBLEM_JSON:
             self._replaced = True
             error = ERRORS[status]
@@ -153,8 +141,3 @@ class _Answer:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": error.status, "headers": raw})
         await self._send({"type": "http.response.body", "body": body})
-
-
-def _declared_bytes(scope: Scope) -> int:
-    declared = Headers(scope=scope).get("content-length", "")
-    return int(declared) if declared.isascii() and declared.isdigit() else 0

@@ -70,7 +70,8 @@ def gateway_stats(*, cpu_seconds: float, wanted_chars: int, held_chars: int) -> 
 
     Args:
         cpu_seconds: CPU time of its process since it started.
-        wanted_chars: Characters for the model that have arrived since it started.
+        wanted_chars: Characters for the model that have arrived since it started; see
+            `serve_app.gateway.demand`.
         held_chars: Characters that no classifier has been asked for yet.
     """
     return {CPU: cpu_seconds, WANTED: float(wanted_chars), HELD: float(held_chars)}

@@ -1,6 +1,7 @@
 """Calls to classifier replicas over a Ray Serve handle."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from serve_app.errors import (
 ATTEMPTS: Final = 3
 # While a model is replaced, replicas of either revision take calls; the next may be the right one.
 OTHER_REVISION_PAUSE_S: Final = 0.02
+# Longer than it takes to meet one of several, shorter than a caller likes to wait for nothing.
+OTHER_REVISION_S: Final = 1.0
 
 
 class ClassifierClient:
@@ -34,6 +37,7 @@ class ClassifierClient:
     def __init__(self, handle: DeploymentHandle[Any], digest: str) -> None:
         self._handle = handle.classify_as
         self._digest = digest
+        self._met = False
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
@@ -48,21 +52,30 @@ class ClassifierClient:
         Raises:
             Overloaded: The queue to the replicas is full.
             DeadlineExceeded: No answer in time.
-            ModelUnavailable: No replica of this model runs, or every attempt lost its replica.
+            OtherRevision: For a second, only replicas of another model answered. Where this model
+                has answered before, its last replicas are gone: a caller's next attempt reaches
+                another gateway. Where it has not, they are yet to start, and there is time for it.
+            ModelUnavailable: No replica runs, or every attempt lost its replica.
             InferenceFailed: The replica raised.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
-        lost = 0
+        lost, others_since = 0, math.inf
         while lost < ATTEMPTS:
             try:
-                return await self._call(texts, deadline - loop.time(), sizes)
+                reply = await self._call(texts, deadline - loop.time(), sizes)
             except RayActorError:
                 lost += 1
             except OtherRevision:
-                if loop.time() + OTHER_REVISION_PAUSE_S >= deadline:
-                    raise
+                now = loop.time()
+                others_since = min(others_since, now)
+                gone = self._met and now - others_since >= OTHER_REVISION_S
+                if gone or now + OTHER_REVISION_PAUSE_S >= deadline:
+                    raise OtherRevision("only another revision of the model runs here") from None
                 await asyncio.sleep(OTHER_REVISION_PAUSE_S)
+            else:
+                self._met = True
+                return reply
         raise ModelUnavailable("replicas were lost while they scored the texts")
 
     def replicas(self) -> int:

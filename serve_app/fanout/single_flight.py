@@ -46,8 +46,6 @@ class SingleFlight:
     Attributes:
         started: How many texts flights were started for, in all.
         joined: How many texts were found on their way already, in all.
-        wanted_chars: How many characters the texts had that flights were asked for, in all, those
-            that were refused included: the demand that replicas are to follow.
         abandoned: How many texts were not sent because nobody waited for them any more, in all.
         waiting: How many requests wait for flights.
     """
@@ -64,7 +62,6 @@ class SingleFlight:
         self._backlog = backlog
         self.started = 0
         self.joined = 0
-        self.wanted_chars = 0
         self.abandoned = 0
         self.waiting = 0
         self._compute = compute
@@ -87,9 +84,18 @@ class SingleFlight:
         held = [*self._ready, self._boarding] if self._boarding else self._ready
         return sum(len(text) for flight in held for text in flight.texts.values())
 
-    def absent(self, wanted: Mapping[bytes, str]) -> list[str]:
-        """Return those of the texts for which there is no flight yet."""
-        return [wanted[key] for key in self._absent(wanted)]
+    def absent(self, wanted: Mapping[bytes, str]) -> dict[bytes, str]:
+        """Return those of the texts, by key, for which there is no flight that may be joined.
+
+        A call ends after twice the longest deadline. One that is older than one such deadline
+        might end before the request that joins it has to.
+        """
+        oldest = asyncio.get_running_loop().time() - self.settings.deadline_s
+        return {
+            key: text
+            for key, text in wanted.items()
+            if not (flight := self._flights.get(key)) or flight.departed_at < oldest
+        }
 
     async def score(self, wanted: Mapping[bytes, str]) -> Landed:
         """Join the flights that carry these texts, and put the others on flights.
@@ -100,10 +106,9 @@ class SingleFlight:
         Raises:
             ServiceError: A flight failed as a whole.
         """
-        absent = {key: wanted[key] for key in self._absent(wanted)}
+        absent = self.absent(wanted)
         self.started += len(absent)
         self.joined += len(wanted) - len(absent)
-        self.wanted_chars += sum(map(len, absent.values()))
         size = sum(map(len, wanted.values()))
         self._board(absent, size)
         tickets: dict[Flight, list[bytes]] = {}
@@ -123,16 +128,6 @@ class SingleFlight:
             self.waiting -= 1
             for flight, keys in tickets.items():
                 self._leave(flight, keys)
-
-    def _absent(self, keys: Iterable[bytes]) -> list[bytes]:
-        """Return the keys for which there is no flight that a request may join.
-
-        A call ends after twice the longest deadline. One that is older than one such deadline
-        might end before the request that joins it has to.
-        """
-        oldest = asyncio.get_running_loop().time() - self.settings.deadline_s
-        flights = ((key, self._flights.get(key)) for key in keys)
-        return [key for key, flight in flights if not flight or flight.departed_at < oldest]
 
     def _board(self, texts: Mapping[bytes, str], size: int) -> None:
         settings = self.settings

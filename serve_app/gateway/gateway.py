@@ -20,6 +20,7 @@ from serve_app.errors import (
 from serve_app.fanout.backlog import Backlog
 from serve_app.fanout.landed import Landed
 from serve_app.fanout.single_flight import SingleFlight
+from serve_app.gateway.demand import Demand
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
@@ -27,9 +28,12 @@ from serve_app.settings import EngineName, GatewaySettings
 from serve_app.tracing.spans import span
 
 PROBE_TEXT: Final = "ready?"
-# Kubernetes gives its probes one second unless told otherwise.
-PROBE_TIMEOUT_S: Final = 0.5
+# Kubernetes gives its probes one second unless told otherwise, and asks every ten.
+PROBE_WAIT_S: Final = 0.5
 PROBE_LIFETIME_S: Final = 1.0
+# A busy model may take longer than anybody waits for a probe, and then tells that it answers.
+PROBE_TIMEOUT_S: Final = 5.0
+LONGEST_SILENCE_S: Final = 15.0
 
 
 class Classifier(Protocol):
@@ -57,6 +61,7 @@ class Gateway:
     Attributes:
         flights: The computations under way.
         backlog: The work that they are.
+        demand: The work that is wanted.
         duplicates: How many texts were another time in their request, in all.
     """
 
@@ -75,6 +80,7 @@ class Gateway:
         self._cache = cache
         self._classifier = classifier
         self.duplicates = 0
+        self.demand = Demand()
         self.backlog = Backlog(model.max_tokens)
         self.flights = SingleFlight(
             self._compute_chunk, self._remember, classifier.replicas, settings, self.backlog
@@ -126,7 +132,8 @@ class Gateway:
     async def readiness(self) -> Readiness:
         """Ask the cache for a sign of life, and the model for a prediction, if it gave none lately.
 
-        Probes are shared and live for `PROBE_LIFETIME_S`, so that asking costs next to nothing.
+        Probes are shared and live for `PROBE_LIFETIME_S`, so that asking costs next to nothing. A
+        model that is busy is ready as long as it has answered anything for `LONGEST_SILENCE_S`.
         """
         _, answers = await asyncio.gather(self._cache.probe(), self._model_answers())
         return Readiness("ok" if answers else "unavailable", self._cache.state)
@@ -136,17 +143,18 @@ class Gateway:
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
 
-    def _admit(self, absent: Sequence[str]) -> None:
+    def _admit(self, absent: Mapping[bytes, str]) -> None:
         """Refuse what could not be answered soon enough, where others wait already."""
         settings, in_flight = self.settings, self.flights.texts_in_flight
         if in_flight and (
             in_flight + len(absent) > settings.max_pending_texts
             or self.flights.waiting >= settings.max_pending_texts
-            or (absent and self._outlasts(self.backlog.work(absent)))
+            or (absent and self._outlasts(self.backlog.work(absent.values())))
         ):
-            self.flights.wanted_chars += sum(map(len, absent))
+            self.demand.refuse(absent)
             wait_s = self.backlog.wait_s(self._classifier.replicas())
             raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+        self.demand.admit(absent)
 
     def _outlasts(self, work: int) -> bool:
         """Tell whether this work and what waits already would take too long.
@@ -186,23 +194,32 @@ class Gateway:
         now = time.monotonic()
         if now - self._answered_at < PROBE_LIFETIME_S:
             return True
-        if self._probe is None or now - self._probed_at > PROBE_LIFETIME_S:
+        if self._probe is None or (self._probe.done() and now - self._probed_at > PROBE_LIFETIME_S):
             self._probed_at = now
             # An empty context: the probe is not to be cancelled with the request that starts it.
             self._probe = asyncio.get_running_loop().create_task(
                 self._ask_the_model(), context=Context()
             )
-        return await asyncio.shield(self._probe)
+        try:
+            async with asyncio.timeout(PROBE_WAIT_S):
+                return await asyncio.shield(self._probe)
+        except TimeoutError:
+            return self._merely_busy()
 
     async def _ask_the_model(self) -> bool:
         try:
             reply = await self._classifier.classify([PROBE_TEXT], PROBE_TIMEOUT_S)
         except (Overloaded, DeadlineExceeded):
-            # Replicas that are busy answer in time: a request may wait much longer than a probe.
-            return True
+            return self._merely_busy()
         except ServiceError:
+            self._answered_at = -math.inf
             return False
+        self._answered_at = time.monotonic()
         return reply.texts[0] is not None
+
+    def _merely_busy(self) -> bool:
+        silent_s = time.monotonic() - self._answered_at
+        return self._classifier.replicas() > 0 and silent_s < LONGEST_SILENCE_S
 
 
 def _complete(texts: Mapping[bytes, TextLogits | None]) -> dict[bytes, TextLogits]:

@@ -12,7 +12,7 @@ class Readiness(NamedTuple):
     """State of the parts that a prediction needs.
 
     Attributes:
-        model: `ok` when the classifier has just answered a probe.
+        model: `ok` when the classifier has just answered, or is busy and has answered lately.
         cache: `degraded` when predictions go on without it.
     """
 

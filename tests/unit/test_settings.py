@@ -99,3 +99,8 @@ def test_origins_are_what_browsers_send(origin: str) -> None:
 def test_other_origins_are_refused(origin: str) -> None:
     with pytest.raises(ValidationError):
         GatewaySettings.model_validate({"cors_origins": [origin]})
+
+
+def test_room_for_less_than_one_body_is_refused() -> None:
+    with pytest.raises(ValidationError, match="max_pending_bytes must be at least max_body_bytes"):
+        GatewaySettings(max_body_bytes=2, max_pending_bytes=1)

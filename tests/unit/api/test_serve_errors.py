@@ -75,17 +75,3 @@ def test_problems_and_what_is_not_of_the_api_pass_as_they_are() -> None:
 
     assert ask(Serve(problem)).json() == {"detail": "ours"}
     assert ask(Serve(plain), path="/-/healthz").text == "unhealthy"
-
-
-def test_a_refusal_holds_for_a_moment_for_requests_that_are_not_much_smaller() -> None:
-    def refusal(_: bytes) -> Response:
-        return Response(b"{}", 429, {"Retry-After": "4"}, PROBLEM_JSON)
-
-    serve = Serve(refusal)
-    client = TestClient(ServeErrors(serve))
-    for body in (b"x" * 100, b"x" * 90, b"x" * 40):
-        answer = client.post("/project/predict", content=body)
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "4")
-    # A health check carries no body, and must not be refused for others' sake.
-    client.get("/project/health")
-    assert serve.seen == [b"x" * 100, b"x" * 40, b""]

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,9 @@ class Plant(NamedTuple):
         downscale_delay_s: Ray's.
         most: Most replicas.
         queue_limit: Work that may wait; more is refused.
+        most_wait_s: So is more than what the running replicas do within this.
+        retry_s: After how long what is refused comes again, however often; never where infinite.
+        gateways: Among which chance chooses for each attempt.
         request: Work of a request, of which as many come as chance has it; zero for an even flow.
         seed: Of that chance.
     """
@@ -65,7 +69,10 @@ class Plant(NamedTuple):
     upscale_delay_s: float = 0.5
     downscale_delay_s: float = 30.0
     most: int = 100
-    queue_limit: float = float("inf")
+    queue_limit: float = inf
+    most_wait_s: float = inf
+    retry_s: float = inf
+    gateways: int = 1
     request: float = 0.0
     seed: int = 0
 
@@ -118,6 +125,7 @@ def simulate(
     reports = Reports(plant)
     target, state = running, dict[str, Any]()
     starting: deque[tuple[float, int]] = deque()
+    again: deque[tuple[float, float, int]] = deque()
     waiting = arrived = 0.0
     moments = []
     for step in range(round(seconds / STEP_S)):
@@ -127,8 +135,17 @@ def simulate(
         work = offered(now) * STEP_S
         if plant.request:
             work = chance.poisson(work / plant.request) * plant.request
-        admitted = min(work, plant.queue_limit - waiting + running * STEP_S)
-        arrived += admitted
+        attempts = [(work, 1)]
+        while again and again[0][0] <= now:
+            attempts.append(again.popleft()[1:])
+        # A gateway counts what it has not refused before.
+        arrived += sum(part * (1 - 1 / plant.gateways) ** (n - 1) for part, n in attempts)
+        offered_now = sum(part for part, _ in attempts)
+        limit = min(plant.queue_limit, plant.most_wait_s * running)
+        admitted = max(0.0, min(offered_now, limit - waiting + running * STEP_S))
+        if offered_now > admitted:
+            left = 1 - admitted / offered_now
+            again += [(now + plant.retry_s, part * left, n + 1) for part, n in attempts]
         waiting = max(0.0, waiting + admitted - running * STEP_S)
         if step % round(plant.metrics_s / STEP_S) == 0:
             taken = min(waiting, running * TAKEN_S)

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.settings import ScalingSettings
+from serve_app.settings import GatewaySettings, ScalingSettings
 from tests.unit.autoscaling.closed_loop import Moment, Plant, simulate
 
 SCALING = ScalingSettings()
 STEP = range(30, 150)
 ENOUGH = ceil(5.5 / SCALING.target_utilization)
+MAX_WAIT_S = GatewaySettings().max_wait_s
 
 
 def changes(moments: list[Moment]) -> int:
@@ -83,8 +84,22 @@ def test_ten_times_the_load_is_met_soon_and_released_again() -> None:
     assert moments[-1].target == 1
 
 
-def test_a_gateway_that_refuses_hides_demand_but_does_not_stop_growth() -> None:
-    moments = simulate(step, 150, Plant(queue_limit=4))
-    assert moments[-1].running >= 6
-    reached = next(moment.time for moment in moments if moment.running >= 6)
-    assert reached - STEP.start <= 45
+@pytest.mark.parametrize("start_s", [6, 12, 30])
+def test_demand_that_is_refused_and_does_not_come_again_is_met_in_one_round(start_s: float) -> None:
+    moments = simulate(step, 150, Plant(start_s, most_wait_s=MAX_WAIT_S))
+    reached = next(moment.time for moment in moments if moment.running >= 5.5)
+    assert reached - STEP.start <= start_s + 5
+    assert most(moments) <= 1.25 * ENOUGH
+
+
+@pytest.mark.parametrize("start_s", [6, 12, 30])
+@pytest.mark.parametrize("retry_s", [1, 6])
+def test_callers_who_try_again_do_not_multiply_the_replicas(start_s: float, retry_s: float) -> None:
+    moments = simulate(step, 150, Plant(start_s, most_wait_s=MAX_WAIT_S, retry_s=retry_s))
+    assert most(moments) <= 1.25 * ENOUGH
+
+
+@pytest.mark.parametrize("start_s", [6, 12, 30])
+def test_two_gateways_that_know_nothing_of_each_other_may_count_one_twice(start_s: float) -> None:
+    plant = Plant(start_s, most_wait_s=MAX_WAIT_S, retry_s=6, gateways=2)
+    assert most(simulate(step, 150, plant)) <= 2 * 1.25 * ENOUGH

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ from ray.exceptions import RayActorError
 
 from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import ModelUnavailable, OtherRevision
+from serve_app.fanout import client as client_module
 from serve_app.fanout.client import ATTEMPTS, ClassifierClient
 
 OTHER = OtherRevision("another revision")
@@ -46,6 +48,26 @@ async def test_without_a_replica_of_the_right_revision_the_model_is_unavailable(
     client: Any = ClassifierClient(Handle(OTHER), "digest")  # type: ignore[arg-type]
     with pytest.raises(ModelUnavailable):
         await client.classify(["good"], 0.05)
+
+
+async def test_where_no_replica_of_the_revision_is_left_callers_are_sent_away_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "OTHER_REVISION_S", 0.1)
+    client: Any = ClassifierClient(Handle(REPLY, OTHER), "digest")  # type: ignore[arg-type]
+    await client.classify(["good"], 60)
+    with pytest.raises(OtherRevision) as sent_away:
+        async with asyncio.timeout(10):
+            await client.classify(["good"], 60)
+    assert sent_away.value.headers == {"Retry-After": "1"}
+
+
+async def test_a_new_gateway_waits_for_the_first_replica_of_its_revision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "OTHER_REVISION_S", 0.0)
+    client: Any = ClassifierClient(Handle(OTHER, OTHER, REPLY), "digest")  # type: ignore[arg-type]
+    assert await client.classify(["good"], 60) is REPLY
 
 
 async def test_a_call_that_loses_its_replica_every_time_is_given_up() -> None:

@@ -7,6 +7,7 @@ import pytest
 from serve_app.cache.score_cache import open_cache
 from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
+from serve_app.gateway import gateway as gateway_module
 from serve_app.gateway.gateway import PROBE_TEXT, Gateway
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import TextLogits
@@ -22,6 +23,8 @@ class Model:
         self.asked: list[list[str]] = []
         self.available = True
         self.busy = False
+        self.silent = False
+        self.late_s = 0.0
         self.go_on = asyncio.Event()
 
     async def classify(
@@ -32,6 +35,11 @@ class Model:
             raise ModelUnavailable("no replica")
         if "slow" in texts:
             await self.go_on.wait()
+        if self.late_s:
+            await asyncio.sleep(self.late_s)
+        if self.silent:
+            await asyncio.sleep(within_s)
+            raise DeadlineExceeded("silent")
         if "busy" in texts or self.busy:
             raise Overloaded("busy")
         return ChunkReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
@@ -140,9 +148,52 @@ async def test_a_refused_chunk_does_not_wait_for_the_others(gateway: Gateway) ->
         await gateway.classify(["slow", "a", "busy", "b"], 9)
 
 
-async def test_a_busy_model_is_ready(gateway: Gateway, model: Model) -> None:
-    model.busy = True
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let probes and silence last milliseconds."""
+    monkeypatch.setattr(gateway_module, "PROBE_LIFETIME_S", 0.0)
+    monkeypatch.setattr(gateway_module, "PROBE_WAIT_S", 0.001)
+    monkeypatch.setattr(gateway_module, "PROBE_TIMEOUT_S", 0.01)
+
+
+@pytest.mark.parametrize("fault", ["busy", "silent"])
+@pytest.mark.usefixtures("impatient")
+async def test_a_busy_model_is_ready_as_long_as_it_has_answered_lately(
+    gateway: Gateway, model: Model, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.classify(["a"], 9)
+    setattr(model, fault, True)
     assert (await gateway.readiness()).model == "ok"
+    monkeypatch.setattr(gateway_module, "LONGEST_SILENCE_S", 0.0)
+    assert (await gateway.readiness()).model == "unavailable"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_a_replica_nothing_is_merely_busy(
+    gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.classify(["a"], 9)
+    model.silent = True
+    monkeypatch.setattr(model, "replicas", lambda: 0)
+    assert (await gateway.readiness()).model == "unavailable"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_model_that_never_answered_is_not_ready(gateway: Gateway, model: Model) -> None:
+    model.silent = True
+    assert (await gateway.readiness()).model == "unavailable"
+
+
+async def test_a_probe_that_is_answered_late_tells_that_the_model_answers(
+    gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "PROBE_WAIT_S", 0.001)
+    model.late_s = 0.02
+    for _ in range(2):
+        assert (await gateway.readiness()).model == "unavailable"
+    await asyncio.sleep(2 * model.late_s)
+    assert (await gateway.readiness()).model == "ok"
+    assert model.asked == [[PROBE_TEXT]]
 
 
 async def test_too_many_waiting_texts_are_refused_and_the_rest_answered(
