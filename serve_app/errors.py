@@ -34,6 +34,9 @@ from collections.abc import Sequence
 from math import ceil
 from typing import ClassVar, Final, TypedDict
 
+ELSEWHERE: Final = "X-Retry-Elsewhere"
+"""Header of an answer whose request another gateway can answer."""
+
 # A client that would have to wait longer should ask again: more replicas may have started.
 LONGEST_RETRY_AFTER_S: Final = 30.0
 
@@ -233,10 +236,11 @@ class ModelUnavailable(ServiceError):
 class OtherRevision(ModelUnavailable):
     """The replica serves another revision of the model than the one that is asked for.
 
-    Gateways of that revision are there as well, and the next attempt reaches one of them.
+    Gateways of that revision are there as well, and the next attempt reaches one of them: what
+    wraps Ray's proxy makes it by itself, told by a header of its own.
     """
 
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1", ELSEWHERE: "1"}
 
 
 class FiguresUnavailable(ServiceError):

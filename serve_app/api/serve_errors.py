@@ -1,4 +1,4 @@
-"""Keeps Ray Serve's own failures from clients: a lost replica, an answer in plain text.
+"""Keeps Ray Serve's failures from clients: lost replicas, an old gateway, answers in plain text.
 
 As `serve_app.api.serve_headers`, this wraps Ray Serve's HTTP application: the proxy where that is
 Ray's own, else each gateway.
@@ -13,7 +13,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import PROBLEM_JSON, problem_members
-from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded, ServiceError
+from serve_app.errors import (
+    ELSEWHERE,
+    DeadlineExceeded,
+    ModelUnavailable,
+    Overloaded,
+    ServiceError,
+)
 
 PREFIX: Final = "/project"
 # Every request of the API may be made twice, so one that is lost with its gateway is.
@@ -27,7 +33,7 @@ ERRORS: Final[dict[int, ServiceError]] = {
     500: ServiceError("The service failed on this request."),
     503: ModelUnavailable("No replica of the service can answer now."),
 }
-LOST: Final = ModelUnavailable("The replicas that had this request were lost.")
+LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 
 
 class ServeErrors:
@@ -107,20 +113,22 @@ class _Answer:
         self.started = False
         self._scope = scope
         self._send = send
-        self._replaced = False
+        self._dropped = False
 
     async def __call__(self, message: Message) -> None:
         """Send a message of the application."""
         if message["type"] == "http.response.start":
-            self.started = True
-            if message["status"] in ERRORS:
-                await self._look_at(message["status"], Headers(raw=message["headers"]))
-        if not self._replaced:
+            headers = Headers(raw=message["headers"])
+            self._dropped = ELSEWHERE in headers
+            self.started = not self._dropped
+            if self.started and message["status"] in ERRORS:
+                await self._look_at(message["status"], headers)
+        if not self._dropped:
             await self._send(message)
 
     async def _look_at(self, status: int, headers: Headers) -> None:
         if headers.get("content-type") != PROBLEM_JSON:
-            self._replaced = True
+            self._dropped = True
             error = ERRORS[status]
             await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
 

@@ -21,7 +21,7 @@ from serve_app.console import say
 from serve_app.launch import end_processes, environment
 from tests.chaos.cases import CASES, LONG
 
-CASE_S: Final = 600
+ROOT: Final = Path(__file__).parents[2]
 TITLE: Final = "| Fault | Sent | Right | Refused clearly | Left | Broken | Wrong | Kept |"
 
 
@@ -73,7 +73,9 @@ def _run(name: str) -> list[dict[str, Any]]:
             env=environment(CASES[name].config, run_id)
             | FAIR
             | {port: str(free_port()) for port in PORTS}
-            | {"RAY_TMPDIR": directory, **CASES[name].environment},
+            | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT), **CASES[name].environment},
+            # Ray puts the directory of its driver before all others, also before other code.
+            cwd=directory,
             start_new_session=True,
         )
         try:

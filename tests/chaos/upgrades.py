@@ -1,5 +1,6 @@
 """What a person changes in a service that runs, under load."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -100,7 +101,7 @@ def _new_code(directory: Path) -> dict[str, dict[str, str]]:
     init = copy / "__init__.py"
     init.write_text(f"{init.read_text()}\n__version__ = {NEW_VERSION!r}\n")
     shutil.copytree(package.parent / "models", directory / "new" / "models")
-    return {"env_vars": {"PYTHONPATH": str(copy.parent)}}
+    return {"env_vars": {"PYTHONPATH": f"{copy.parent}:{os.environ['PYTHONPATH']}"}}
 
 
 def _replicas(stage: Stage) -> set[int]:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.problems import PROBLEM_JSON
 from serve_app.api.serve_errors import MOST_KEPT_BYTES, ServeErrors
+from serve_app.errors import ELSEWHERE, OtherRevision
 
 
 class Serve:
@@ -53,6 +54,22 @@ def test_a_request_that_is_lost_for_good_is_refused_clearly(body: bytes, attempt
     assert answer.headers["content-type"] == PROBLEM_JSON
     assert answer.headers["retry-after"]
     assert (answer.headers["x-request-id"], answer.json()["request_id"]) == ("mine", "mine")
+
+
+@pytest.mark.parametrize(("old", "status"), [(1, 200), (9, 503)], ids=["a new one", "none"])
+def test_a_request_that_another_gateway_can_answer_is_made_again(old: int, status: int) -> None:
+    asked = []
+
+    def gateways(body: bytes) -> Response:
+        asked.append(body)
+        if len(asked) <= old:
+            return Response(b"{}", 503, OtherRevision.headers, media_type=PROBLEM_JSON)
+        return echo(body)
+
+    answer = ask(Serve(gateways), b"again")
+    assert answer.status_code == status
+    assert asked == [b"again"] * min(old + 1, 3)
+    assert ELSEWHERE not in answer.headers
 
 
 @pytest.mark.parametrize(("status", "meaning"), [(408, 504), (429, 429), (500, 500), (503, 503)])
