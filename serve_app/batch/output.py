@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from serve_app.batch.job import JOB, Job, Part
+from serve_app.bulk.record import ERROR
 from serve_app.errors import StartupError
 
 _UNFINISHED: Final = ".unfinished-"
@@ -64,20 +65,27 @@ class Output(NamedTuple):
         pq.write_table(table, aside, filesystem=self.filesystem)
         self.filesystem.move(aside, self._path(part.name))
 
-    def verify(self, job: Job) -> None:
+    def verify(self, job: Job) -> int:
         """Make sure that every row of a job is there once.
+
+        Returns:
+            How many of them have no scores, whichever run has written them.
 
         Raises:
             StartupError: A part has other rows than it should, or is missing.
         """
-        for part in job.parts():
-            path = self._path(part.name)
-            rows = pq.read_metadata(path, filesystem=self.filesystem).num_rows
+        return sum(self._failed(part) for part in job.parts())
+
+    def _failed(self, part: Part) -> int:
+        path = self._path(part.name)
+        with pq.ParquetFile(path, filesystem=self.filesystem) as file:
+            rows: int = file.metadata.num_rows
             if rows != part.rows:
                 raise StartupError(
                     f"{path} has {rows} rows in place of {part.rows}",
                     "remove it and go on with --resume",
                 )
+            return rows - int(file.read([ERROR])[ERROR].null_count)
 
     def _names(self) -> set[str]:
         selector = FileSelector(self.directory, allow_not_found=True)

@@ -1,6 +1,6 @@
 """One part: read, score, write."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,23 +9,11 @@ from pyarrow.fs import FileSystem
 from serve_app.batch.job import Job, Part
 from serve_app.batch.output import Output
 from serve_app.bulk.local import LocalScorer
-from serve_app.bulk.record import ERROR, LABEL, SCORE, Failed, Outcome, Record, added_fields
+from serve_app.bulk.record import ERROR, LABEL, SCORE, Outcome, Record, added_fields
 from serve_app.bulk.run import score_chunk
 from serve_app.client.request import chunks
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import resolve
-
-
-class PartDone(NamedTuple):
-    """What became of a part.
-
-    Attributes:
-        rows: Its rows.
-        failed: How many of them have no scores.
-    """
-
-    rows: int
-    failed: int
 
 
 class PartScorer:
@@ -52,7 +40,7 @@ class PartScorer:
         self._output = output
         self._scorer = LocalScorer(job.source, job.engine, print)
 
-    def score(self, part: Part) -> PartDone:
+    def score(self, part: Part) -> None:
         """Score a part and write it."""
         table = self._read(part)
         records = [_record(text) for text in _texts(table.column(self._job.column))]
@@ -62,7 +50,6 @@ class PartScorer:
             for result in score_chunk(self._scorer, chunk)
         ]
         self._output.write(part, with_outcomes(table, self._job.labels, outcomes))
-        return PartDone(part.rows, sum(isinstance(each, Failed) for each in outcomes))
 
     def _read(self, part: Part) -> pa.Table:
         with pq.ParquetFile(part.path, filesystem=self._source) as file:

@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 
 from serve_app.batch.job import Job, Part
 from serve_app.batch.output import Output
-from serve_app.batch.part import PartDone, PartScorer
+from serve_app.batch.part import PartScorer
 from serve_app.errors import StartupError
 
 # A task of Ray Data is at least a block of parts; more blocks than this cost the driver memory.
@@ -35,14 +35,14 @@ class PartActor:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score a part, unless an attempt that Ray knows nothing of has done it."""
         part = Part(**row)
-        if self._output.has(part):
-            return PartDone(part.rows, 0)._asdict()
-        return self._scorer.score(part)._asdict()
+        if not self._output.has(part):
+            self._scorer.score(part)
+        return {"rows": part.rows}
 
 
 def run(
     job: Job, source: FileSystem, output: Output, address: str | None, actors: int | None
-) -> Iterator[PartDone]:
+) -> Iterator[int]:
     """Score the parts of a job that are not there yet.
 
     Args:
@@ -53,7 +53,7 @@ def run(
         actors: Most engines at a time; by default one for each CPU of the cluster.
 
     Yields:
-        What became of each part, in the order of their ends.
+        The rows of each part, in the order of their ends.
 
     Raises:
         StartupError: The cluster cannot be had, or a part cannot be read or written.
@@ -102,7 +102,7 @@ def _cluster(address: str | None) -> Iterator[int]:
 
 def _score(
     job: Job, parts: list[Part], source: FileSystem, output: Output, actors: int
-) -> Iterator[PartDone]:
+) -> Iterator[int]:
     """Score parts on a pool of actors, each with a CPU of its own.
 
     An actor or a node that dies is replaced, and its part scored again.
@@ -118,4 +118,4 @@ def _score(
         num_cpus=1,
     )
     for row in done.iter_rows():
-        yield PartDone(**row)
+        yield row["rows"]

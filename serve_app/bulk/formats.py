@@ -31,6 +31,9 @@ _BY_SUFFIX: Final = {
     ".ndjson": Format.JSONL,
 }
 
+# Other names say nothing, or of something that is no text.
+TEXT_SUFFIXES: Final = frozenset({"", ".txt"})
+
 
 def format_of(path: PurePath, otherwise: Format) -> Format:
     """Return the format that a file's name stands for."""

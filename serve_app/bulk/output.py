@@ -24,6 +24,11 @@ class Layout(NamedTuple):
     columns: tuple[str, ...]
     labels: tuple[str, ...]
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The columns of the output."""
+        return (*self.columns, *added_columns(self.labels))
+
     def header(self) -> bytes:
         """Return what stands above the rows.
 
@@ -31,8 +36,7 @@ class Layout(NamedTuple):
             StartupError: The input has a column that a prediction would go to, or the columns
                 are not known.
         """
-        added = added_columns(self.labels)
-        if taken := set(added).intersection(self.columns):
+        if taken := set(added_columns(self.labels)).intersection(self.columns):
             raise StartupError(
                 f"the input has a column {', '.join(sorted(taken))} already",
                 "rename it, or give an input that has not been scored",
@@ -42,7 +46,7 @@ class Layout(NamedTuple):
                 "the first line is no JSON object, so that the columns are not known",
                 "write JSON lines: --output-format jsonl",
             )
-        return header_of(self.form, (*self.columns, *added))
+        return header_of(self.form, self.written)
 
     def rows(self, results: Iterable[Result]) -> bytes:
         """Return rows as they are written."""
@@ -61,19 +65,20 @@ class Opened(NamedTuple):
     Attributes:
         stream: Where its bytes go.
         rows: Rows that it holds already.
+        failed: How many of them have no scores.
     """
 
     stream: BinaryIO
     rows: int
+    failed: int
 
 
-def open_file(path: Path, form: Format, header: bytes, *, resume: bool) -> Opened:
+def open_file(path: Path, layout: Layout, *, resume: bool) -> Opened:
     """Open a file for writing, behind the whole rows that it holds where it is resumed.
 
     Args:
         path: The file.
-        form: Its format.
-        header: What stands above its rows; written where it is not there.
+        layout: How its rows are written; its header is, where it is not there.
         resume: Whether it may hold rows.
 
     Raises:
@@ -85,7 +90,8 @@ def open_file(path: Path, form: Format, header: bytes, *, resume: bool) -> Opene
             f"{path} is there already", "go on where it ends with --resume, or remove it"
         )
     try:
-        rows, end = finished(path, form, header)
+        header = layout.header()
+        rows, failed, end = finished(path, layout.form, layout.written)
         path.touch()
         stream = path.open("r+b")
         stream.truncate(end)
@@ -94,4 +100,4 @@ def open_file(path: Path, form: Format, header: bytes, *, resume: bool) -> Opene
             stream.write(header)
     except OSError as error:
         raise StartupError(f"cannot write {path}: {error.strerror}") from None
-    return Opened(stream, rows)
+    return Opened(stream, rows, failed)

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from serve_app.batch import environment
 from serve_app.bulk.record import ERROR
 from serve_app.cli.help import INTERRUPTED, ROWS_FAILED, help_text
-from serve_app.cli.scoring import engine_choice
+from serve_app.cli.scoring import ENGINE, MODEL, Engine
 from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.extras import install
@@ -37,8 +37,8 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
     source: Annotated[str, typer.Argument(help="Parquet file or directory; a path or a URI.")],
     target: Annotated[str, typer.Argument(help="Directory for the output; a path or a URI.")],
     column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    model: Annotated[str, typer.Option(help="See `sentiment model info`.")] = "embedded",
-    engine: Annotated[str, typer.Option(help="onnx-int8, onnx-fp32, torch or auto.")] = "auto",
+    model: Annotated[str, typer.Option(help="See `sentiment model info`.")] = MODEL,
+    engine: Annotated[Engine, typer.Option(help="What runs the model.")] = ENGINE,
     actors: Annotated[
         int | None, typer.Option(min=1, help="Most engines at a time; default: one for each CPU.")
     ] = None,
@@ -59,26 +59,24 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
             install("batch"),
         ) from error
     identity = resolve(model)
-    chosen = choose(identity, engine_choice(engine), say)
+    chosen = choose(identity, engine, say)
     filesystem, files = input_files(source, column, identity.labels)
     job = Job(model, identity.digest, chosen, identity.labels, column, files)
     output = Output(*file_system(target))
     output.begin(job, resume=resume)
     say(f"joining the Ray cluster {address}" if address else "starting Ray on this machine")
-    failed = 0
     try:
         with (
             environment.without_native_messages(),
             tqdm(total=job.rows, unit=" rows", leave=False, disable=None) as bar,
         ):
             bar.update(job.rows - sum(part.rows for part in output.missing(job)))
-            for done in run(job, filesystem, output, address, actors):
-                bar.update(done.rows)
-                failed += done.failed
+            for rows in run(job, filesystem, output, address, actors):
+                bar.update(rows)
     except KeyboardInterrupt:
         say("interrupted; go on with --resume")
         raise typer.Exit(INTERRUPTED) from None
-    output.verify(job)
+    failed = output.verify(job)
     say(f"{job.rows} rows are in {target}")
     if failed:
         say(f"rows without scores: {failed}; the column {ERROR} says why")

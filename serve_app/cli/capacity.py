@@ -1,5 +1,6 @@
 """`sentiment capacity`."""
 
+from math import isfinite
 from typing import Annotated, Final
 
 import typer
@@ -15,20 +16,39 @@ sentiment capacity --rps 50 --texts 16 --measure path/to/model
 )
 
 
+# Far beyond any load; what is computed from it stays a number.
+MOST: Final = 1e9
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse NaN, which no range leaves out, and infinity."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter("this is no finite number")
+    return value
+
+
 def capacity(
     *,
-    rps: Annotated[float, typer.Option(min=0, help="Requests each second.")],
-    texts: Annotated[float, typer.Option(min=0, help="Texts in a request.")] = 1,
+    rps: Annotated[
+        float, typer.Option(min=0, max=MOST, callback=finite, help="Requests each second.")
+    ],
+    texts: Annotated[
+        float, typer.Option(min=0, max=MOST, callback=finite, help="Texts in a request.")
+    ] = 1,
     tokens: Annotated[
         int, typer.Option(min=1, max=512, help="Tokens in a text, two special ones included.")
     ] = 24,
     hit_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the texts that the cache knows.")
+        float,
+        typer.Option(
+            min=0, max=1, callback=finite, help="Share of the texts that the cache knows."
+        ),
     ] = 0.0,
     tokens_per_second: Annotated[
         float | None,
         typer.Option(
             min=1,
+            callback=finite,
             help="What one classifier replica computes, measured by you; else DistilBERT-base's.",
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import typer
 
-from serve_app.bulk.formats import Format, format_of
+from serve_app.bulk.formats import TEXT_SUFFIXES, Format, format_of
 from serve_app.bulk.output import Layout, open_file
 from serve_app.bulk.reader import Source, read
 from serve_app.bulk.record import Record
@@ -43,12 +43,14 @@ class Output(NamedTuple):
         stream: Where their bytes go.
         form: How they are held.
         rows: Rows that it holds already.
+        failed: How many of them have no scores.
         render: Makes the bytes of scored rows.
     """
 
     stream: BinaryIO
     form: Format
     rows: int
+    failed: int
     render: Callable[[Sequence[Result]], bytes]
 
 
@@ -71,6 +73,11 @@ def opened(path: Path, form: Format | None, column: str, stack: ExitStack) -> In
         StartupError: It cannot be read, or has no such column.
     """
     chosen = form or format_of(path, Format.TEXT)
+    if not form and chosen is Format.TEXT and path.suffix.lower() not in TEXT_SUFFIXES:
+        raise typer.BadParameter(
+            f"the name of {path} tells no format that is read ({', '.join(Format)}): "
+            "say which it is with --input-format"
+        )
     if path == STDIN:
         if sys.stdin.isatty():
             raise typer.BadParameter("give texts, a file with --input, or lines on standard input")
@@ -112,13 +119,13 @@ def created(
     if path is None:
         stdout = sys.stdout.buffer
         if chosen is Format.TEXT:
-            return Output(stdout, chosen, 0, lambda results: plain(results, labels).encode())
+            return Output(stdout, chosen, 0, 0, lambda results: plain(results, labels).encode())
         stdout.write(layout.header())
-        return Output(stdout, chosen, 0, layout.rows)
+        return Output(stdout, chosen, 0, 0, layout.rows)
     if chosen is Format.TEXT:
         raise typer.BadParameter("text is for standard output; choose tsv, csv or jsonl")
-    stream, rows = open_file(path, chosen, layout.header(), resume=resume)
-    return Output(stack.enter_context(stream), chosen, rows, layout.rows)
+    stream, rows, failed = open_file(path, layout, resume=resume)
+    return Output(stack.enter_context(stream), chosen, rows, failed, layout.rows)
 
 
 def _default_form(path: Path | None, source: Format) -> Format:

@@ -59,7 +59,8 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         Path | None, typer.Option("--output", "-o", help="File for the rows and their scores.")
     ] = None,
     input_format: Annotated[
-        Format | None, typer.Option(help="By default what the name says, else text.")
+        Format | None,
+        typer.Option(help="By default what the name says; .txt or no suffix is text."),
     ] = None,
     output_format: Annotated[
         Format | None,
@@ -73,9 +74,12 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         bool, typer.Option("--local", help="Score in this process, without a service.")
     ] = False,
     model: Annotated[
-        str, typer.Option(help="With --local: see `sentiment model info`.")
-    ] = "embedded",
-    engine: scoring.Engine = "auto",
+        str | None,
+        typer.Option(help=f"With --local; default: {scoring.MODEL}. See `sentiment model info`."),
+    ] = None,
+    engine: Annotated[
+        scoring.Engine | None, typer.Option(help=f"With --local; default: {scoring.ENGINE}.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the rows that the output has, and go on.")
     ] = False,
@@ -92,6 +96,10 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     """Score texts; `HELP` is what users read."""
     if texts and source != files.STDIN:
         raise typer.BadParameter("give texts or --input, not both")
+    if texts and input_format:
+        raise typer.BadParameter("--input-format is for files and lines, not for arguments")
+    if (model or engine) and not local:
+        raise typer.BadParameter("a service has its own model and engine: add --local to choose")
     if resume and target is None:
         raise typer.BadParameter("--resume goes on with a file: name it with --output")
     if target and target.exists() and source.exists() and target.samefile(source):
@@ -104,7 +112,11 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
                 if texts
                 else files.opened(source, input_format, column, stack)
             )
-            scorer = scoring.local(model, engine) if local else scoring.remote(url, at_once, stack)
+            scorer = (
+                scoring.local(model or scoring.MODEL, engine or scoring.ENGINE)
+                if local
+                else scoring.remote(url, at_once, stack)
+            )
             output = files.created(
                 target, output_format, given, scorer.labels, resume=resume, stack=stack
             )
@@ -128,12 +140,12 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
 def _write(
     results: Iterable[Sequence[Result]], given: files.Input, output: files.Output, *, stop: bool
 ) -> int:
-    """Write scored rows as they come, and return how many of them have no scores.
+    """Write scored rows as they come, and return how many of the output have no scores.
 
     Raises:
         StartupError: One of them has none, and the run is to stop there.
     """
-    written, failed = output.rows, 0
+    written, failed = output.rows, output.failed
     in_the_way = output.stream is sys.stdout.buffer and sys.stdout.isatty()
     # Without a terminal, tqdm shows nothing where it may decide itself.
     with tqdm(

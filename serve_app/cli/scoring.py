@@ -2,10 +2,9 @@
 
 import os
 from contextlib import ExitStack
-from typing import Annotated, Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from serve_app.bulk.remote import RemoteScorer
 from serve_app.bulk.scorer import Scorer
@@ -20,7 +19,7 @@ from serve_app.client.retry import RetryPolicy
 from serve_app.client.synchronous import SentimentClient
 from serve_app.console import say
 from serve_app.errors import StartupError
-from serve_app.settings import EngineChoice
+from serve_app.settings import OnnxName
 
 API_KEY: Final = "SENTIMENT_API_KEY"
 
@@ -28,27 +27,18 @@ API_KEY: Final = "SENTIMENT_API_KEY"
 PATIENCE: Final = RetryPolicy(retries=12, cap_s=30.0)
 PATIENCE_S: Final = 600.0
 
-
-# Typer knows no unions of literals, so that the name is checked here.
-_ENGINES: Final = TypeAdapter[EngineChoice](EngineChoice)
-_ENGINE_NAMES: Final = "onnx-int8, onnx-fp32, torch or auto"
-Engine = Annotated[str, typer.Option(help=f"With --local: {_ENGINE_NAMES}.")]
-
-
-def engine_choice(name: str) -> EngineChoice:
-    """Read an engine's name from the command line."""
-    try:
-        return _ENGINES.validate_python(name)
-    except ValidationError:
-        raise typer.BadParameter(f"choose {_ENGINE_NAMES}", param_hint="--engine") from None
+# The simulated engine is not among them: its scores are invented.
+Engine = Literal[OnnxName, "torch", "auto"]
+MODEL: Final = "embedded"
+ENGINE: Final[Engine] = "auto"
 
 
-def local(model: str, engine: str) -> Scorer:
+def local(model: str, engine: Engine) -> Scorer:
     """Load a model; see `LocalScorer`."""
     # A client of a service needs none of what this imports.
     from serve_app.bulk.local import LocalScorer  # noqa: PLC0415
 
-    return LocalScorer(model, engine_choice(engine), say)
+    return LocalScorer(model, engine, say)
 
 
 def remote(url: str, concurrency: int, stack: ExitStack) -> Scorer:
@@ -72,7 +62,7 @@ def remote(url: str, concurrency: int, stack: ExitStack) -> Scorer:
         )
         return RemoteScorer(stack.enter_context(client))
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--url") from None
+        raise typer.BadParameter(str(error)) from None
     except SentimentError as error:
         explain(error, url)
 

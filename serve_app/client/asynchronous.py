@@ -32,7 +32,7 @@ class AsyncSentimentClient:
         concurrency: Most requests of one call under way at a time.
 
     Raises:
-        ValueError: The URL is not one of HTTP.
+        ValueError: The URL is not one of HTTP, or the key is none that a header can carry.
     """
 
     def __init__(
@@ -74,9 +74,12 @@ class AsyncSentimentClient:
         Raises:
             SentimentError: The service did not tell.
         """
+        return await self._known(self._deadline())
+
+    async def _known(self, deadline: float) -> Info:
         if self._info is None:
             request_id = connection.new_request_id()
-            reply = await self._exchange("GET", connection.INFO, b"", request_id, self._deadline())
+            reply = await self._exchange("GET", connection.INFO, b"", request_id, deadline)
             self._info = answer.info(reply, request_id)
         return self._info
 
@@ -105,7 +108,7 @@ class AsyncSentimentClient:
     async def _predictions(
         self, texts: Iterable[str], deadline: float | None
     ) -> AsyncIterator[Prediction]:
-        limits = (await self.info()).limits
+        limits = (await self._known(deadline or self._deadline())).limits
         calls: deque[asyncio.Task[list[Prediction]]] = deque()
         try:
             for body in bodies(texts, limits):
@@ -152,13 +155,15 @@ class AsyncSentimentClient:
         self, method: str, path: str, body: bytes, request_id: str, timeout_s: float
     ) -> Reply | NoReply:
         try:
-            response = await self._http.request(
-                method,
-                path,
-                content=body,
-                headers={"X-Request-ID": request_id},
-                timeout=connection.timeout(timeout_s),
-            )
-        except httpx2.HTTPError as error:
-            return NoReply(connection.reason(error, self._url))
+            # httpx's timeouts are for one read each, however many an answer takes.
+            async with asyncio.timeout(timeout_s):
+                response = await self._http.request(
+                    method,
+                    path,
+                    content=body,
+                    headers={"X-Request-ID": request_id},
+                    timeout=connection.timeout(timeout_s),
+                )
+        except (httpx2.HTTPError, TimeoutError) as error:
+            return connection.no_reply(error, self._url)
         return Reply(response.status_code, response.headers, response.content)

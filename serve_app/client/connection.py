@@ -6,6 +6,7 @@ from typing import Any, Final
 import httpx2
 
 from serve_app import __version__
+from serve_app.client.exchange import NoReply
 
 PREDICT: Final = "/project/predict"
 INFO: Final = "/project/info"
@@ -16,23 +17,43 @@ DEFAULT_CONCURRENCY: Final = 4
 
 CONNECT_TIMEOUT_S: Final = 5.0
 
+_MOST_PORT: Final = 65_535
+
 
 def options(url: str, api_key: str | None) -> dict[str, Any]:
     """Return the arguments of an httpx client.
 
     Args:
         url: Where the service is, without `/project`.
-        api_key: Sent as a bearer token.
+        api_key: Sent as a bearer token, without white space around it.
 
     Raises:
-        ValueError: The URL is not one of HTTP.
+        ValueError: The URL is not one of HTTP, or the key is none that a header can carry.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} is no URL that starts with http:// or https://")
+    _check_url(url)
+    # What a key file gives ends with a line end.
+    api_key = (api_key or "").strip()
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise ValueError("the API key has characters that are not printable ASCII")
     headers = {"User-Agent": f"sentiment-serve/{__version__}", "Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     return {"base_url": url, "headers": headers}
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is no URL that starts with http:// or https://")
+    try:
+        parsed = httpx2.URL(url)
+        # As sockets do before they look a name up.
+        parsed.host.encode("idna")
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from None
+    if not parsed.host:
+        raise ValueError(f"{url!r} names no host")
+    if parsed.port is not None and parsed.port > _MOST_PORT:
+        raise ValueError(f"{url!r} has a port above {_MOST_PORT}")
 
 
 def timeout(seconds: float) -> httpx2.Timeout:
@@ -45,7 +66,8 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def reason(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> str:
-    """Return why there is no answer, in one line."""
+def no_reply(error: httpx2.HTTPError | TimeoutError, url: str) -> NoReply:
+    """Return why there is no answer, in one line, and whether there may be one later."""
     said = str(error) or type(error).__name__
-    return f"no answer from {url}: {said}"
+    own_fault = isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol)
+    return NoReply(f"no answer from {url}: {said}", may_pass=not own_fault)

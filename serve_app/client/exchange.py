@@ -28,9 +28,10 @@ class Wait(NamedTuple):
 
 
 class NoReply(NamedTuple):
-    """The connection failed, or the time was over."""
+    """The connection failed, or the time was over; later there may be an answer, or never."""
 
     reason: str
+    may_pass: bool = True
 
 
 Outcome = Reply | NoReply | None
@@ -74,7 +75,7 @@ def exchange(
                 may_pass = outcome.status in RETRIED
             case _:
                 error = ConnectionFailed(outcome.reason if outcome else "", request_id)
-                may_pass = True
+                may_pass = outcome is None or outcome.may_pass
         left_s = deadline - clock()
         if left_s <= 0:
             break

@@ -33,12 +33,13 @@ class SentimentClient:
         url: Where the service is, without `/project`.
         api_key: Sent as a bearer token, where the service wants one.
         deadline_s: Most seconds that a call of `predict` takes, retries included; `stream`,
-            which may go on for hours, counts them for each request.
+            which may go on for hours, counts them for each request. The time is looked at
+            whenever a piece of an answer comes; a server that stops amid one can double it.
         retry: How often and how patiently a request is sent again.
         concurrency: Most requests of one call under way at a time.
 
     Raises:
-        ValueError: The URL is not one of HTTP.
+        ValueError: The URL is not one of HTTP, or the key is none that a header can carry.
     """
 
     def __init__(
@@ -83,9 +84,12 @@ class SentimentClient:
         Raises:
             SentimentError: The service did not tell.
         """
+        return self._known(self._deadline())
+
+    def _known(self, deadline: float) -> Info:
         if self._info is None:
             request_id = connection.new_request_id()
-            reply = self._exchange("GET", connection.INFO, b"", request_id, self._deadline())
+            reply = self._exchange("GET", connection.INFO, b"", request_id, deadline)
             self._info = answer.info(reply, request_id)
         return self._info
 
@@ -112,7 +116,7 @@ class SentimentClient:
         return self._predictions(texts, None)
 
     def _predictions(self, texts: Iterable[str], deadline: float | None) -> Iterator[Prediction]:
-        requests = bodies(texts, self.info().limits)
+        requests = bodies(texts, self._known(deadline or self._deadline()).limits)
         ask = partial(self._ask, deadline=deadline)
         first, second = next(requests, None), next(requests, None)
         if first is None:
@@ -155,14 +159,21 @@ class SentimentClient:
     def _send(
         self, method: str, path: str, body: bytes, request_id: str, timeout_s: float
     ) -> Reply | NoReply:
+        deadline = time.monotonic() + timeout_s
+        content = bytearray()
         try:
-            response = self._http.request(
+            with self._http.stream(
                 method,
                 path,
                 content=body,
                 headers={"X-Request-ID": request_id},
                 timeout=connection.timeout(timeout_s),
-            )
-        except httpx2.HTTPError as error:
-            return NoReply(connection.reason(error, self._url))
-        return Reply(response.status_code, response.headers, response.content)
+            ) as response:
+                # httpx's timeouts are for one read each, however many an answer takes.
+                for piece in response.iter_bytes():
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError
+                    content += piece
+        except (httpx2.HTTPError, TimeoutError) as error:
+            return connection.no_reply(error, self._url)
+        return Reply(response.status_code, response.headers, bytes(content))

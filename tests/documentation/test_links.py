@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,11 @@ def test_a_heading_has_the_anchor_that_github_gives_it(tmp_path: Path) -> None:
     document = tmp_path / "a.md"
     document.write_text("# A `code`, and more!\n\n## Again\n\n## Again\n")
     assert anchors(document) == {"a-code-and-more", "again", "again-1"}
+
+
+def test_every_folder_of_tests_is_explained() -> None:
+    table = (ROOT / "docs" / "development.md").read_text()
+    explained = re.findall(r"^\| `tests/(\w+)` \|", table, flags=re.MULTILINE)
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
+    # What mirrors the package has folders of its own.
+    assert {*explained} == folders | {"unit"}

@@ -11,7 +11,7 @@ from tests.lab.elements import drop, rows, texts, words
 from tests.lab.service import WordService
 
 
-def test_the_keyboard_is_enough(lab: Page) -> None:
+def test_the_keyboard_is_enough(lab: Page, service: WordService) -> None:
     lab.keyboard.press("Tab")
     expect(lab.get_by_role("link", name="Skip to the texts")).to_be_focused()
     lab.keyboard.press("Enter")
@@ -31,6 +31,36 @@ def test_the_keyboard_is_enough(lab: Page) -> None:
     expect(selected).to_contain_text("bad food")
     expect(lab.get_by_role("button", name="bad food")).to_have_attribute("aria-pressed", "true")
     expect(lab.get_by_role("button", name="bad food")).to_be_focused()
+    lab.keyboard.press("Tab")
+    lab.keyboard.press("Tab")
+    expect(lab.get_by_role("button", name="Show the words")).to_be_focused()
+    service.open.clear()
+    lab.keyboard.press("Enter")
+    expect(lab.get_by_role("button", name="Show the words")).to_be_disabled()
+    expect(lab.get_by_role("button", name="Show the words")).to_be_focused()
+    service.open.set()
+    expect(words(lab)).to_have_count(2)
+    expect(lab.get_by_role("list", name="Words")).to_be_focused()
+
+
+def test_a_run_that_ends_leaves_the_focus_where_the_next_one_begins(
+    lab: Page, service: WordService
+) -> None:
+    service.open.clear()
+    texts(lab).fill("good\nbad")
+    lab.get_by_role("button", name="Cancel").focus()
+    lab.keyboard.press("Enter")
+    expect(lab.get_by_role("button", name="Score again")).to_be_focused()
+    service.open.set()
+
+
+def test_what_the_words_do_is_read_out(lab: Page) -> None:
+    texts(lab).fill("good film\nbad food")
+    summary = lab.get_by_role("region", name="What pulls the score").get_by_role("status")
+    expect(summary).to_be_attached()
+    expect(summary).to_have_text("")
+    lab.get_by_role("button", name="Show the words").click()
+    expect(summary).to_contain_text("“good” pulls POSITIVE up most")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

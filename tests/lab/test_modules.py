@@ -1,10 +1,14 @@
 """What the page computes by itself, module by module."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
 from tests.contract.server import serving
@@ -36,10 +40,22 @@ def call(page: Page, module: str, function: str, *arguments: object) -> Any:
         ('"a, ""b""",c\n"two\nlines",', [['a, "b"', "c"], ["two\nlines", ""]]),
         ("a,b\n\n , \nc,d", [["a", "b"], ["c", "d"]]),
         ('"never closed\n,x', [["never closed\n,x"]]),
+        (
+            '1,"He said "great" film",2\n3,"b" ,\n',
+            [["1", 'He said great" film"', "2"], ["3", "b ", ""]],
+        ),
         ("", []),
     ],
 )
 def test_csv_is_read(page: Page, content: str, rows: list[list[str]]) -> None:
+    assert call(page, "csv", "parse", content) == rows
+
+
+@given(st.text(alphabet='ab",\n', max_size=20))
+def test_csv_is_read_as_by_python(page: Page, content: str) -> None:
+    # The first line tells the separator, and rows of blanks are none.
+    content = "h,h\n" + content
+    rows = [row for row in csv.reader(io.StringIO(content, newline="")) if any(map(str.strip, row))]
     assert call(page, "csv", "parse", content) == rows
 
 

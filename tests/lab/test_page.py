@@ -37,6 +37,26 @@ def test_a_text_that_is_known_is_not_asked_for_again(lab: Page, service: WordSer
     assert [request for request in service.requests if len(request) == 1][:2] == [["good"], ["bad"]]
 
 
+def test_what_was_typed_a_moment_ago_is_scored_at_once(lab: Page, service: WordService) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    asked = len(service.requests)
+    with lab.expect_response("**/predict"):
+        lab.evaluate(
+            """() => {
+                const area = document.getElementById("texts");
+                area.value = "good\\nbad";
+                area.dispatchEvent(new Event("input"));
+                const enter = { key: "Enter", ctrlKey: true, bubbles: true };
+                area.dispatchEvent(new KeyboardEvent("keydown", enter));
+            }"""
+        )
+    expect(rows(lab)).to_have_count(2)
+    assert service.requests[asked:][0] == ["good", "bad"]
+    lab.wait_for_timeout(400)
+    assert ["bad"] not in service.requests, "the pause after typing has nothing left to do"
+
+
 def test_it_tells_which_scores_came_from_the_cache_and_where_the_time_went(lab: Page) -> None:
     texts(lab).fill("good\nbad")
     expect(rows(lab).nth(0)).to_contain_text("model")
@@ -92,6 +112,37 @@ def test_a_file_that_is_dropped_is_scored(lab: Page) -> None:
     expect(rows(lab).nth(0)).to_contain_text("0.500")
     lab.get_by_role("button", name="Back to typing").click()
     expect(texts(lab)).to_be_focused()
+
+
+def test_a_header_of_any_name_can_be_told(lab: Page) -> None:
+    drop(lab, "feedback.csv", "feedback\ngood\nbad\n")
+    expect(rows(lab)).to_have_count(3)
+    lab.get_by_label("The first row holds names").check()
+    expect(rows(lab)).to_have_count(2)
+    expect(rows(lab).nth(0)).to_contain_text("good")
+    drop(lab, "lines.txt", "feedback\ngood\n")
+    expect(lab.get_by_label("The first row holds names")).to_be_hidden()
+
+
+def test_a_folder_is_refused_in_words(lab: Page, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").mkdir()
+    browser = lab.context.new_cdp_session(lab)
+    files = [str(tmp_path / "reviews.csv")]
+    for event in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        drag = {"type": event, "x": 200, "y": 200, "data": data}
+        browser.send("Input.dispatchDragEvent", drag)
+    expect(lab.get_by_role("alert")).to_contain_text("reviews.csv cannot be read.")
+
+
+def test_a_drop_without_a_file_is_refused_in_words(lab: Page) -> None:
+    lab.evaluate(
+        """() => {
+            const drop = new Event("drop", { cancelable: true });
+            dispatchEvent(Object.assign(drop, { dataTransfer: { types: ["Files"], files: [] } }));
+        }"""
+    )
+    expect(lab.get_by_role("alert")).to_contain_text("There is no file in it.")
 
 
 def test_a_file_that_is_chosen_is_scored(lab: Page, tmp_path: Path) -> None:
@@ -215,7 +266,8 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, host: Host)
     page.keyboard.type("s3cret")
     page.keyboard.press("Enter")
     expect(page.get_by_text("acme/words")).to_be_visible()
-    texts(page).fill("good")
+    expect(texts(page)).to_be_focused()
+    page.keyboard.type("good")
     expect(rows(page)).to_contain_text("POSITIVE")
     stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
     assert stored == [{}, {}, ""]

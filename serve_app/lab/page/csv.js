@@ -14,7 +14,8 @@ export function parse(content) {
   let row = [];
   let at = 0;
   while (at < content.length) {
-    const [field, end] = content[at] === '"' ? quoted(content, at) : plain(content, at, separator);
+    const read = content[at] === '"' ? quoted : plain;
+    const [field, end] = read(content, at, separator);
     row.push(field);
     at = end;
     if (content[at] === separator) {
@@ -60,14 +61,18 @@ function plain(content, start, separator) {
   return [content.slice(start, end), end];
 }
 
-function quoted(content, start) {
+function quoted(content, start, separator) {
   const parts = [];
   let from = start + 1;
   for (;;) {
     const quote = content.indexOf('"', from);
     if (quote < 0) return [parts.join("") + content.slice(from), content.length];
     parts.push(content.slice(from, quote));
-    if (content[quote + 1] !== '"') return [parts.join(""), quote + 1];
+    if (content[quote + 1] !== '"') {
+      // What follows the closing quote is of the field as well, as for Python's csv.
+      const [rest, end] = plain(content, quote + 1, separator);
+      return [parts.join("") + rest, end];
+    }
     parts.push('"');
     from = quote + 2;
   }

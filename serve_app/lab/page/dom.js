@@ -22,6 +22,13 @@ export function svg(name, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, name), attributes, children);
 }
 
+/** Hide an element; where it has the focus, which would be lost, that goes elsewhere. */
+export function hide(element, next) {
+  const focused = element.contains(document.activeElement);
+  element.hidden = true;
+  if (focused) next.focus();
+}
+
 /** Offer labels in a select, keeping the choice where it is still there. */
 export function offer(select, labels, preferred) {
   const chosen = labels.includes(select.value) ? select.value : preferred;

@@ -11,8 +11,8 @@ export class FileRefused extends Error {}
 /**
  * Read a file of texts.
  * @returns {Promise<{name: string, size: number, rows: string[][], column: number,
- *   header: boolean}>} A text file has one column.
- * @throws {FileRefused} It is too large, not text, or empty.
+ *   header: boolean, table: boolean}>} A text file has one column; a table may have a header.
+ * @throws {FileRefused} It is too large, cannot be read, or is not text or empty.
  */
 export async function readTexts(file) {
   if (file.size > LARGEST_BYTES) {
@@ -21,13 +21,13 @@ export async function readTexts(file) {
         "`sentiment predict -i FILE` takes any size.",
     );
   }
-  const content = decoded(await file.arrayBuffer());
+  const content = decoded(await bytesOf(file));
   if (content.includes("\0")) throw new FileRefused(`${file.name} is no text file.`);
   const isTable = /\.(csv|tsv)$/i.test(file.name) || /csv|tab-separated/.test(file.type);
   const rows = isTable ? parse(content) : lines(content).map((line) => [line]);
   if (rows.length === 0) throw new FileRefused(`${file.name} holds no texts.`);
   const where = isTable ? guess(rows) : { column: 0, header: false };
-  return { name: file.name, size: file.size, rows, ...where };
+  return { name: file.name, size: file.size, rows, table: isTable, ...where };
 }
 
 /** Return the texts in a column of rows. */
@@ -44,6 +44,15 @@ export function lines(content) {
     .toWellFormed()
     .split(/\r\n|\r|\n/)
     .filter((line) => line.trim() !== "");
+}
+
+async function bytesOf(file) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    // Browsers tell no more than that.
+    throw new FileRefused(`${file.name} cannot be read. Is it a folder, or has it changed?`);
+  }
 }
 
 function decoded(buffer) {

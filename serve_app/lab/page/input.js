@@ -47,6 +47,16 @@ export class Input {
     return file ? column(file.rows, file.column, file.header) : lines(this.area.value);
   }
 
+  /** What a person changes the texts with. */
+  get control() {
+    return this.file ? byId("file-remove") : this.area;
+  }
+
+  /** Do not tell of what was typed a moment ago: whoever calls this takes it. */
+  settle() {
+    clearTimeout(this.timer);
+  }
+
   /** Put a content into the text area. */
   write(content) {
     this.file = null;
@@ -73,12 +83,12 @@ export class Input {
   }
 
   #changeSoon() {
-    clearTimeout(this.timer);
+    this.settle();
     this.timer = setTimeout(() => this.#change(), DEBOUNCE_MS);
   }
 
   #change() {
-    clearTimeout(this.timer);
+    this.settle();
     this.onChange();
   }
 
@@ -90,7 +100,7 @@ export class Input {
     const columns = Math.max(...file.rows.slice(0, 50).map((row) => row.length));
     byId("file-name").textContent = file.name;
     byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length, "row")}`;
-    byId("file-columns").hidden = columns < 2 && !file.header;
+    byId("file-columns").hidden = !file.table;
     byId("file-header").checked = file.header;
     byId("file-column").replaceChildren(
       ...Array.from({ length: columns }, (_, index) => {
@@ -123,7 +133,9 @@ export class Input {
       event.preventDefault();
       depth = 0;
       area.hidden = true;
-      this.read(event.dataTransfer.files[0]);
+      const [file] = event.dataTransfer.files;
+      if (file) this.read(file);
+      else this.onProblem({ title: "This cannot be taken", detail: "There is no file in it." });
     });
   }
 }

@@ -2,7 +2,7 @@
 
 import { info, Problem, useKey } from "/lab/api.js";
 import { showDetail } from "/lab/detail.js";
-import { byId, el } from "/lab/dom.js";
+import { byId, el, hide } from "/lab/dom.js";
 import { download, table } from "/lab/download.js";
 import { Histogram } from "/lab/histogram.js";
 import { Input } from "/lab/input.js";
@@ -29,7 +29,7 @@ let selected = 0;
 let run = null;
 let meeting = false;
 
-const input = new Input(change, (problem) => showProblem(problem));
+const input = new Input(() => change(), (problem) => showProblem(problem));
 const words = new Words({ wait, report, done: clearProblem });
 const histogram = new Histogram();
 const results = new Results((index) => {
@@ -55,11 +55,17 @@ async function meet() {
   change();
 }
 
-function change() {
+function change(again = false) {
   texts = input.texts;
   selected = Math.max(0, Math.min(selected, texts.length - 1));
-  if (scores) score();
+  if (scores) score(again);
   else show();
+}
+
+/** Score what is there now, also what was typed a moment ago. */
+function again() {
+  input.settle();
+  change(true);
 }
 
 /** Score the texts; an earlier run that is still under way is outdated. */
@@ -157,8 +163,11 @@ function show() {
 }
 
 function showProgress() {
-  byId("progress").hidden = !run?.slow;
-  if (!run?.slow) return;
+  if (!run?.slow) {
+    hide(byId("progress"), byId("again"));
+    return;
+  }
+  byId("progress").hidden = false;
   byId("progress-bar").value = run.done / run.total;
   byId("progress-text").textContent = `${count(run.done)} of ${count(run.total)}`;
 }
@@ -178,7 +187,7 @@ function summary(found, scored) {
     .join(", ");
 }
 
-byId("again").addEventListener("click", () => score(true));
+byId("again").addEventListener("click", again);
 byId("cancel").addEventListener("click", () => {
   run?.controller.abort();
   clearProblem();
@@ -188,13 +197,13 @@ byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").value);
   byId("key").value = "";
-  byId("key-form").hidden = true;
+  hide(byId("key-form"), input.control);
   clearProblem();
   if (model) score();
   else meet();
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && scores && texts.length) score(true);
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) again();
 });
 
 follow();

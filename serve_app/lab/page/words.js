@@ -1,7 +1,7 @@
 /** The heat map: what each word of the selected text does to the score of a label. */
 
 import { predict, Problem } from "/lab/api.js";
-import { byId, el, offer } from "/lab/dom.js";
+import { byId, el, hide, offer } from "/lab/dom.js";
 import { counted, difference } from "/lab/numbers.js";
 import { pieces, without } from "/lab/occlusion.js";
 import { patiently } from "/lab/patience.js";
@@ -40,13 +40,11 @@ export class Words {
 
   /** Ask for the text with each word left out, in one request, and show the differences. */
   async explain() {
-    if (this.text === null || this.found) return;
-    this.running?.abort();
+    if (this.text === null || this.found || this.running) return;
     const running = new AbortController();
-    this.running = running;
+    this.#setRunning(running);
     const parts = pieces(this.text, this.limits);
     const texts = [this.text, ...parts.map((part) => without(this.text, part))];
-    byId("explain").disabled = true;
     try {
       const { signal } = running;
       const answer = await patiently(() => predict(texts, signal), signal, this.told.wait);
@@ -57,25 +55,33 @@ export class Words {
       if (error instanceof Problem) this.told.report(error);
       else if (!running.signal.aborted) throw error;
     } finally {
-      if (this.running === running) byId("explain").disabled = false;
+      if (this.running === running) this.#setRunning(null);
     }
   }
 
   #reset(text) {
     this.running?.abort();
-    this.running = null;
+    this.#setRunning(null);
     this.text = text;
     this.found = null;
-    byId("explain").disabled = false;
     this.#draw();
   }
 
+  #setRunning(controller) {
+    this.running = controller;
+    // A button that is disabled would lose the focus.
+    byId("explain").setAttribute("aria-disabled", controller !== null);
+  }
+
   #draw() {
-    byId("explain").hidden = this.found !== null;
     byId("words-legend").hidden = this.found === null;
     byId("words-summary").textContent = "";
     byId("words-note").textContent = NOTE;
-    if (!this.found) return byId("words-list").replaceChildren();
+    if (!this.found) {
+      byId("explain").hidden = false;
+      byId("words-list").replaceChildren();
+      return;
+    }
     const label = byId("words-label").value;
     const [whole, ...rest] = this.found.scores.map((each) => scoreOf(each, label));
     const effects = rest.map((score) => whole - score);
@@ -89,7 +95,7 @@ export class Words {
       byId("words-note").textContent =
         `${NOTE} The text is long: it is divided into ${counted(words.length, "group")} of words.`;
     }
-    return undefined;
+    hide(byId("explain"), byId("words-list"));
   }
 }
 

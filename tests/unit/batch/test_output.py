@@ -18,10 +18,9 @@ def test_every_row_comes_out_once_with_its_columns_and_scores(
     job: Job, output: Output, scorer: PartScorer
 ) -> None:
     output.begin(job, resume=False)
-    done = [scorer.score(part) for part in output.missing(job)]
-    output.verify(job)
-    assert [each.rows for each in done] == [5, 4, 5, 4]
-    assert sum(each.failed for each in done) == 2
+    for part in output.missing(job):
+        scorer.score(part)
+    assert output.verify(job) == 2, "rows without scores"
     rows = pq.read_table(output.directory).to_pylist()
     assert [row["text"] for row in rows] == TEXTS * 2
     assert [row["id"] for row in rows] == list(range(len(TEXTS))) * 2

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from serve_app.bulk.formats import TABLES, Format, format_of
 from serve_app.bulk.output import Layout, open_file
 from serve_app.bulk.reader import MAX_FIELD_CHARS, read
+from serve_app.bulk.resume import finished
 from serve_app.bulk.run import score
 from serve_app.errors import StartupError
 
@@ -60,7 +61,7 @@ def csv_of(rows: list[dict[str, str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def jsonl_of(rows: list[dict[str, str]]) -> bytes:
+def jsonl_of(rows: Sequence[Mapping[str, object]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
@@ -190,30 +191,58 @@ def test_a_run_cut_anywhere_ends_as_one_that_was_not(
     whole = all_of(jsonl_of(ROWS), Format.JSONL, target, scorer)
     path = tmp_path / "out"
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    pieces = scored(jsonl_of(ROWS), Format.JSONL, target, scorer)
-    opened = open_file(path, target, next(pieces), resume=True)
+    layout = Layout(target, ("id", "text"), scorer.labels)
+    opened = open_file(path, layout, resume=True)
     rest = scored(jsonl_of(ROWS), Format.JSONL, target, scorer, done=opened.rows)
     next(rest)
     with opened.stream as stream:
         stream.writelines(rest)
     assert path.read_bytes() == whole
+    ended = finished(path, target, layout.written)
+    assert (ended.rows, ended.failed) == (len(ROWS), 1)
+    assert opened.failed == (opened.rows == len(ROWS))
 
 
-def test_an_output_with_other_columns_is_not_resumed(scorer: "HashScorer", tmp_path: Path) -> None:
-    path = tmp_path / "out.csv"
-    path.write_bytes(b"something,else\r\n1,2\r\n")
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        (Format.CSV, b"something,else\r\n1,2\r\n"),
+        (Format.JSONL, b'{"foo": 1}\n'),
+        (Format.JSONL, b'{"foo": 1}'),
+        (
+            Format.JSONL,
+            b'{"text": "a", "predicted_label": "A", "score_A": 1, "prediction_error": 0}\n',
+        ),
+        (Format.JSONL, b"[1]\n"),
+        (Format.JSONL, b"precious"),
+        (Format.JSONL, b"[" * 100_000),
+    ],
+)
+def test_an_output_with_other_columns_is_not_resumed(
+    scorer: "HashScorer", tmp_path: Path, form: Format, content: bytes
+) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(content)
     with pytest.raises(StartupError, match="other columns"):
-        open_file(
-            path, Format.CSV, Layout(Format.CSV, ("text",), scorer.labels).header(), resume=True
-        )
-    assert path.read_bytes() == b"something,else\r\n1,2\r\n"
+        open_file(path, Layout(form, ("text",), scorer.labels), resume=True)
+    assert path.read_bytes() == content
 
 
-def test_an_output_is_not_overwritten(tmp_path: Path) -> None:
+def test_an_error_is_found_wherever_the_input_had_a_field_of_its_name(
+    scorer: "HashScorer", tmp_path: Path
+) -> None:
+    rows = [{"text": text, "prediction_error": "old", "n": 1} for text in ("a", "refuse me")]
+    content = jsonl_of([{"text": "first"}, *rows])
+    (tmp_path / "out").write_bytes(all_of(content, Format.JSONL, Format.JSONL, scorer))
+    layout = Layout(Format.JSONL, ("text",), scorer.labels)
+    assert finished(tmp_path / "out", Format.JSONL, layout.written)[:2] == (3, 1)
+
+
+def test_an_output_is_not_overwritten(scorer: "HashScorer", tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(b"precious")
     with pytest.raises(StartupError, match="already"):
-        open_file(path, Format.JSONL, b"", resume=False)
+        open_file(path, Layout(Format.JSONL, ("text",), scorer.labels), resume=False)
     assert path.read_bytes() == b"precious"
 
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from loadtest.ports import free_port
+from serve_app.cli import scoring
 from serve_app.cli.__main__ import app
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
@@ -73,6 +74,18 @@ def test_rows_without_scores_are_told_by_the_exit_code(run: Run) -> None:
     assert done.stderr == "rows without scores: 1; the column prediction_error says why\n"
     errors = [row["prediction_error"] for row in rows(done.stdout)]
     assert errors == [None, "the text has 40000 characters, at most 32768 are accepted", None]
+
+
+def test_rows_without_scores_are_told_though_an_earlier_run_has_written_them(
+    run: Run, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.csv"
+    source.write_text(f"one\n{'x' * 40_000}\n")
+    assert run("-i", source, "-o", target).returncode == 9
+    source.write_text(source.read_text() + "three\n")
+    resumed = run("-i", source, "-o", target, "--resume")
+    assert resumed.returncode == 9
+    assert resumed.stderr == "rows without scores: 1; the column prediction_error says why\n"
 
 
 def test_a_run_may_stop_at_the_first_row_without_scores_and_go_on(run: Run, tmp_path: Path) -> None:
@@ -159,12 +172,36 @@ def test_another_server_is_told(run: Run, url: str) -> None:
         (["a", "--engine", "magic", "--local"], "onnx-int8"),
         (["a", "--url", "localhost:8000"], "http://"),
         (["a", "-o", "a.csv", "--output-format", "text", "--local"], "standard output"),
+        (["a", "--url", "http://127.0.0.1:abc"], "Invalid port: 'abc'"),
+        (["a", "--url", "http://[::1"], "is no URL"),
+        (["a", "--model", "embedded"], "add --local"),
+        (["a", "--engine", "torch"], "add --local"),
+        (["a", "--engine", "simulated", "--local"], "is not one of"),
+        (["a", "--input-format", "csv"], "not for arguments"),
+        (["-i", "reviews.json"], "--input-format"),
+        (["-i", "reviews.csv.gz"], "--input-format"),
     ],
 )
 def test_wrong_usage_has_an_exit_code_of_its_own(arguments: list[str], said: str) -> None:
     refused = CliRunner().invoke(app, ["predict", *arguments], env={"COLUMNS": "200"})
     assert refused.exit_code == 2
     assert said in refused.output
+
+
+@pytest.mark.parametrize("key", ["abc\ndef", "schlüssel"])
+def test_a_key_that_no_header_carries_is_told_and_not_shown(key: str) -> None:
+    refused = CliRunner().invoke(
+        app, ["predict", "a"], env={"COLUMNS": "200", scoring.API_KEY: key}
+    )
+    assert refused.exit_code == 2
+    assert "the API key has characters that are not printable ASCII" in refused.output
+    assert not set(key.split()) & set(refused.output.split())
+
+
+def test_the_format_of_any_name_may_be_told(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "reviews.log"
+    source.write_text("good\n")
+    assert run("-i", source, "--input-format", "text").returncode == 0
 
 
 def test_an_input_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
@@ -176,7 +213,7 @@ def test_an_input_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
 def test_the_output_of_another_input_is_not_resumed(run: Run, tmp_path: Path) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("one\n")
-    target.write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert run("one", "two", "-o", target).returncode == 0
     refused = run("-i", source, "-o", target, "--resume")
     assert refused.returncode == 1
     assert "more than the input" in refused.stderr

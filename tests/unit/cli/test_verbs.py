@@ -4,6 +4,24 @@ import pytest
 from typer.testing import CliRunner
 
 from serve_app.cli.__main__ import VERBS, add_verbs, app
+from serve_app.cli.capacity import MOST
+
+
+@pytest.mark.parametrize("option", ["--rps", "--texts", "--hit-rate", "--tokens-per-second"])
+@pytest.mark.parametrize("number", ["inf", "nan", "-1"])
+def test_no_capacity_is_counted_for_what_is_no_number(option: str, number: str) -> None:
+    refused = CliRunner().invoke(app, ["capacity", "--rps", "1", option, number])
+    assert refused.exit_code == 2
+
+
+def test_the_greatest_load_is_counted() -> None:
+    arguments = ["--rps", f"{MOST}", "--texts", f"{MOST}", "--tokens", "512"]
+    assert CliRunner().invoke(app, ["capacity", *arguments]).exit_code == 0
+
+
+def test_no_scores_are_invented_for_a_data_set() -> None:
+    refused = CliRunner().invoke(app, ["batch", "in", "out", "--engine", "simulated"])
+    assert refused.exit_code == 2
 
 
 def verbs() -> str:

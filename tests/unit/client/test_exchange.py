@@ -79,6 +79,12 @@ def test_a_connection_that_fails_is_tried_again() -> None:
     assert lead([(0.1, DOWN), (0.1, DOWN), (0.1, GOOD)]) == (GOOD, [0.0, 0.0])
 
 
+def test_what_the_client_cannot_send_is_not_sent_again() -> None:
+    end, waits = lead([(0.1, NoReply("illegal header", may_pass=False))])
+    assert isinstance(end, ConnectionFailed)
+    assert waits == []
+
+
 def test_retries_come_to_an_end() -> None:
     end, waits = lead([(0.1, DOWN)] * 4)
     assert isinstance(end, ConnectionFailed)

@@ -1,4 +1,6 @@
+import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -120,16 +122,60 @@ def test_nobody_waits_beyond_the_deadline(server: "Start", predict: "Predict") -
         predict(server(hangs=True, deadline_s=1.0).url, ["a"], deadline_s=0.3)
 
 
+class Trickle:
+    """A server whose answers come in pieces, each long before a timeout; counts them."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.sent = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while self.sent < self.most:
+            self.sent += 1
+            await send({"type": "http.response.body", "body": b"     ", "more_body": True})
+            await asyncio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_an_answer_that_comes_bit_by_bit_has_a_deadline_as_well(predict: "Predict") -> None:
+    server = Trickle(most=200)
+    with serving(server) as url:
+        with pytest.raises(DeadlinePassed):
+            predict(url, ["a"], deadline_s=0.3)
+        assert server.sent < server.most
+        server.most = 0
+
+
 def test_another_service_is_noticed(predict: "Predict") -> None:
     app = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("hello"))])
     with serving(app) as url, pytest.raises(UnexpectedAnswer):
         predict(url, ["a"])
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "redis://localhost", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "redis://localhost",
+        "",
+        "http://",
+        "http://127.0.0.1:abc",
+        "http://127.0.0.1:65536",
+        "http://[::1",
+        "http://a..b",
+    ],
+)
 def test_what_is_no_url_of_http_is_refused(predict: "Predict", url: str) -> None:
-    with pytest.raises(ValueError, match="http://"):
+    with pytest.raises(ValueError, match=re.escape(repr(url))):
         predict(url, ["a"])
+
+
+@pytest.mark.parametrize("key", ["s3cr3t\nX-Other: 1", "s3cr3t\0", "s3cr3tü"])
+def test_a_key_that_no_header_carries_is_refused_and_not_told(predict: "Predict", key: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        predict("http://127.0.0.1:9", ["a"], api_key=key)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_an_api_key_is_sent_and_its_want_is_told(server: "Start", predict: "Predict") -> None:
@@ -147,5 +193,6 @@ def test_an_api_key_is_sent_and_its_want_is_told(server: "Start", predict: "Pred
 
     with serving(guarded) as url:
         assert len(predict(url, ["a"], api_key="secret")) == 1
+        assert len(predict(url, ["a"], api_key="secret\n")) == 1
         with pytest.raises(Unauthorized, match="a key is needed"):
             predict(url, ["a"])
