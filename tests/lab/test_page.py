@@ -1,20 +1,13 @@
 """The page in a real browser, over the API on a real socket."""
 
-import csv
 import re
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from loadtest.ports import free_port
-from serve_app.api_keys import hash_of
-from serve_app.errors import InferenceFailed, Overloaded
-from tests.contract.server import serving
 from tests.lab.conftest import Host, Open
-from tests.lab.elements import drop, rows, texts, words
-from tests.lab.service import CLASSIFIERS, WordService, origin
+from tests.lab.elements import rows, texts, words
+from tests.lab.service import CLASSIFIERS, WordService
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -102,75 +95,6 @@ def test_words_are_shown_with_what_leaving_them_out_changes(
     expect(lab.get_by_text("“bad” pulls NEGATIVE up most")).to_be_visible()
 
 
-def test_a_file_that_is_dropped_is_scored(lab: Page) -> None:
-    drop(lab, "reviews.csv", 'id,text\n1,"good, ""really"""\n2,"bad\nfood"\n')
-    expect(rows(lab)).to_have_count(2)
-    expect(rows(lab).nth(0)).to_contain_text('good, "really"')
-    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
-    expect(lab.get_by_label("Column with the texts")).to_have_value("1")
-    lab.get_by_label("Column with the texts").select_option("id")
-    expect(rows(lab).nth(0)).to_contain_text("0.500")
-    lab.get_by_role("button", name="Back to typing").click()
-    expect(texts(lab)).to_be_focused()
-
-
-def test_a_header_of_any_name_can_be_told(lab: Page) -> None:
-    drop(lab, "feedback.csv", "feedback\ngood\nbad\n")
-    expect(rows(lab)).to_have_count(3)
-    lab.get_by_label("The first row holds names").check()
-    expect(rows(lab)).to_have_count(2)
-    expect(rows(lab).nth(0)).to_contain_text("good")
-    drop(lab, "lines.txt", "feedback\ngood\n")
-    expect(lab.get_by_label("The first row holds names")).to_be_hidden()
-
-
-def test_a_folder_is_refused_in_words(lab: Page, tmp_path: Path) -> None:
-    (tmp_path / "reviews.csv").mkdir()
-    browser = lab.context.new_cdp_session(lab)
-    files = [str(tmp_path / "reviews.csv")]
-    for event in ("dragEnter", "dragOver", "drop"):
-        data = {"items": [], "files": files, "dragOperationsMask": 1}
-        drag = {"type": event, "x": 200, "y": 200, "data": data}
-        browser.send("Input.dispatchDragEvent", drag)
-    expect(lab.get_by_role("alert")).to_contain_text("reviews.csv cannot be read.")
-
-
-def test_a_drop_without_a_file_is_refused_in_words(lab: Page) -> None:
-    lab.evaluate(
-        """() => {
-            const drop = new Event("drop", { cancelable: true });
-            dispatchEvent(Object.assign(drop, { dataTransfer: { types: ["Files"], files: [] } }));
-        }"""
-    )
-    expect(lab.get_by_role("alert")).to_contain_text("There is no file in it.")
-
-
-def test_a_file_that_is_chosen_is_scored(lab: Page, tmp_path: Path) -> None:
-    path = tmp_path / "lines.txt"
-    path.write_bytes("gut\ncaf\xe9 good\n".encode("latin-1"))
-    lab.get_by_label("Choose a file").set_input_files(path)
-    expect(rows(lab)).to_have_count(2)
-    expect(rows(lab).nth(1)).to_contain_text("café good")
-
-
-def test_a_file_that_holds_no_texts_is_refused_in_words(lab: Page) -> None:
-    drop(lab, "picture.txt", "\0\1\2")
-    expect(lab.get_by_role("alert")).to_contain_text("picture.txt is no text file.")
-
-
-def test_what_is_downloaded_is_safe_in_a_spreadsheet(lab: Page) -> None:
-    texts(lab).fill('=cmd()\n+1\n-1\n@x\ngood, "really"')
-    expect(rows(lab).nth(4)).to_contain_text("POSITIVE")
-    with lab.expect_download() as download:
-        lab.get_by_role("button", name="Download CSV").click()
-    content = Path(download.value.path()).read_text("utf-8-sig")
-    table = list(csv.DictReader(content.splitlines()))
-    assert [row["text"] for row in table[:4]] == ["'=cmd()", "'+1", "'-1", "'@x"]
-    assert table[4]["text"] == 'good, "really"'
-    assert (table[4]["label"], table[4]["source"]) == ("POSITIVE", "model")
-    assert float(table[4]["score_POSITIVE"]) == pytest.approx(0.8808, abs=1e-4)
-
-
 @pytest.fixture
 def small(host: Host) -> tuple[WordService, str]:
     """A service that takes ten texts a request."""
@@ -207,71 +131,6 @@ def test_a_run_can_be_cancelled_and_goes_on_where_it_was(
     service.open.set()
     page.get_by_role("button", name="Score again").click()
     expect(page.get_by_role("status").first).to_contain_text("40 texts scored")
-
-
-def test_an_overloaded_service_is_asked_again_when_it_says(
-    open_lab: Open, url: str, service: WordService
-) -> None:
-    page = open_lab(url, may_fail=True)
-    service.problems = [Overloaded("2048 texts wait for the model")]
-    texts(page).fill("good")
-    expect(page.get_by_role("alert")).to_contain_text("Trying again in 1 s.")
-    expect(page.get_by_role("alert")).to_contain_text("2048 texts wait for the model")
-    expect(rows(page)).to_contain_text("POSITIVE")
-    expect(page.get_by_role("alert")).to_be_hidden()
-    assert service.requests[:2] == [["good"], ["good"]]
-
-
-def test_an_error_is_shown_as_the_service_explains_it(
-    open_lab: Open, url: str, service: WordService
-) -> None:
-    page = open_lab(url, may_fail=True)
-    service.problems = [InferenceFailed("The model failed on a text of this request.")]
-    with page.expect_response("**/predict") as answer:
-        texts(page).fill("good")
-    alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("Inference failed")
-    expect(alert).to_contain_text("The model failed on a text of this request.")
-    expect(alert).to_contain_text(answer.value.json()["request_id"])
-    texts(page).fill("bad")
-    expect(rows(page)).to_contain_text("NEGATIVE")
-    expect(alert).to_be_hidden()
-
-
-def test_it_loses_the_service_and_recovers(open_lab: Open, service: WordService) -> None:
-    app, port = origin(service), free_port()
-    with ExitStack() as running:
-        url = running.enter_context(serving(app, port))
-        page = open_lab(url, may_fail=True)
-        texts(page).fill("good")
-        expect(rows(page)).to_contain_text("POSITIVE")
-        running.close()
-        texts(page).fill("bad")
-        expect(page.get_by_role("alert")).to_contain_text("No connection to the service")
-        expect(page.get_by_text("No live figures at the moment")).to_be_visible()
-        running.enter_context(serving(app, port))
-        expect(rows(page)).to_contain_text("NEGATIVE")
-        expect(page.get_by_role("alert")).to_be_hidden()
-
-
-def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, host: Host) -> None:
-    service = WordService(api_keys=[hash_of(b"s3cret")])
-    url = host(service)
-    page = open_lab(url, may_fail=True)
-    expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
-    expect(page.get_by_label("API key", exact=True)).to_be_focused()
-    page.keyboard.type("guess")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
-    page.keyboard.type("s3cret")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("acme/words")).to_be_visible()
-    expect(texts(page)).to_be_focused()
-    page.keyboard.type("good")
-    expect(rows(page)).to_contain_text("POSITIVE")
-    stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
-    assert stored == [{}, {}, ""]
-    assert "s3cret" not in page.content()
 
 
 def test_another_model_is_noticed(lab: Page, service: WordService) -> None:
