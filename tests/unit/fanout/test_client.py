@@ -59,7 +59,7 @@ async def test_where_no_replica_of_the_revision_is_left_callers_are_sent_away_so
     with pytest.raises(OtherRevision) as sent_away:
         async with asyncio.timeout(10):
             await client.classify(["good"], 60)
-    assert sent_away.value.headers == {"Retry-After": "1"}
+    assert sent_away.value.headers["Retry-After"] == "1"
 
 
 async def test_a_new_gateway_waits_for_the_first_replica_of_its_revision(
