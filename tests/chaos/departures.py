@@ -76,7 +76,7 @@ def _disconnected(stage: Stage, known: Margins) -> Row:
         time.sleep(8)
         before = {pid: _held(pid) for pid in pids}
         _disconnect(stage.port, texts, DISCONNECTS)
-    idle = stage.await_that(lambda: _waiting(stage) == 0, METRICS_S)
+    idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
     after = {pid: _held(pid) for pid in pids}
     grown = [after[pid][0] - before[pid][0] for pid in pids]
     descriptors = [after[pid][1] - before[pid][1] for pid in pids]
@@ -85,7 +85,7 @@ def _disconnected(stage: Stage, known: Margins) -> Row:
         traffic.records,
         Verdict(
             "no text is on its way and no request waits afterwards",
-            f"{_waiting(stage):.0f} left",
+            f"{waiting(stage):.0f} left",
             idle is not None,
         ),
         Verdict(
@@ -116,7 +116,8 @@ def _disconnect(port: int, texts: list[str], times: int) -> None:
             time.sleep(0.02)
 
 
-def _waiting(stage: Stage) -> float:
+def waiting(stage: Stage) -> float:
+    """Return how much is under way in the gateways."""
     names = ("sentiment_texts_in_flight", "sentiment_waiting_requests", "sentiment_waiting_texts")
     return sum(map(stage.metric, names))
 

@@ -11,6 +11,7 @@ import psutil
 from loadtest.processes import OTHER
 from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
+from tests.chaos.departures import METRICS_S, waiting
 from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, long_texts, short_texts
 from tests.chaos.outcome import Row, row
@@ -70,17 +71,19 @@ def soak() -> list[Row]:
                 told = time.monotonic()
                 say(f"  {now / 60:3.0f} min  {_sizes(samples)}")
             time.sleep(SAMPLE_S)
-    left = [
-        _flat("texts in flight", stage.metric("sentiment_texts_in_flight")),
-        _flat("requests that wait", stage.metric("sentiment_waiting_requests")),
-    ]
+    idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
+    done = Verdict(
+        "no text is on its way and no request waits at the end",
+        f"after {idle:.0f} s" if idle is not None else f"{waiting(stage):g} left",
+        idle is not None,
+    )
     warm = WARM_UP_SHARE * seconds
     grown = [
         verdict
         for (name, _), seen in sorted(samples.items())
         for verdict in _verdicts(name, [each for each in seen if each.time > warm])
     ]
-    return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, *left)]
+    return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, done)]
 
 
 def _known() -> Margins:
@@ -138,7 +141,3 @@ def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
 
 def _halves(samples: list[Sample], half: int) -> tuple[list[Sample], list[Sample]]:
     return samples[:half], samples[half:]
-
-
-def _flat(what: str, count: float) -> Verdict:
-    return Verdict(f"no {what} at the end", f"{count:g}", count == 0)
