@@ -174,6 +174,9 @@ class SentimentClient:
                     if time.monotonic() >= deadline:
                         raise TimeoutError
                     content += piece
+                if self._http.is_closed:
+                    # What was being opened as the pool closed is none of the pool's any more.
+                    response.extensions["network_stream"].close()
         except (httpx2.HTTPError, TimeoutError) as error:
             return connection.no_reply(error, self._url)
         return Reply(response.status_code, response.headers, bytes(content))

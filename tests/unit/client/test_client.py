@@ -1,10 +1,12 @@
 import asyncio
 import itertools
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -97,6 +99,30 @@ def test_a_stream_has_no_end(server: "Start") -> None:
     with SentimentClient(server().url) as client:
         first = list(itertools.islice(client.stream(endless), 200))
     assert [each.label for each in first] == [label_of(f"text {n}") for n in range(200)]
+
+
+def test_a_connection_being_opened_while_the_client_closes_is_closed_after_its_request(
+    server: "Start", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = socket.create_connection
+    connecting, closed = threading.Event(), threading.Event()
+    opened: list[socket.socket] = []
+
+    def connect_once_closed(*args: Any, **options: Any) -> socket.socket:
+        connecting.set()
+        assert closed.wait(10)
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(socket, "create_connection", connect_once_closed)
+    client = SentimentClient(server().url)
+    with ThreadPoolExecutor() as threads:
+        info = threads.submit(client.info)
+        assert connecting.wait(10)
+        client.close()
+        closed.set()
+        assert info.result(10).model == MODEL.model_id
+    assert [each.fileno() for each in opened] == [-1]
 
 
 async def test_an_asynchronous_stream_has_no_end(server: "Start") -> None:
