@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-# A shorter text is padded by at most a quarter of the longest one's length, or by four tokens
-# where that is more: below that, one more pass through the model costs more than the padding.
-PADDING_SHARE: Final = 0.25
-PADDING_TOKENS: Final = 4
+# A shorter text is padded by at most half of the longest one's length, or by sixteen tokens
+# where that is more: below that, one more pass through the model costs more than the padding,
+# which only attention computes (docs/quantization.md).
+PADDING_SHARE: Final = 0.5
+PADDING_TOKENS: Final = 16
 
 
 def companions(lengths: Sequence[int], max_tokens: int) -> list[int]:

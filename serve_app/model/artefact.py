@@ -13,7 +13,7 @@ from serve_app.model.identity import ModelIdentity
 from serve_app.settings import OnnxName
 
 # Raised whenever export or quantization change what they write.
-FORMAT: Final = 3
+FORMAT: Final = 4
 REPORT: Final = "verification.json"
 ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 

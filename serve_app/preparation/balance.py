@@ -3,6 +3,7 @@
 docs/quantization.md has the measurements behind the choices made here.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -58,8 +59,7 @@ def balance_channels(model: onnx.ModelProto) -> None:
     products = {
         rows: readers
         for rows, readers in quantizable(graph).items()
-        # The export gathers one position of a normalized value for the last layer.
-        if rows in producers and producers[rows].op_type in ("LayerNormalization", "Gather")
+        if _is_normalized(rows, producers)
     }
     for rows, reach in _channel_reach(model, list(products)).items():
         matrices = [numpy_helper.to_array(tensor) for _, tensor in products[rows]]
@@ -77,6 +77,13 @@ def balance_channels(model: onnx.ModelProto) -> None:
         graph.node.insert(after, helper.make_node("Mul", [rows, f"{rows}_balance"], [balanced]))
 
 
+def _is_normalized(name: str, producers: Mapping[str, onnx.NodeProto]) -> bool:
+    """Tell whether a value has rows of a LayerNormalization, which the export may have gathered."""
+    while (node := producers.get(name)) is not None and node.op_type == "Gather":
+        name = node.input[0]
+    return node is not None and node.op_type == "LayerNormalization"
+
+
 def _channel_reach(model: onnx.ModelProto, names: list[str]) -> dict[str, _Float]:
     """Return each value's largest magnitude by channel, over sequences of random tokens."""
     lookups = [node for node in model.graph.node if node.op_type == "Gather"]
@@ -91,6 +98,6 @@ def _channel_reach(model: onnx.ModelProto, names: list[str]) -> dict[str, _Float
     ids = np.random.default_rng(0).integers(0, min(vocabulary), _PROBE_SHAPE)
     values = session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
     return {
-        name: np.maximum(np.abs(value).max(axis=(0, 1)), _SMALLEST_REACH)
+        name: np.maximum(np.abs(value).max(axis=tuple(range(value.ndim - 1))), _SMALLEST_REACH)
         for name, value in zip(names, values, strict=True)
     }

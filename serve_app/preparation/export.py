@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from serve_app.preparation.padding import skip_padding
 from serve_app.preparation.positions import skip_unread_positions
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
     Inputs are `input_ids` and `attention_mask`, int64 of shape [batch, sequence], both axes
     dynamic; the output is `logits`, float32 of shape [batch, labels]. Attention and GELU become
     ONNX Runtime's fused operators where the exported graph has the known patterns, and the last
-    layer computes only the position that the classifier reads. A graph without these patterns
-    is written as it is.
+    layer computes only the position that the classifier reads, and padding is left out of all that
+    works on every token by itself. A graph without these patterns is written as it is.
 
     Args:
         model_directory: A Hugging Face directory with `config.json` and weights.
@@ -47,6 +48,7 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
         model = _traced(model_directory)
         _fuse(model)
         skip_unread_positions(model.graph)
+        skip_padding(model.graph)
         _write(model, destination)
 
 
