@@ -93,7 +93,7 @@ class GatewaySettings(Settings):
     max_wait_s: PositiveSeconds = 5.0
     chunk_texts: Positive = 16
     chunk_chars: Positive = 4096
-    calls_per_replica: Positive = 2
+    calls_per_replica: Positive = 1
     call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
     max_calls_per_replica: Positive = 8
     cache_ttl_s: PositiveSeconds = 3600.0

@@ -1,6 +1,7 @@
 """One computation per text, however many requests ask for it at the same time."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
@@ -18,7 +19,7 @@ from serve_app.tracing.spans import link
 Compute = Callable[[Sequence[str], Sequence[int]], Coroutine[Any, Any, ChunkReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
-# A call costs as much CPU as a few short texts do, so spreading fewer over idle replicas is slower.
+# A call costs as much CPU as a few short texts do, so spreading fewer over replicas is slower.
 LEAST_SPREAD: Final = 4
 # A call returns when its last text is scored, so longer texts share none with other requests'.
 LONGEST_SHARED: Final = 0.25
@@ -30,6 +31,9 @@ class SingleFlight:
     While the replicas have calls enough to stay busy, texts board a flight together, which
     departs when it is full, when another one lands, or after `call_wait_s`. So calls are few
     under load, and nobody waits when there is none. A long text does not wait, and nobody for it.
+    Full is also a flight with one replica's share of all texts in flight: those who are answered
+    together ask again together, and would else stay one large batch on one replica, beside
+    others that compute single texts.
     Beyond `max_calls_per_replica` nothing departs: what one replica has taken no other can do, so
     that what waits here is what replicas that are started meanwhile can take over.
 
@@ -143,9 +147,14 @@ class SingleFlight:
                 text for key, text in chunk.texts.items() if key not in self._flights
             )
             self._flights.update(dict.fromkeys(chunk.texts, flight))
-            if alone or flight.filled + 1 / settings.chunk_texts > 1:
+            full = flight.filled + 1 / settings.chunk_texts > 1
+            if alone or full or len(flight.texts) >= self._share():
                 self._close(flight)
             self._dispatch()
+
+    def _share(self) -> int:
+        """Return with how many texts in each call all replicas have as much to do."""
+        return max(LEAST_SPREAD, math.ceil(len(self._flights) / max(1, self._replicas())))
 
     def _has_room(self, calls_per_replica: int) -> bool:
         return self._under_way < max(1, self._replicas()) * calls_per_replica

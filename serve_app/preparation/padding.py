@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+from serve_app.preparation.positions import POSITION_WISE
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-# Operators that work on every token by itself, so that it may lie anywhere.
-_TOKEN_WISE: Final = frozenset(
-    {"Add", "BiasGelu", "Gelu", "LayerNormalization", "MatMul", "Mul", "Relu", "Tanh"}
-)
 _MASK: Final = "attention_mask"
 _MATRIX_RANK: Final = 2
 
@@ -48,9 +46,9 @@ class _Packer:
         self._mask = mask
         self._first = graph[0]
         self._constants: dict[str, ir.Value] = {}
-        # A value without padding, by the value with padding; and the other way round.
-        self._packed: dict[ir.Value, ir.Value] = {}
-        self._unpacked: dict[ir.Value, ir.Value] = {}
+        # The tokens of a value, which are the value itself where it has no padding any more.
+        self._tokens: dict[ir.Value, ir.Value] = {}
+        self._padded: dict[ir.Value, ir.Value] = {}
         self._where: tuple[ir.Value, ir.Value] | None = None
 
     def visit(self, node: "ir.Node") -> None:
@@ -62,14 +60,14 @@ class _Packer:
             (output,) = node.outputs
             assert output.shape is not None
             output.shape = self._ir.Shape(["tokens", output.shape[2]])
-            self._packed[output] = output
+            self._tokens[output] = output
             return
         for index, value in enumerate(node.inputs):
-            if value in self._packed and self._packed[value] is value:
+            if value is not None and self._tokens.get(value) is value:
                 node.replace_input_with(index, self._with_padding(value, node))
 
     def _token_wise(self, node: "ir.Node") -> bool:
-        if node.op_type not in _TOKEN_WISE or len(node.outputs) != 1:
+        if node.op_type not in POSITION_WISE or len(node.outputs) != 1:
             return False
         if node.attributes.get_int("axis", -1) != -1 or node.outputs[0].is_graph_output():
             return False
@@ -83,7 +81,7 @@ class _Packer:
 
     def _hidden(self, value: "ir.Value") -> bool:
         """Tell whether a value is [batch, sequence, a constant], or was."""
-        if value in self._packed:
+        if value in self._tokens:
             return True
         shape, mask = value.shape, self._mask.shape
         return (
@@ -95,20 +93,20 @@ class _Packer:
         )
 
     def _without_padding(self, value: "ir.Value", before: "ir.Node") -> "ir.Value":
-        if value not in self._packed:
+        if value not in self._tokens:
             assert value.shape is not None
             width = value.shape[2]
             assert isinstance(width, int)
             tokens, _ = self._places()
             rows = self._emit("Reshape", [value, self._constant([-1, width])], before)
-            self._packed[value] = self._emit("Gather", [rows, tokens], before, axis=0)
-        return self._packed[value]
+            self._tokens[value] = self._emit("Gather", [rows, tokens], before, axis=0)
+        return self._tokens[value]
 
     def _with_padding(self, value: "ir.Value", before: "ir.Node") -> "ir.Value":
-        if value not in self._unpacked:
+        if value not in self._padded:
             _, positions = self._places()
-            self._unpacked[value] = self._emit("Gather", [value, positions], before, axis=0)
-        return self._unpacked[value]
+            self._padded[value] = self._emit("Gather", [value, positions], before, axis=0)
+        return self._padded[value]
 
     def _places(self) -> tuple["ir.Value", "ir.Value"]:
         """Return where the tokens lie among the positions, and which token each position reads."""

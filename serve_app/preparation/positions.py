@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-# Operators that work on every position by itself, so reading one position commutes with them.
-_POSITION_WISE: Final = frozenset(
+# Operators that work on every position by itself, wherever it lies.
+POSITION_WISE: Final = frozenset(
     {"Add", "BiasGelu", "Gelu", "LayerNormalization", "MatMul", "Mul", "Relu", "Tanh"}
 )
 _HIDDEN_RANK: Final = 3
@@ -91,7 +91,7 @@ class _Mover:
                 and _rank(inputs[_ATTENTION_BIAS]) == _ATTENTION_BIAS_RANK
             )
         # A constant with three axes could hold something else for each position.
-        return producer.op_type in _POSITION_WISE and all(
+        return producer.op_type in POSITION_WISE and all(
             item is None or (_rank(item) == _HIDDEN_RANK) == (item.const_value is None)
             for item in inputs
         )

@@ -10,7 +10,7 @@ from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 
 # Waiting for company ends when a call returns, here never by time.
-SETTINGS = GatewaySettings(call_wait_s=1.0)
+SETTINGS = GatewaySettings(call_wait_s=1.0, calls_per_replica=2)
 
 
 class Model:

@@ -43,6 +43,17 @@ async def test_a_full_call_is_made_even_while_the_replica_is_busy(
     await asyncio.gather(*callers)
 
 
+async def test_no_call_holds_more_than_a_replicas_share_of_the_texts_in_flight(
+    model: Model,
+) -> None:
+    settings = SETTINGS.model_copy(update={"calls_per_replica": 1})
+    flights = SingleFlight(model.compute, lambda _: None, lambda: 2, settings, Backlog(512))
+    callers = await ask(flights, model, "abcdefghijkl", calls=4)
+    assert model.asked == [["a"], ["b"], [*"cdef"], [*"ghijkl"]]
+    model.go_on.set()
+    await asyncio.gather(*callers)
+
+
 async def test_a_call_that_never_returns_holds_the_next_one_back_for_a_moment_only(
     flights: SingleFlight, model: Model
 ) -> None:

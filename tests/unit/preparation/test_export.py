@@ -110,6 +110,28 @@ def test_the_last_layer_computes_only_the_position_that_is_read(
     assert "Gather" not in after
 
 
+def test_products_and_normalizations_see_no_padding(exported: tuple[Any, Path]) -> None:
+    model = onnx.load(exported[1])
+    matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    wide = [
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "LayerNormalization"
+        or (node.op_type == "MatMul" and node.input[1] in matrices)
+    ]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wide)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    ids = tokens(5, 33)
+    mask = (np.arange(33) < np.array([[33], [1], [7], [20], [2]])).astype(np.int64)
+    values = session.run(wide, {"input_ids": ids, "attention_mask": mask})
+    rows = [value.size // value.shape[-1] for value in values]
+    # The last layer computes one row for each text but in its keys and values.
+    last = rows.index(len(ids))
+    assert rows[:last] == [mask.sum()] * last
+    assert set(rows[last:]) == {len(ids), mask.sum()}
+    assert last > LAYERS
+
+
 def test_the_file_names_no_place_on_the_machine_that_exported(
     exported: tuple[Any, Path],
 ) -> None:
