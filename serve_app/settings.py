@@ -138,7 +138,7 @@ class ClassifierSettings(Settings):
 
     max_batch_requests: Positive = 64
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max_batch_tokens: Positive = 1024
+    max_batch_tokens: Positive = 512
     hang_timeout_s: PositiveSeconds = 30.0
 
 

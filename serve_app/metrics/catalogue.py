@@ -173,7 +173,7 @@ TOKENS: Final = Metric(
     "Classifier",
     "counter",
     "sentiment_tokens",
-    "Tokens computed, by `kind`: `text`, or `padding`, which is waste",
+    "Tokens in passes, by `kind`: `text`, or `padding`, of which ONNX computes attention only",
     ("kind",),
 )
 WAITING_TEXTS: Final = Metric(
