@@ -5,6 +5,7 @@ the evaluation of annotations.
 """
 
 import logging
+from typing import Final
 
 from ray import serve
 from ray.serve import Application
@@ -12,11 +13,14 @@ from ray.serve import Application
 from serve_app.api.ingress import GatewayIngress
 from serve_app.app_args import AppArgs
 from serve_app.classifier.deployment import Classifier
+from serve_app.fanout.router import FewestCallsRouter
 from serve_app.model.store import resolve
 from serve_app.preparation.prepare import choose
 from serve_app.settings import ClassifierSettings, GatewaySettings
 
 logger = logging.getLogger("serve_app")
+
+ROUTER: Final = f"{FewestCallsRouter.__module__}:{FewestCallsRouter.__qualname__}"
 
 
 def build(args: AppArgs) -> Application:
@@ -31,9 +35,11 @@ def build(args: AppArgs) -> Application:
     args.cache_url()
     model = resolve(args.model_source())
     engine = choose(model, args.engine, logger.info)
-    classifier = serve.deployment(name="Classifier", user_config=ClassifierSettings().model_dump())(
-        Classifier
-    ).bind(args.model_source(), model.digest, engine, args.simulated, args.log_form)
+    classifier = serve.deployment(
+        name="Classifier",
+        user_config=ClassifierSettings().model_dump(),
+        request_router_config={"request_router_class": ROUTER},
+    )(Classifier).bind(args.model_source(), model.digest, engine, args.simulated, args.log_form)
     return serve.deployment(name="Gateway", user_config=GatewaySettings().model_dump())(
         GatewayIngress
     ).bind(classifier, args, model, engine)
