@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
@@ -14,7 +14,7 @@ from serve_app.api.body_budget import BodyBudget
 from serve_app.api.cross_origin import CrossOrigin
 from serve_app.api.direct import Direct
 from serve_app.api.health import health, ready
-from serve_app.api.huggingface import classify
+from serve_app.api.huggingface import HuggingFaceRequest, classify
 from serve_app.api.info import info
 from serve_app.api.no_sniff import NoSniff
 from serve_app.api.openapi import document
@@ -27,6 +27,7 @@ from serve_app.api.problems import (
     on_service_error,
 )
 from serve_app.api.report import Observed, Observer
+from serve_app.api.schemas import PredictRequest, TextsRequest
 from serve_app.errors import ServiceError
 from serve_app.gateway.service import SentimentService
 
@@ -39,7 +40,12 @@ ROUTES = (
     ("GET", "/project/info", info),
 )
 
-PREDICTION_PATHS = [path for method, path, _ in ROUTES if method == "POST"]
+# The forms of the bodies of those that answer with predictions.
+FORMS: Final[dict[str, type[TextsRequest]]] = {
+    "/project": HuggingFaceRequest,
+    "/project/predict": PredictRequest,
+    "/project/bulk-predict": PredictRequest,
+}
 
 # Probes carry no keys, and a browser that opens a page sends none. Neither tells a secret.
 OPEN_PATHS = ["/project/health", "/project/ready", docs.DOCUMENT, *docs.ROUTES]
@@ -81,13 +87,13 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
     )
     # Outermost last.
     predictions = {
-        path: partial(endpoint, service) for method, path, endpoint in ROUTES if method == "POST"
+        path: partial(endpoint, service) for _, path, endpoint in ROUTES if path in FORMS
     }
     app.add_middleware(Direct, endpoints=predictions)
     app.add_middleware(BodyBudget, service=service)
     app.add_middleware(Authenticated, service=service, open_paths=OPEN_PATHS)
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(Observed, paths=PREDICTION_PATHS, observers=observers)
+    app.add_middleware(Observed, paths=FORMS, observers=observers)
     app.add_middleware(CrossOrigin, service=service)
     app.add_middleware(NoSniff)
     for method, path, endpoint in ROUTES:

@@ -9,6 +9,7 @@ from serve_app.api.problems import problem
 from serve_app.api_keys import accepts
 from serve_app.errors import Unauthorized
 from serve_app.gateway.service import SentimentService
+from serve_app.settings import GatewaySettings
 
 
 class Authenticated:
@@ -29,16 +30,21 @@ class Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it before a byte of its body is read."""
-        hashes = self._service.settings.api_keys
-        if hashes and scope["type"] == "http" and scope["path"] not in self._open_paths:
+        closed = scope["type"] == "http" and scope["path"] not in self._open_paths
+        if closed and not authorized(self._service.settings, scope):
             request = Request(scope)
             key = bearer_token(request)
-            if not accepts(hashes, key):
-                wrong = "This API key is not known." if key else "An API key is needed."
-                error = Unauthorized(f"{wrong} Send `Authorization: Bearer KEY`.")
-                await problem(request, error)(scope, receive, send)
-                return
+            wrong = "This API key is not known." if key else "An API key is needed."
+            error = Unauthorized(f"{wrong} Send `Authorization: Bearer KEY`.")
+            await problem(request, error)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+
+def authorized(settings: GatewaySettings, scope: Scope) -> bool:
+    """Tell whether a request carries a known API key, or none is asked for."""
+    hashes = settings.api_keys
+    return not hashes or accepts(hashes, bearer_token(Request(scope)))
 
 
 def bearer_token(request: Request) -> bytes:

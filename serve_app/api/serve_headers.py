@@ -9,6 +9,7 @@ from typing import Final
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.api.fast_lane import FastLane
 from serve_app.api.serve_errors import ServeErrors
 
 # The first sets a timeout that ends in plain text, the second hides that a client has left.
@@ -34,5 +35,5 @@ class WithoutServeHeaders:
 
 
 def middlewares() -> list[Middleware]:
-    """Return what Ray Serve is to wrap its HTTP application in."""
-    return [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
+    """Return what Ray Serve is to wrap its HTTP application in, outermost last."""
+    return [Middleware(WithoutServeHeaders), Middleware(ServeErrors), Middleware(FastLane)]

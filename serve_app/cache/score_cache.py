@@ -1,6 +1,6 @@
 """The cache as the gateway sees it: memory in front of an optional shared tier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Literal
 
@@ -57,6 +57,10 @@ class ScoreCache:
     def memory_entries(self) -> int:
         """How many values memory holds."""
         return self._memory.size
+
+    def holds(self, keys: Iterable[bytes]) -> bool:
+        """Tell whether all these keys are cached in memory."""
+        return self._memory.holds(keys)
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, TextLogits]:
         """Return what is cached, within `cache_timeout_s`; absent keys are misses.

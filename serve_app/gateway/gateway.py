@@ -129,6 +129,10 @@ class Gateway:
             times=StageTimes(cache_s * 1000, landed.queue_ms, landed.inference_ms),
         )
 
+    def holds(self, texts: Sequence[str]) -> bool:
+        """Tell whether memory has the scores of all these texts, so that nothing is waited for."""
+        return self._cache.holds(map(self._keys.key, texts))
+
     async def readiness(self) -> Readiness:
         """Ask the cache for a sign of life, and the model for a prediction, if it gave none lately.
 

@@ -1,0 +1,238 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import httpx
+import pytest
+from ray.serve._private.http_util import RequestIdMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.api import fast_lane
+from serve_app.api.app import FORMS, create_app
+from serve_app.api.body_budget import FREE_BYTES
+from serve_app.api.fast_lane import FastLane
+from serve_app.api.report import Report
+from serve_app.api_keys import hash_of
+from serve_app.cache.score_cache import open_cache
+from serve_app.gateway.gateway import Gateway
+from serve_app.settings import GatewaySettings
+from serve_app.tracing import spans
+from tests.unit.gateway.model import MODEL, Model
+
+PATH: Final = "/project/predict"
+KNOWN: Final = "known"
+SETTINGS: Final = GatewaySettings(max_texts=4, max_pending_texts=4)
+
+
+class Serve:
+    """Hands requests to an application as Ray Serve does, and remembers that it did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.paths: list[str] = []
+        self._app = RequestIdMiddleware(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.paths.append(scope["path"])
+        await self._app(scope, receive, send)
+
+
+@pytest.fixture
+def reports() -> list[Report]:
+    return []
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    cache = open_cache("memory://", len(MODEL.labels), SETTINGS)
+    opened = Gateway(MODEL, "onnx-int8", cache, Model(), SETTINGS)
+    await opened.classify([KNOWN], 1.0)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def app(gateway: Gateway, reports: list[Report]) -> ASGIApp:
+    return create_app(gateway, [reports.append])
+
+
+@pytest.fixture
+def serve(app: ASGIApp) -> Serve:
+    return Serve(app)
+
+
+@pytest.fixture(autouse=True)
+def lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FastLane, "_lane", None)
+
+
+@pytest.fixture
+def client(gateway: Gateway, app: ASGIApp, serve: Serve) -> Iterator[httpx.AsyncClient]:
+    async def opening(scope: Scope, receive: Receive, send: Send) -> None:
+        FastLane.open(gateway, app, FORMS)
+        # A body that has arrived is one message of uvicorn's, but two of httpx's.
+        body = await Request(scope, receive).body()
+
+        async def receive_whole() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await FastLane(serve)(scope, receive_whole, send)
+
+    yield httpx.AsyncClient(transport=httpx.ASGITransport(opening), base_url="http://gateway")
+
+
+async def test_what_is_in_memory_is_answered_without_serve(
+    client: httpx.AsyncClient, serve: Serve, reports: list[Report]
+) -> None:
+    answer = await client.post(PATH, json={"text": [KNOWN, KNOWN]})
+    assert serve.paths == []
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == 2
+    assert answer.headers["x-cache-hits"] == "2"
+    assert [(report.status, report.outcome, report.hits) for report in reports] == [(200, "ok", 2)]
+
+
+@pytest.mark.parametrize("path", ["/project/predict", "/project/bulk-predict", "/project"])
+async def test_the_answer_is_the_one_that_serve_hands_on(
+    client: httpx.AsyncClient, serve: Serve, path: str
+) -> None:
+    body = {"inputs": KNOWN} if path == "/project" else {"text": [KNOWN]}
+    fast = await client.post(path, json=body, headers={"x-request-id": "mine"})
+    through = httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url="http://gateway")
+    slow = await through.post(path, json=body, headers={"x-request-id": "mine"})
+    assert serve.paths == [path]
+    assert fast.content == slow.content
+    varying = {"server-timing"}
+    assert [(n, v) for n, v in fast.headers.multi_items() if n not in varying] == [
+        (n, v) for n, v in slow.headers.multi_items() if n not in varying
+    ]
+
+
+async def test_an_answer_has_one_request_id(client: httpx.AsyncClient) -> None:
+    answer = await client.post(PATH, json={"text": [KNOWN]})
+    assert len(answer.headers.get_list("x-request-id")) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", PATH, b'{"text": ["known", "new"]}', 200),
+        ("POST", PATH, b'{"text": "known"}', 422),
+        ("POST", PATH, b"", 422),
+        ("POST", PATH, json.dumps({"text": [KNOWN]}).encode().ljust(FREE_BYTES + 1), 200),
+        ("POST", "/project/other", b'{"text": ["known"]}', 404),
+        ("GET", PATH, b"", 405),
+        ("GET", "/project/health", b"", 200),
+    ],
+    ids=["new text", "wrong form", "no body", "large", "other path", "GET", "health"],
+)
+async def test_everything_else_goes_through_serve_whole(
+    client: httpx.AsyncClient, serve: Serve, *, method: str, path: str, body: bytes, status: int
+) -> None:
+    answer = await client.request(method, path, content=body)
+    assert answer.status_code == status
+    assert serve.paths == [path]
+
+
+async def test_limits_hold_for_what_is_in_memory(client: httpx.AsyncClient) -> None:
+    assert (await client.post(PATH, json={"text": [KNOWN] * 5})).status_code == 422
+
+
+@pytest.mark.parametrize(("key", "status", "through_serve"), [("key", 200, 0), ("wrong", 401, 1)])
+async def test_only_a_known_key_learns_what_is_in_memory(
+    client: httpx.AsyncClient,
+    gateway: Gateway,
+    serve: Serve,
+    *,
+    key: str,
+    status: int,
+    through_serve: int,
+) -> None:
+    gateway.reconfigure(SETTINGS.model_copy(update={"api_keys": (hash_of(b"key"),)}))
+    headers = {"authorization": f"Bearer {key}"}
+    answer = await client.post(PATH, json={"text": [KNOWN]}, headers=headers)
+    assert answer.status_code == status
+    assert len(serve.paths) == through_serve
+
+
+async def call(app: ASGIApp, messages: list[Message], pause_s: float = 0.0) -> list[Message]:
+    """Send the messages of a request, each after a pause, and return those of the answer."""
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "headers": [],
+        "query_string": b"",
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(pause_s)
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+BODY: Final = json.dumps({"text": [KNOWN]}).encode()
+
+
+async def test_a_body_in_parts_goes_through_serve_whole(
+    gateway: Gateway, app: ASGIApp, serve: Serve
+) -> None:
+    FastLane.open(gateway, app, FORMS)
+    parts: list[Message] = [
+        {"type": "http.request", "body": BODY[:5], "more_body": True},
+        {"type": "http.request", "body": BODY[5:]},
+    ]
+    assert (await call(FastLane(serve), parts))[0]["status"] == 200
+    assert serve.paths == [PATH]
+
+
+async def test_a_body_that_does_not_come_is_waited_for_by_serve(
+    gateway: Gateway, app: ASGIApp, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_lane, "BODY_WAIT_S", 0.01)
+    FastLane.open(gateway, app, FORMS)
+    messages: list[Message] = [{"type": "http.request", "body": BODY}]
+    assert (await call(FastLane(serve), messages, pause_s=0.05))[0]["status"] == 200
+    assert serve.paths == [PATH]
+
+
+async def test_a_client_that_leaves_at_once_is_serves_affair(
+    gateway: Gateway, app: ASGIApp, serve: Serve
+) -> None:
+    FastLane.open(gateway, app, FORMS)
+    await call(FastLane(serve), [{"type": "http.disconnect"}] * 2)
+    assert serve.paths == [PATH]
+
+
+async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
+    gateway: Gateway, app: ASGIApp, serve: Serve
+) -> None:
+    async def open_elsewhere() -> None:
+        FastLane.open(gateway, app, FORMS)
+
+    await asyncio.to_thread(asyncio.run, open_elsewhere())
+    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    assert serve.paths == [PATH]
+
+
+@pytest.mark.parametrize("traced", [False, True])
+async def test_requests_that_are_traced_go_through_serve(
+    gateway: Gateway, app: ASGIApp, serve: Serve, monkeypatch: pytest.MonkeyPatch, traced: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(spans, "ENABLED", traced)
+        FastLane.open(gateway, app, FORMS)
+    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    assert serve.paths == [PATH] * traced
+
+
+async def test_a_process_without_a_gateway_hands_all_to_serve(serve: Serve) -> None:
+    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    assert serve.paths == [PATH]
