@@ -42,6 +42,10 @@ transformers = pytest.importorskip("transformers")
 LABELS: Final = ("NEGATIVE", "NEUTRAL", "POSITIVE")
 TEXTS: Final = ["the film was very good", "i hate it", "", "bad good " * 80]
 
+# How far rounding moves a probability of this model, whose weights are large: torch chooses its
+# kernels by the processor and by the number of texts.
+ROUNDING: Final = {"torch": 1e-5, "onnx-fp32": 1e-6}
+
 SPECIAL: Final = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
@@ -240,7 +244,7 @@ def test_a_row_has_a_column_for_each_label(
         for one, other in zip(found, csv.DictReader(rows), strict=True):
             assert one["predicted_label"] == other["predicted_label"]
             assert [float(one[name]) for name in scores] == pytest.approx(
-                [float(other[name]) for name in scores], abs=1e-6
+                [float(other[name]) for name in scores], abs=ROUNDING[engine]
             )
 
 
