@@ -12,13 +12,15 @@ from serve_app.api import docs
 from serve_app.api.authentication import Authenticated
 from serve_app.api.body_budget import BodyBudget
 from serve_app.api.cross_origin import CrossOrigin
+from serve_app.api.dialect import Dialect
 from serve_app.api.direct import Direct
+from serve_app.api.exchange import exchange
 from serve_app.api.health import health, ready
-from serve_app.api.huggingface import HuggingFaceRequest, classify
+from serve_app.api.huggingface import HUGGING_FACE
 from serve_app.api.info import info
 from serve_app.api.no_sniff import NoSniff
 from serve_app.api.openapi import document
-from serve_app.api.predict import predict
+from serve_app.api.predict import PREDICT
 from serve_app.api.problems import (
     UnexpectedErrors,
     on_client_disconnect,
@@ -27,25 +29,18 @@ from serve_app.api.problems import (
     on_service_error,
 )
 from serve_app.api.report import Observed, Observer
-from serve_app.api.schemas import PredictRequest, TextsRequest
 from serve_app.errors import ServiceError
 from serve_app.gateway.service import SentimentService
 
-ROUTES = (
-    ("POST", "/project", classify),
-    ("POST", "/project/predict", predict),
-    ("POST", "/project/bulk-predict", predict),
-    ("GET", "/project/health", health),
-    ("GET", "/project/ready", ready),
-    ("GET", "/project/info", info),
-)
-
-# The forms of the bodies of those that answer with predictions.
-FORMS: Final[dict[str, type[TextsRequest]]] = {
-    "/project": HuggingFaceRequest,
-    "/project/predict": PredictRequest,
-    "/project/bulk-predict": PredictRequest,
+PREDICTIONS: Final[dict[str, Dialect[Any]]] = {
+    "/project": HUGGING_FACE,
+    "/project/predict": PREDICT,
+    "/project/bulk-predict": PREDICT,
 }
+"""What answers with predictions, by POST."""
+
+STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}
+"""What tells of the service, by GET."""
 
 # Probes carry no keys, and a browser that opens a page sends none. Neither tells a secret.
 OPEN_PATHS = ["/project/health", "/project/ready", docs.DOCUMENT, *docs.ROUTES]
@@ -87,17 +82,19 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
     )
     # Outermost last.
     predictions = {
-        path: partial(endpoint, service) for _, path, endpoint in ROUTES if path in FORMS
+        path: partial(exchange, service, dialect) for path, dialect in PREDICTIONS.items()
     }
     app.add_middleware(Direct, endpoints=predictions)
     app.add_middleware(BodyBudget, service=service)
     app.add_middleware(Authenticated, service=service, open_paths=OPEN_PATHS)
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(Observed, paths=FORMS, observers=observers)
+    app.add_middleware(Observed, paths=PREDICTIONS, observers=observers)
     app.add_middleware(CrossOrigin, service=service)
     app.add_middleware(NoSniff)
-    for method, path, endpoint in ROUTES:
-        app.add_route(path, partial(endpoint, service), methods=[method])
+    for path, endpoint in predictions.items():
+        app.add_route(path, endpoint, methods=["POST"])
+    for path, state in STATES.items():
+        app.add_route(path, partial(state, service), methods=["GET"])
     for path, answer in docs.ROUTES.items():
         app.add_route(path, answer)
     return app

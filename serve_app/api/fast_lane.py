@@ -1,66 +1,89 @@
-"""Answers from memory, ahead of what Ray Serve does for every request.
+"""Answers from memory, ahead of what Ray Serve and this application do for every request.
 
-Ray Serve makes tasks, contexts and records of each request that it hands to a gateway, which takes
-longer than an answer from memory does; see docs/benchmarks.md. They let it cancel, count and
-drain what takes its time, and such an answer does not.
+Ray Serve makes tasks, contexts and records of each request that it hands to a gateway, and every
+stage of the application its own: together they take several times as long as an answer from
+memory does. They let a request be cancelled, counted, drained and cut off at its deadline, which
+matters where it waits for something; this one does not.
 
 As `serve_app.api.serve_headers`, this wraps Ray Serve's HTTP application.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import ClassVar, Final, NamedTuple
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
 
-from ray.serve._private.http_util import RequestIdMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.api import no_sniff
 from serve_app.api.authentication import authorized
 from serve_app.api.body_budget import FREE_BYTES
-from serve_app.api.schemas import TextsRequest
-from serve_app.api.validation import parse
-from serve_app.errors import InvalidRequest
+from serve_app.api.deadline import DEADLINE_HEADER
+from serve_app.api.dialect import Dialect
+from serve_app.api.report import Observation, Observer, report_of
+from serve_app.errors import ServiceError
 from serve_app.gateway.gateway import Gateway
 from serve_app.tracing import spans
 
 # A body that comes later than this is waited for where the request's deadline counts.
 BODY_WAIT_S: Final = 1.0
+# What these ask for, or what is wrong about it, is the application's affair.
+SPECIAL: Final = {DEADLINE_HEADER.lower().encode(), b"content-encoding", b"origin"}
+REQUEST_ID: Final = b"x-request-id"
 
 
 class _Lane(NamedTuple):
     """What answers from memory in this process.
 
     Attributes:
-        gateway: Knows what is in memory.
-        app: The application over it, which answers.
-        forms: The forms of the bodies that it takes by POST, by path.
+        gateway: Has the memory.
+        dialects: What clients may ask, by path.
+        observers: Told about each answer.
         loop: The event loop that the gateway belongs to.
     """
 
     gateway: Gateway
-    app: ASGIApp
-    forms: Mapping[str, type[TextsRequest]]
+    dialects: Mapping[str, Dialect[Any]]
+    observers: Sequence[Observer]
     loop: asyncio.AbstractEventLoop
 
-    def may_hold(self, scope: Scope) -> bool:
-        """Tell whether a request is for what can be in memory."""
+    def may_have(self, scope: Scope) -> bool:
+        """Tell whether a request asks for what can be in memory."""
         return (
             scope["type"] == "http"
             and scope["method"] == "POST"
-            and scope["path"] in self.forms
+            and scope["path"] in self.dialects
+            and not any(name in SPECIAL for name, _ in scope["headers"])
             and asyncio.get_running_loop() is self.loop
         )
 
-    def holds(self, scope: Scope, first: Message) -> bool:
-        """Tell whether the answer is in memory, and the client may know that."""
-        body = first.get("body", b"")
-        if first.get("more_body") or len(body) > FREE_BYTES:
-            return False
-        if not authorized(self.gateway.settings, scope):
-            return False
+    def answer(
+        self, scope: Scope, first: Message, noted: Observation, started: float
+    ) -> Response | None:
+        """Return the answer to a request if it is in memory and the client may have it.
+
+        Args:
+            scope: The request's.
+            first: The first message of its body.
+            noted: Where to note what it asks for and gets.
+            started: When it came, by `time.perf_counter`.
+        """
+        gateway, body = self.gateway, first.get("body", b"")
+        settings = gateway.settings
+        if first.get("more_body") or len(body) > FREE_BYTES or not authorized(settings, scope):
+            return None
+        dialect = self.dialects[scope["path"]]
         try:
-            return self.gateway.holds(parse(self.forms[scope["path"]], body).texts)
-        except InvalidRequest:
-            return False
+            asked = dialect.read(body, settings)
+            if (found := gateway.recall(asked.texts)) is None:
+                return None
+            answer = dialect.answer(asked, gateway.model, found, started)
+        except ServiceError:
+            return None
+        noted.texts, noted.found = len(asked.texts), found
+        return answer
 
 
 class FastLane:
@@ -73,18 +96,19 @@ class FastLane:
     _lane: ClassVar[_Lane | None] = None
 
     @classmethod
-    def open(cls, gateway: Gateway, app: ASGIApp, forms: Mapping[str, type[TextsRequest]]) -> None:
+    def open(
+        cls, gateway: Gateway, dialects: Mapping[str, Dialect[Any]], observers: Sequence[Observer]
+    ) -> None:
         """Let the requests of this process take the fast lane.
 
         Args:
             gateway: Belongs to the running event loop.
-            app: The application over it.
-            forms: The forms of the bodies that it takes by POST, by path.
+            dialects: What clients may ask by POST, by path.
+            observers: Told about each request that is answered.
         """
         # Ray Serve begins a request's trace where it hands the request to the gateway.
         if not spans.ENABLED:
-            loop = asyncio.get_running_loop()
-            cls._lane = _Lane(gateway, RequestIdMiddleware(app), forms, loop)
+            cls._lane = _Lane(gateway, dialects, observers, asyncio.get_running_loop())
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -92,17 +116,36 @@ class FastLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
         lane = self._lane
-        if lane is None or not lane.may_hold(scope):
+        if lane is None or not lane.may_have(scope):
             await self._app(scope, receive, send)
             return
+        started = time.perf_counter()
         try:
             async with asyncio.timeout(BODY_WAIT_S):
                 first = await receive()
         except TimeoutError:
             await self._app(scope, receive, send)
             return
-        app = lane.app if lane.holds(scope, first) else self._app
-        await app(scope, _beginning_with(first, receive), send)
+        noted = Observation()
+        answer = lane.answer(scope, first, noted, started)
+        if answer is None:
+            await self._app(scope, _beginning_with(first, receive), send)
+            return
+        answer.raw_headers += [no_sniff.HEADER, (REQUEST_ID, _request_id(scope))]
+        await answer(scope, receive, send)
+        report = report_of(scope, noted, answer.status_code, time.perf_counter() - started)
+        for observer in lane.observers:
+            observer(report)
+
+
+def _request_id(scope: Scope) -> bytes:
+    """Return the request's id, which it is given where the client has sent none."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID:
+            return bytes(value)
+    identity = str(uuid.uuid4()).encode()
+    scope["headers"] = [*scope["headers"], (REQUEST_ID, identity)]
+    return identity
 
 
 def _beginning_with(first: Message, receive: Receive) -> Receive:

@@ -3,16 +3,13 @@
 https://huggingface.co/docs/inference-providers/tasks/text-classification
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, RootModel
-from starlette.requests import Request
-from starlette.responses import Response
 
 from serve_app.api.answer import Transform, fragment
-from serve_app.api.exchange import exchange
+from serve_app.api.dialect import Dialect
 from serve_app.api.schemas import Form, LabelScore, Texts, TextsRequest
-from serve_app.gateway.service import SentimentService
 from serve_app.scores import Classification
 
 
@@ -52,17 +49,11 @@ class HuggingFaceAnswer(RootModel[list[list[LabelScore]]]):
     """
 
 
-async def classify(service: SentimentService, request: Request) -> Response:
-    """Answer with the labels that the parameters ask for.
-
-    Raises:
-        ServiceError: The request cannot be answered.
-    """
-    return await exchange(service, request, HuggingFaceRequest, _render)
-
-
 def _render(asked: HuggingFaceRequest, labels: tuple[str, ...], found: Classification) -> bytes:
     parameters = asked.parameters or Parameters()
     transform = parameters.function_to_apply or "softmax"
     fragments = (fragment(labels, text.logits, transform, parameters.top_k) for text in found.texts)
     return b"[" + b",".join(fragments) + b"]"
+
+
+HUGGING_FACE: Final = Dialect(HuggingFaceRequest, _render)

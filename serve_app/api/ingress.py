@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from serve_app.api.app import FORMS, create_app
+from serve_app.api.app import PREDICTIONS, create_app
 from serve_app.api.fast_lane import FastLane
 from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.api.request_log import WRITE_S, RequestLog
@@ -82,9 +82,9 @@ class GatewayIngress:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application that Serve hosts on this replica."""
         metrics = RequestMetrics(self._meters)
-        app = create_app(self._gateway, (metrics, self._request_log, self._recent))
-        FastLane.open(self._gateway, app, FORMS)
-        return app
+        observers = (metrics, self._request_log, self._recent)
+        FastLane.open(self._gateway, PREDICTIONS, observers)
+        return create_app(self._gateway, observers)
 
     async def __del__(self) -> None:
         """Finish pending writes; Serve calls this when the replica is to end."""

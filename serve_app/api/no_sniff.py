@@ -5,7 +5,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # https://fetch.spec.whatwg.org/#x-content-type-options-header
-_HEADER: Final = (b"x-content-type-options", b"nosniff")
+HEADER: Final = (b"x-content-type-options", b"nosniff")
 
 
 class NoSniff:
@@ -23,7 +23,7 @@ class NoSniff:
 
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], _HEADER]
+                message["headers"] = [*message["headers"], HEADER]
             await send(message)
 
         await self._app(scope, receive, marked_send)

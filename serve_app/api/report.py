@@ -105,12 +105,20 @@ class Observed:
             status = CLIENT_LEFT
             raise
         finally:
-            report = _report(scope, noted, status, time.perf_counter() - started)
+            report = report_of(scope, noted, status, time.perf_counter() - started)
             for observer in self._observers:
                 observer(report)
 
 
-def _report(scope: Scope, noted: Observation, status: int, seconds: float) -> Report:
+def report_of(scope: Scope, noted: Observation, status: int, seconds: float) -> Report:
+    """Return what is known of a request.
+
+    Args:
+        scope: The request's.
+        noted: What was noted meanwhile.
+        status: HTTP status of its answer.
+        seconds: Time from its arrival to the last byte of the answer.
+    """
     found = noted.found
     outcome = "disconnected" if status == CLIENT_LEFT else noted.problem or "ok"
     return Report(

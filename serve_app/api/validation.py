@@ -33,19 +33,19 @@ def check_limits(asked: TextsRequest, settings: GatewaySettings) -> None:
     Raises:
         InvalidRequest: There are too many texts, or one of them is too long.
     """
-    texts, place = asked.texts, asked.place()
+    texts = asked.texts
     if len(texts) > settings.max_texts:
         msg = f"At most {settings.max_texts} texts are accepted, these are {len(texts)}"
         raise InvalidRequest(
             "There are too many texts.",
-            [{"loc": ["body", place], "msg": msg, "type": "too_long"}],
+            [{"loc": ["body", asked.place()], "msg": msg, "type": "too_long"}],
         )
     for index, text in enumerate(texts):
         if len(text) > settings.max_chars:
             msg = f"At most {settings.max_chars} characters are accepted, these are {len(text)}"
             raise InvalidRequest(
                 "A text is too long.",
-                [{"loc": ["body", place, index], "msg": msg, "type": "string_too_long"}],
+                [{"loc": ["body", asked.place(), index], "msg": msg, "type": "string_too_long"}],
             )
 
 

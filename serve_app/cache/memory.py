@@ -43,10 +43,6 @@ class MemoryTier:
         entries = ((key, self._entries.get(key)) for key in keys)
         return {key: entry.value for key, entry in entries if entry is not None}
 
-    def holds(self, keys: Iterable[bytes]) -> bool:
-        """Tell whether all of these keys are present and have not expired."""
-        return all(key in self._entries for key in keys)
-
     def set(self, key: bytes, value: TextLogits, lifetime_s: float) -> None:
         """Keep a value for at most `lifetime_s` seconds, in place of an older one."""
         self._entries[key] = _Entry(value, self._clock() + lifetime_s)

@@ -1,6 +1,6 @@
 """The cache as the gateway sees it: memory in front of an optional shared tier."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Literal
 
@@ -58,9 +58,13 @@ class ScoreCache:
         """How many values memory holds."""
         return self._memory.size
 
-    def holds(self, keys: Iterable[bytes]) -> bool:
-        """Tell whether all these keys are cached in memory."""
-        return self._memory.holds(keys)
+    def recall(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
+        """Return what is cached, from memory alone; None unless all keys are there."""
+        found = self._memory.get_many(keys)
+        if len(found) < len(keys):
+            return None
+        self.memory_hits += len(found)
+        return found
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, TextLogits]:
         """Return what is cached, within `cache_timeout_s`; absent keys are misses.

@@ -129,9 +129,21 @@ class Gateway:
             times=StageTimes(cache_s * 1000, landed.queue_ms, landed.inference_ms),
         )
 
-    def holds(self, texts: Sequence[str]) -> bool:
-        """Tell whether memory has the scores of all these texts, so that nothing is waited for."""
-        return self._cache.holds(map(self._keys.key, texts))
+    def recall(self, texts: Sequence[str]) -> Classification | None:
+        """Return the scores of texts at once if memory has all of them, else None."""
+        started = time.perf_counter()
+        keys = {text: self._keys.key(text) for text in texts}
+        known = self._cache.recall(keys.values())
+        if known is None:
+            return None
+        self.duplicates += len(texts) - len(keys)
+        cache_ms = (time.perf_counter() - started) * 1000
+        return Classification(
+            texts=[known[keys[text]] for text in texts],
+            hits=len(texts),
+            misses=0,
+            times=StageTimes(cache_ms, 0.0, 0.0),
+        )
 
     async def readiness(self) -> Readiness:
         """Ask the cache for a sign of life, and the model for a prediction, if it gave none lately.

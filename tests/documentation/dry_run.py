@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 from typer.main import get_command
 
-from serve_app.api.app import ROUTES
+from serve_app.api.app import PREDICTIONS, STATES
 from serve_app.cli.__main__ import app
 from tests.documentation.markdown import ROOT
 
@@ -91,7 +91,7 @@ def _python(arguments: list[str]) -> None:
 def _curl(arguments: list[str]) -> None:
     """The path is one of the service, the body is JSON."""
     [url] = [word for word in arguments if word.startswith("http")]
-    if urlsplit(url).path not in {path for _, path, _ in ROUTES}:
+    if urlsplit(url).path not in PREDICTIONS | STATES:
         raise Wrong(f"the service has no {url}")
     if "-d" in arguments:
         json.loads(arguments[arguments.index("-d") + 1])

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx
@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api import fast_lane
-from serve_app.api.app import FORMS, create_app
+from serve_app.api.app import PREDICTIONS, create_app
 from serve_app.api.body_budget import FREE_BYTES
 from serve_app.api.fast_lane import FastLane
 from serve_app.api.report import Report
 from serve_app.api_keys import hash_of
-from serve_app.cache.score_cache import open_cache
+from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
 from serve_app.settings import GatewaySettings
 from serve_app.tracing import spans
@@ -44,8 +44,12 @@ def reports() -> list[Report]:
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[Gateway]:
-    cache = open_cache("memory://", len(MODEL.labels), SETTINGS)
+def cache() -> ScoreCache:
+    return open_cache("memory://", len(MODEL.labels), SETTINGS)
+
+
+@pytest.fixture
+async def gateway(cache: ScoreCache) -> AsyncIterator[Gateway]:
     opened = Gateway(MODEL, "onnx-int8", cache, Model(), SETTINGS)
     await opened.classify([KNOWN], 1.0)
     yield opened
@@ -68,9 +72,14 @@ def lane(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def client(gateway: Gateway, app: ASGIApp, serve: Serve) -> Iterator[httpx.AsyncClient]:
+def open_lane(gateway: Gateway, reports: list[Report]) -> Callable[[], None]:
+    return lambda: FastLane.open(gateway, PREDICTIONS, [reports.append])
+
+
+@pytest.fixture
+def client(open_lane: Callable[[], None], serve: Serve) -> httpx.AsyncClient:
     async def opening(scope: Scope, receive: Receive, send: Send) -> None:
-        FastLane.open(gateway, app, FORMS)
+        open_lane()
         # A body that has arrived is one message of uvicorn's, but two of httpx's.
         body = await Request(scope, receive).body()
 
@@ -79,7 +88,7 @@ def client(gateway: Gateway, app: ASGIApp, serve: Serve) -> Iterator[httpx.Async
 
         await FastLane(serve)(scope, receive_whole, send)
 
-    yield httpx.AsyncClient(transport=httpx.ASGITransport(opening), base_url="http://gateway")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(opening), base_url="http://gateway")
 
 
 async def test_what_is_in_memory_is_answered_without_serve(
@@ -109,9 +118,30 @@ async def test_the_answer_is_the_one_that_serve_hands_on(
     ]
 
 
-async def test_an_answer_has_one_request_id(client: httpx.AsyncClient) -> None:
+async def test_an_answer_has_one_request_id_which_is_reported(
+    client: httpx.AsyncClient, reports: list[Report]
+) -> None:
     answer = await client.post(PATH, json={"text": [KNOWN]})
-    assert len(answer.headers.get_list("x-request-id")) == 1
+    [identity] = answer.headers.get_list("x-request-id")
+    assert identity
+    assert [report.request_id for report in reports] == [identity]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("X-Deadline-Ms", "5000", 200),
+        ("X-Deadline-Ms", "soon", 422),
+        ("Content-Encoding", "gzip", 422),
+        ("Origin", "http://elsewhere", 200),
+    ],
+)
+async def test_what_a_header_asks_for_is_the_applications_affair(
+    client: httpx.AsyncClient, serve: Serve, *, header: str, value: str, status: int
+) -> None:
+    answer = await client.post(PATH, json={"text": [KNOWN]}, headers={header: value})
+    assert answer.status_code == status
+    assert serve.paths == [PATH]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +167,15 @@ async def test_everything_else_goes_through_serve_whole(
 
 async def test_limits_hold_for_what_is_in_memory(client: httpx.AsyncClient) -> None:
     assert (await client.post(PATH, json={"text": [KNOWN] * 5})).status_code == 422
+
+
+async def test_texts_are_counted_once_whichever_way_they_take(
+    client: httpx.AsyncClient, cache: ScoreCache, gateway: Gateway
+) -> None:
+    await client.post(PATH, json={"text": [KNOWN, KNOWN]})
+    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (1, 1, 1)
+    await client.post(PATH, json={"text": [KNOWN, "new"]})
+    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(("key", "status", "through_serve"), [("key", 200, 0), ("wrong", 401, 1)])
@@ -182,9 +221,9 @@ BODY: Final = json.dumps({"text": [KNOWN]}).encode()
 
 
 async def test_a_body_in_parts_goes_through_serve_whole(
-    gateway: Gateway, app: ASGIApp, serve: Serve
+    open_lane: Callable[[], None], serve: Serve
 ) -> None:
-    FastLane.open(gateway, app, FORMS)
+    open_lane()
     parts: list[Message] = [
         {"type": "http.request", "body": BODY[:5], "more_body": True},
         {"type": "http.request", "body": BODY[5:]},
@@ -194,28 +233,28 @@ async def test_a_body_in_parts_goes_through_serve_whole(
 
 
 async def test_a_body_that_does_not_come_is_waited_for_by_serve(
-    gateway: Gateway, app: ASGIApp, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    open_lane: Callable[[], None], serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast_lane, "BODY_WAIT_S", 0.01)
-    FastLane.open(gateway, app, FORMS)
+    open_lane()
     messages: list[Message] = [{"type": "http.request", "body": BODY}]
     assert (await call(FastLane(serve), messages, pause_s=0.05))[0]["status"] == 200
     assert serve.paths == [PATH]
 
 
 async def test_a_client_that_leaves_at_once_is_serves_affair(
-    gateway: Gateway, app: ASGIApp, serve: Serve
+    open_lane: Callable[[], None], serve: Serve
 ) -> None:
-    FastLane.open(gateway, app, FORMS)
+    open_lane()
     await call(FastLane(serve), [{"type": "http.disconnect"}] * 2)
     assert serve.paths == [PATH]
 
 
 async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
-    gateway: Gateway, app: ASGIApp, serve: Serve
+    open_lane: Callable[[], None], serve: Serve
 ) -> None:
     async def open_elsewhere() -> None:
-        FastLane.open(gateway, app, FORMS)
+        open_lane()
 
     await asyncio.to_thread(asyncio.run, open_elsewhere())
     await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
@@ -224,11 +263,11 @@ async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
 
 @pytest.mark.parametrize("traced", [False, True])
 async def test_requests_that_are_traced_go_through_serve(
-    gateway: Gateway, app: ASGIApp, serve: Serve, monkeypatch: pytest.MonkeyPatch, traced: bool
+    open_lane: Callable[[], None], serve: Serve, monkeypatch: pytest.MonkeyPatch, traced: bool
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(spans, "ENABLED", traced)
-        FastLane.open(gateway, app, FORMS)
+        open_lane()
     await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH] * traced
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.api.exchange import prediction_headers
+from serve_app.api.dialect import prediction_headers
 from serve_app.model.identity import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 
