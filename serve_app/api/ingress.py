@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import PREDICTIONS, create_app
 from serve_app.api.fast_lane import FastLane
+from serve_app.api.memory_lane import MemoryLane
 from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.api.request_log import WRITE_S, RequestLog
 from serve_app.api.request_metrics import RequestMetrics
@@ -23,6 +24,7 @@ from serve_app.logs import configure
 from serve_app.metrics.ray import EXPORT_S, RayMeters
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import EngineName, GatewaySettings
+from serve_app.tracing import spans
 
 
 @serve.ingress()
@@ -83,7 +85,9 @@ class GatewayIngress:
         """Return the application that Serve hosts on this replica."""
         metrics = RequestMetrics(self._meters)
         observers = (metrics, self._request_log, self._recent)
-        FastLane.open(self._gateway, PREDICTIONS, observers)
+        # Ray Serve begins a request's trace where it hands the request to the gateway.
+        if not spans.ENABLED:
+            FastLane.lane = MemoryLane(self._gateway, PREDICTIONS, observers)
         return create_app(self._gateway, observers)
 
     async def __del__(self) -> None:

@@ -48,3 +48,10 @@ class SentimentService(Protocol):
 
     async def readiness(self) -> Readiness:
         """Probe the parts that a prediction needs."""
+
+
+class RememberingService(SentimentService, Protocol):
+    """A gateway whose memory can be asked without waiting."""
+
+    def recall(self, texts: Sequence[str]) -> Classification | None:
+        """Return the scores of texts at once if memory has all of them, else None."""

@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from ray.serve._private.http_util import RequestIdMiddleware
 
-from serve_app.api.app import create_app
 from serve_app.gateway.service import Readiness
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, logits_of
+from tests.contract.server import behind_fast_lane, hosted
 
 ServiceFactory = Callable[..., HashService]
 Serve = Callable[..., httpx.AsyncClient]
@@ -39,13 +38,12 @@ def service_with() -> ServiceFactory:
     return make
 
 
-@pytest.fixture
-def client_of() -> Callable[[HashService], httpx.AsyncClient]:
+@pytest.fixture(params=[hosted, behind_fast_lane])
+def client_of(request: pytest.FixtureRequest) -> Callable[[HashService], httpx.AsyncClient]:
     """Return a function that makes a client; an exception that leaves the app fails the test."""
 
     def make(service: HashService) -> httpx.AsyncClient:
-        hosted = RequestIdMiddleware(create_app(service))
-        transport = httpx.ASGITransport(hosted)
+        transport = httpx.ASGITransport(request.param(service))
         return httpx.AsyncClient(transport=transport, base_url="http://service")
 
     return make

@@ -47,6 +47,7 @@ class HashService:
     ) -> None:
         self.settings = settings
         self.model = model
+        self.remembers = True
         self.asked_within_s: list[float] = []
         self._fails_with = fails_with
         self._hangs = hangs
@@ -56,6 +57,14 @@ class HashService:
     async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
         self.asked_within_s.append(within_s)
         await self._obey()
+        return self._found(texts)
+
+    def recall(self, texts: Sequence[str]) -> Classification | None:
+        """Have everything in memory, or nothing where that is to be seen, to fail or to hang."""
+        forgets = self._hangs or self._fails_with or not self.remembers
+        return None if forgets else self._found(texts)
+
+    def _found(self, texts: Sequence[str]) -> Classification:
         hits = sum(text in self._seen for text in texts)
         self._seen.update(texts)
         return Classification(

@@ -132,6 +132,7 @@ async def test_the_service_gets_what_is_left_of_the_deadline(
     service_with: "ServiceFactory", client_of: "Callable[[HashService], httpx.AsyncClient]"
 ) -> None:
     service = service_with(deadline_s=20.0)
+    service.remembers = False
     await client_of(service).post(PREDICT, json={"text": ["a"]})
     [within_s] = service.asked_within_s
     assert 0 < within_s < 20
@@ -141,6 +142,7 @@ async def test_client_settable_timeouts_of_ray_serve_change_nothing(
     service_with: "ServiceFactory", client_of: "Callable[[HashService], httpx.AsyncClient]"
 ) -> None:
     service = service_with(deadline_s=20.0)
+    service.remembers = False
     headers = {"x-request-timeout-seconds": "999", "x-request-disconnect-disabled": "?1"}
     await client_of(service).post(PREDICT, json={"text": ["a"]}, headers=headers)
     assert service.asked_within_s[0] < 20

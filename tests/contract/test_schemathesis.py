@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, settings
 
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
-from tests.contract.server import hosted
+from tests.contract.server import behind_fast_lane
 
-APP: Any = hosted(HashService(GatewaySettings(), None, False, READY, MODEL))
+SERVICE = HashService(GatewaySettings(), None, False, READY, MODEL)
+APP: Any = behind_fast_lane(SERVICE)
 SCHEMA = schemathesis.openapi.from_asgi("/project/openapi.json", APP)
 
 
@@ -18,4 +19,5 @@ SCHEMA = schemathesis.openapi.from_asgi("/project/openapi.json", APP)
 def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
     case: "schemathesis.Case[Any]",
 ) -> None:
-    case.call_and_validate()
+    for SERVICE.remembers in (True, False):
+        case.call_and_validate()

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -9,16 +10,15 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api import fast_lane
 from serve_app.api.app import PREDICTIONS, create_app
 from serve_app.api.body_budget import FREE_BYTES
-from serve_app.api.fast_lane import FastLane
+from serve_app.api.fast_lane import BODY_WAIT_S, FastLane
+from serve_app.api.memory_lane import MemoryLane
 from serve_app.api.report import Report
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
 from serve_app.settings import GatewaySettings
-from serve_app.tracing import spans
 from tests.unit.gateway.model import MODEL, Model
 
 PATH: Final = "/project/predict"
@@ -66,25 +66,28 @@ def serve(app: ASGIApp) -> Serve:
     return Serve(app)
 
 
-@pytest.fixture(autouse=True)
-def lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FastLane, "_lane", None)
+OpenLane = Callable[[], None]
 
 
 @pytest.fixture
-def open_lane(gateway: Gateway, reports: list[Report]) -> Callable[[], None]:
-    return lambda: FastLane.open(gateway, PREDICTIONS, [reports.append])
+def open_lane(gateway: Gateway, reports: list[Report], monkeypatch: pytest.MonkeyPatch) -> OpenLane:
+    def opening() -> None:
+        lane = MemoryLane(gateway, PREDICTIONS, [reports.append])
+        monkeypatch.setattr(FastLane, "lane", lane)
+
+    return opening
 
 
 @pytest.fixture
-def client(open_lane: Callable[[], None], serve: Serve) -> httpx.AsyncClient:
+def client(open_lane: OpenLane, serve: Serve) -> httpx.AsyncClient:
     async def opening(scope: Scope, receive: Receive, send: Send) -> None:
         open_lane()
         # A body that has arrived is one message of uvicorn's, but two of httpx's.
         body = await Request(scope, receive).body()
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive_whole() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return messages.pop() if messages else {"type": "http.disconnect"}
 
         await FastLane(serve)(scope, receive_whole, send)
 
@@ -103,8 +106,8 @@ async def test_what_is_in_memory_is_answered_without_serve(
 
 
 @pytest.mark.parametrize("path", ["/project/predict", "/project/bulk-predict", "/project"])
-async def test_the_answer_is_the_one_that_serve_hands_on(
-    client: httpx.AsyncClient, serve: Serve, path: str
+async def test_answer_and_report_are_those_of_the_ordinary_way(
+    client: httpx.AsyncClient, serve: Serve, reports: list[Report], path: str
 ) -> None:
     body = {"inputs": KNOWN} if path == "/project" else {"text": [KNOWN]}
     fast = await client.post(path, json=body, headers={"x-request-id": "mine"})
@@ -112,10 +115,17 @@ async def test_the_answer_is_the_one_that_serve_hands_on(
     slow = await through.post(path, json=body, headers={"x-request-id": "mine"})
     assert serve.paths == [path]
     assert fast.content == slow.content
+    fast_report, slow_report = reports
+    assert _timeless(fast_report) == _timeless(slow_report)
+    assert fast_report.seconds > 0
     varying = {"server-timing"}
     assert [(n, v) for n, v in fast.headers.multi_items() if n not in varying] == [
         (n, v) for n, v in slow.headers.multi_items() if n not in varying
     ]
+
+
+def _timeless(report: Report) -> Report:
+    return report._replace(ended=0.0, times=None, seconds=0.0)
 
 
 async def test_an_answer_has_one_request_id_which_is_reported(
@@ -169,6 +179,38 @@ async def test_limits_hold_for_what_is_in_memory(client: httpx.AsyncClient) -> N
     assert (await client.post(PATH, json={"text": [KNOWN] * 5})).status_code == 422
 
 
+async def test_the_limit_of_a_body_holds_however_small_it_is(
+    client: httpx.AsyncClient, gateway: Gateway, serve: Serve
+) -> None:
+    gateway.reconfigure(SETTINGS.model_copy(update={"max_body_bytes": 8}))
+    assert (await client.post(PATH, json={"text": [KNOWN]})).status_code == 413
+    assert serve.paths == [PATH]
+
+
+async def test_what_fails_is_handed_on(
+    gateway: Gateway, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(*_: object) -> bytes:
+        raise KeyError("a defect")
+
+    broken = dataclasses.replace(PREDICTIONS[PATH], render=render)
+    monkeypatch.setattr(FastLane, "lane", MemoryLane(gateway, {PATH: broken}, []))
+    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    assert serve.paths == [PATH]
+
+
+async def test_a_request_that_is_cut_off_is_reported_as_left(
+    open_lane: OpenLane, serve: Serve, reports: list[Report]
+) -> None:
+    async def cut_off(_: Message) -> None:
+        raise asyncio.CancelledError
+
+    open_lane()
+    with pytest.raises(asyncio.CancelledError):
+        await call(FastLane(serve), [{"type": "http.request", "body": BODY}], send=cut_off)
+    assert [(report.status, report.outcome) for report in reports] == [(499, "disconnected")]
+
+
 async def test_texts_are_counted_once_whichever_way_they_take(
     client: httpx.AsyncClient, cache: ScoreCache, gateway: Gateway
 ) -> None:
@@ -195,34 +237,39 @@ async def test_only_a_known_key_learns_what_is_in_memory(
     assert len(serve.paths) == through_serve
 
 
-async def call(app: ASGIApp, messages: list[Message], pause_s: float = 0.0) -> list[Message]:
+async def call(
+    app: ASGIApp,
+    messages: list[Message],
+    pause_s: float = 0.0,
+    send: Send | None = None,
+    length: int | None = None,
+) -> list[Message]:
     """Send the messages of a request, each after a pause, and return those of the answer."""
+    declared = len(BODY) if length is None else length
     scope = {
         "type": "http",
         "method": "POST",
         "path": PATH,
-        "headers": [],
+        "headers": [(b"content-length", str(declared).encode())] if declared >= 0 else [],
         "query_string": b"",
     }
     sent: list[Message] = []
 
     async def receive() -> Message:
         await asyncio.sleep(pause_s)
-        return messages.pop(0)
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
 
-    async def send(message: Message) -> None:
+    async def keep(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope, receive, send or keep)
     return sent
 
 
 BODY: Final = json.dumps({"text": [KNOWN]}).encode()
 
 
-async def test_a_body_in_parts_goes_through_serve_whole(
-    open_lane: Callable[[], None], serve: Serve
-) -> None:
+async def test_a_body_in_parts_goes_through_serve_whole(open_lane: OpenLane, serve: Serve) -> None:
     open_lane()
     parts: list[Message] = [
         {"type": "http.request", "body": BODY[:5], "more_body": True},
@@ -232,18 +279,29 @@ async def test_a_body_in_parts_goes_through_serve_whole(
     assert serve.paths == [PATH]
 
 
-async def test_a_body_that_does_not_come_is_waited_for_by_serve(
-    open_lane: Callable[[], None], serve: Serve, monkeypatch: pytest.MonkeyPatch
+async def test_a_body_that_comes_late_is_waited_for_by_serve(
+    open_lane: OpenLane, serve: Serve
 ) -> None:
-    monkeypatch.setattr(fast_lane, "BODY_WAIT_S", 0.01)
     open_lane()
-    messages: list[Message] = [{"type": "http.request", "body": BODY}]
-    assert (await call(FastLane(serve), messages, pause_s=0.05))[0]["status"] == 200
+    body: list[Message] = [{"type": "http.request", "body": BODY}]
+    sent = await call(FastLane(serve), body, pause_s=2 * BODY_WAIT_S)
+    assert sent[0]["status"] == 200
     assert serve.paths == [PATH]
 
 
+@pytest.mark.parametrize("length", [-1, FREE_BYTES + 1], ids=["unknown", "large"])
+async def test_of_a_body_of_unknown_or_large_size_no_byte_is_read_before_serve(
+    open_lane: OpenLane, length: int
+) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await receive() == {"type": "http.request", "body": BODY}
+
+    open_lane()
+    await call(FastLane(refusing), [{"type": "http.request", "body": BODY}], length=length)
+
+
 async def test_a_client_that_leaves_at_once_is_serves_affair(
-    open_lane: Callable[[], None], serve: Serve
+    open_lane: OpenLane, serve: Serve
 ) -> None:
     open_lane()
     await call(FastLane(serve), [{"type": "http.disconnect"}] * 2)
@@ -251,7 +309,7 @@ async def test_a_client_that_leaves_at_once_is_serves_affair(
 
 
 async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
-    open_lane: Callable[[], None], serve: Serve
+    open_lane: OpenLane, serve: Serve
 ) -> None:
     async def open_elsewhere() -> None:
         open_lane()
@@ -259,17 +317,6 @@ async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
     await asyncio.to_thread(asyncio.run, open_elsewhere())
     await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH]
-
-
-@pytest.mark.parametrize("traced", [False, True])
-async def test_requests_that_are_traced_go_through_serve(
-    open_lane: Callable[[], None], serve: Serve, monkeypatch: pytest.MonkeyPatch, traced: bool
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(spans, "ENABLED", traced)
-        open_lane()
-    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
-    assert serve.paths == [PATH] * traced
 
 
 async def test_a_process_without_a_gateway_hands_all_to_serve(serve: Serve) -> None:
