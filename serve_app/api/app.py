@@ -71,7 +71,7 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Ray Serve counts and traces requests, and FastAPI would log what exceptions quote.
+        # Requests are counted and traced elsewhere, and FastAPI would log what exceptions quote.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={
             404: on_not_found,

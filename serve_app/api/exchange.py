@@ -1,4 +1,4 @@
-"""The one way of every prediction, from a request's bytes to the answer's."""
+"""The ordinary way of a prediction, from a request's bytes to the answer's; see `fast_lane` too."""
 
 import time
 from typing import Any

@@ -214,7 +214,11 @@ class Scheduler:
             origins=[text.origin for text in batch],
         )
         for observer in self._observers:
-            observer(done)
+            try:
+                observer(done)
+            except Exception:
+                # It must not end the worker, which would leave what waits to the next arrival.
+                logger.exception("an observer of passes failed")
 
     async def _run_apart(self, batch: list[Job], error: Exception) -> None:
         """Retry each text alone, so that only the one at fault fails."""

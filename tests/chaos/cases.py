@@ -40,6 +40,7 @@ class Case(NamedTuple):
 
 CASES: Final = {
     "overload": Case("tests.chaos.overload:overload"),
+    "overload-haproxy": Case("tests.chaos.overload:behind_haproxy", PROD, QUICK_DRAIN),
     "long": Case("tests.chaos.overload:long_work"),
     "fairness": Case("tests.chaos.overload:fairness"),
     "departures": Case("tests.chaos.departures:departures"),

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -12,7 +13,7 @@ from loadtest.scale.verdicts import Verdict
 from tests.chaos.generator import Record, Stream
 from tests.chaos.known import long_texts, short_texts, simulated_margins
 from tests.chaos.outcome import Row, row
-from tests.chaos.stage import DEV, Stage
+from tests.chaos.stage import DEV, PROD, Stage
 from tests.chaos.traffic import Traffic, percentile_s
 
 # Some two hundred texts a second, which leaves the cores to what is tested.
@@ -44,8 +45,19 @@ MIB: Final = 2**20
 
 def overload() -> list[Row]:
     """Offer ten times the capacity for a minute, and see what comes after it."""
+    return _overloaded(DEV, "")
+
+
+def behind_haproxy() -> list[Row]:
+    """Do the same with production's proxy."""
+    return _overloaded(PROD, "HAProxy: ")
+
+
+def _overloaded(config: Path, title: str) -> list[Row]:
     known = simulated_margins(short_texts(KNOWN))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
+    stage = Stage(
+        config, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
+    )
     with Traffic(stage.url, known, Stream("saturating", 10, CALIBRATION_S, TEXTS)) as calibration:
         pass
     capacity = _right_per_s(calibration.records, CALIBRATION_S / 2, CALIBRATION_S)
@@ -64,7 +76,7 @@ def overload() -> list[Row]:
     after = traffic.of("after")
     return [
         row(
-            f"{TIMES} times the capacity for {OVERLOAD_S:.0f} s",
+            f"{title}{TIMES} times the capacity for {OVERLOAD_S:.0f} s",
             offered,
             Verdict(
                 f"goodput stays at {LEAST_GOODPUT:g} of the capacity",
@@ -85,7 +97,7 @@ def overload() -> list[Row]:
             ),
         ),
         row(
-            f"{MOST_RECOVERY_S:.0f} s after it",
+            f"{title}{MOST_RECOVERY_S:.0f} s after it",
             after,
             Verdict(
                 "answers take what they take without load, give or take a shared machine",

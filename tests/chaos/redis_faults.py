@@ -34,6 +34,8 @@ SLOW_S: Final = 0.2
 METRICS_S: Final = 20.0
 RECOVERY_S: Final = 15.0
 LOAD_KEYS: Final = 2000
+# Few, so that a burst exhausts them.
+CONNECTIONS: Final = 2
 # It looks at its connections after every two MiB that it has loaded.
 BALLAST_BYTES: Final = 4096
 # Microseconds that redis-server takes for each key of the file it starts with, for its own tests.
@@ -121,6 +123,14 @@ class Faults:
                     state == "degraded" and seen is not None,
                 )
             )
+        if burst:
+            missed = self._stage.await_that(
+                lambda: self._stage.metric("sentiment_cache_failures") > failures, METRICS_S
+            )
+            count = self._stage.metric("sentiment_cache_failures") - failures
+            verdicts.append(
+                Verdict("some found no connection in time", f"{count:.0f}", missed is not None)
+            )
         return row(f"Redis: {fault}", traffic.records, *verdicts, lossless=True)
 
     def _load(self, seconds: float, *more: Stream) -> Traffic:
@@ -135,7 +145,8 @@ def redis_faults() -> list[Row]:
     with TcpProxy(server.port) as proxy:
         stage = Stage(
             DEV,
-            SIMULATED | {"cache": f"redis://127.0.0.1:{proxy.port}/0"},
+            SIMULATED
+            | {"cache": f"redis://127.0.0.1:{proxy.port}/0?max_connections={CONNECTIONS}"},
             gateway={"cache_memory_entries": 1},
             replicas=(1, 1),
         )

@@ -201,3 +201,15 @@ async def test_a_small_request_does_not_wait_for_large_ones_nor_they_for_many_sm
     # Two texts a pass, and every other pass serves the small ones.
     assert 4 <= ended.index("small 4") <= 6
     assert 18 <= ended.index("large") <= 24
+
+
+async def test_an_observer_that_fails_keeps_nobody_waiting(engine: LengthEngine) -> None:
+    def failing(_: Pass) -> None:
+        raise KeyError("a defect")
+
+    engine.go_on.clear()
+    scheduler = Scheduler(engine, max_batch_tokens=4, observers=[failing])
+    results = submit(scheduler, [text(1), text(2)], in_a_minute())
+    engine.go_on.set()
+    scored = await asyncio.wait_for(asyncio.gather(*results), 5)
+    assert [each.logits.logits[0] for each in scored] == [1.0, 2.0]
