@@ -8,7 +8,7 @@ from serve_app.errors import Overloaded
 from serve_app.gateway.service import SentimentService
 
 # Of each body, so much is not counted: large ones that stall do not keep small requests out, whose
-# number Ray bounds (`max_ongoing_requests`) but for the moment in which they may take the fast lane.
+# number Ray bounds (`max_ongoing_requests`), but for the 20 ms that they may be in the fast lane.
 FREE_BYTES: Final = 16 * 1024
 
 

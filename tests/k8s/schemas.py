@@ -20,6 +20,37 @@ CORE_GROUPS: Final = {
     "policy",
     "rbac.authorization.k8s.io",
 }
+# Kinds whose CRDs are not at hand, with every field that the manifests may use.
+FIELDS: Final = {
+    "SecretStore": {
+        "provider.azurekv.authType",
+        "provider.azurekv.tenantId",
+        "provider.azurekv.vaultUrl",
+        "provider.azurekv.serviceAccountRef.name",
+    },
+    "ExternalSecret": {
+        "refreshInterval",
+        "refreshPolicy",
+        "secretStoreRef.kind",
+        "secretStoreRef.name",
+        "target.name",
+        "target.creationPolicy",
+        "data[].secretKey",
+        "data[].remoteRef.key",
+    },
+    "VirtualService": {
+        "hosts[]",
+        "gateways[]",
+        "http[].match[].uri.exact",
+        "http[].match[].uri.prefix",
+        "http[].timeout",
+        "http[].retries.attempts",
+        "http[].retries.perTryTimeout",
+        "http[].retries.retryOn",
+        "http[].route[].destination.host",
+        "http[].route[].destination.port.number",
+    },
+}
 
 
 def violations(each: Object, crds: Path) -> Iterator[str]:
@@ -29,6 +60,10 @@ def violations(each: Object, crds: Path) -> Iterator[str]:
         FileNotFoundError: There is no schema for this kind.
     """
     label = f"{each['kind']} {each['metadata']['name']}"
+    if each["kind"] in FIELDS:
+        for field in sorted(fields(each["spec"]) - FIELDS[each["kind"]]):
+            yield f"{label}: {field} is not a field that this kind is known to have"
+        return
     if each["apiVersion"].rpartition("/")[0] in CORE_GROUPS:
         try:
             kubernetes_validate.validate(each, KUBERNETES, strict=True)
@@ -39,6 +74,15 @@ def violations(each: Object, crds: Path) -> Iterator[str]:
     validator = jsonschema.Draft202012Validator(schema)
     for problem in validator.iter_errors(with_defaults(each, schema)):
         yield f"{label}: {problem.json_path}: {problem.message}"
+
+
+def fields(value: object, path: str = "") -> set[str]:
+    """Return the paths of all leaves of a value."""
+    if isinstance(value, dict):
+        return {leaf for key, each in value.items() for leaf in fields(each, f"{path}.{key}")}
+    if isinstance(value, list):
+        return {leaf for each in value for leaf in fields(each, f"{path}[]")}
+    return {path.removeprefix(".")}
 
 
 @cache
