@@ -4,11 +4,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ray.cluster_utils import Cluster
 
 from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction
@@ -63,6 +65,27 @@ def test_a_run_on_ray_survives_its_actors_and_goes_on_after_its_death(tmp_path: 
         assert isinstance(prediction, Prediction)
         assert row["predicted_label"] == prediction.label
         assert row["score_POSITIVE"] == pytest.approx(prediction.scores["POSITIVE"], abs=1e-6)
+
+
+def test_a_run_joins_a_cluster_of_several_nodes(tmp_path: Path) -> None:
+    texts = [f"text {n} is {'good' if n % 3 else 'bad'}" for n in range(ROWS)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    cluster: Any = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    address: str = cluster.address
+    try:
+        cluster.add_node(num_cpus=1)
+        run = subprocess.run(
+            [sys.executable, "-m", "serve_app.cli", "batch", "in.parquet", "out"],
+            cwd=tmp_path, env=environment() | {"RAY_ADDRESS": address},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        cluster.shutdown()
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.splitlines()[0] == f"joining the Ray cluster {address}"
+    assert [row["text"] for row in pq.read_table(tmp_path / "out").to_pylist()] == texts
 
 
 def environment() -> dict[str, str]:
