@@ -13,8 +13,9 @@ from serve_app.errors import (
 
 DIFFERENT: Final = 8
 ROWS_FAILED: Final = 9
-# As a shell reports a program that SIGINT or SIGPIPE has ended.
+# As a shell reports a program that SIGINT, SIGKILL or SIGPIPE has ended.
 INTERRUPTED: Final = 130
+KILLED: Final = 137
 PIPE_CLOSED: Final = 141
 
 EXIT_CODES: Final = {
@@ -29,6 +30,7 @@ EXIT_CODES: Final = {
     DIFFERENT: "`diff` has found differences",
     ROWS_FAILED: "done, but some rows have no scores",
     INTERRUPTED: "interrupted",
+    KILLED: "the service was killed, or Ctrl-C came twice",
     PIPE_CLOSED: "the reader of the output has left",
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from serve_app.cli.help import help_text
+from serve_app.cli.help import KILLED, help_text
 from serve_app.launch import launch
 
 HELP: Final = help_text(
@@ -16,7 +16,7 @@ sentiment serve
 sentiment serve my.yaml
 """,
     "docs/configuration.md has every key of a configuration file.",
-    exit_codes=(0, 1, 2),
+    exit_codes=(0, 1, 2, KILLED),
 )
 
 

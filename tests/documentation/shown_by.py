@@ -86,6 +86,10 @@ SHOWN_BY: Final = {
     ),
     "kubectl -n sentiment-dev port-forward service/sentiment-serve-svc 8000 &": DRY_RUN,
     "az login": DRY_RUN,
+    "az quota update --resource-name standardDDSv5Family --resource-type dedicated"
+    " --limit-object value=158 limit-object-type=LimitValue"
+    " --scope /subscriptions/$(az account show --query id --output tsv)"
+    "/providers/Microsoft.Compute/locations/swedencentral": DRY_RUN,
     **dict.fromkeys(
         (
             "kuberay/platform/10-cluster.sh",
