@@ -4,9 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from serve_app.model.identity import ModelIdentity
 from serve_app.model.store import resolve
+
+# A machine that is busy for a moment breaks no property.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 WORDS = (
     "the", "a", "film", "food", "service", "was", "is", "not", "very", "good", "bad", "slow",

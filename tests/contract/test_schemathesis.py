@@ -15,7 +15,7 @@ SCHEMA = schemathesis.openapi.from_asgi("/project/openapi.json", APP)
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
     case: "schemathesis.Case[Any]",
 ) -> None:

@@ -125,7 +125,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/project", PREDICT])
-@settings(deadline=None, suppress_health_check=FIXTURES_ARE_STATELESS)
+@settings(suppress_health_check=FIXTURES_ARE_STATELESS)
 @given(body=st.binary() | form_like.map(lambda form: json.dumps(form).encode()) | damaged())
 async def test_any_bytes_are_answered_or_refused(serve: "Serve", path: str, body: bytes) -> None:
     answer = await serve(max_body_bytes=100).post(path, content=body)

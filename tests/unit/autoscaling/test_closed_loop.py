@@ -32,7 +32,7 @@ plants = st.tuples(st.floats(1, 20), st.floats(0, 5), st.floats(2, 10), st.float
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(plants, st.floats(0.05, 40), st.integers(1, 60))
 def test_a_constant_load_comes_to_rest(plant: Plant, offered: float, running: int) -> None:
     moments = simulate(lambda _: offered, 420, plant, running=running)
@@ -42,7 +42,7 @@ def test_a_constant_load_comes_to_rest(plant: Plant, offered: float, running: in
     assert settled[-1].wait_s <= SCALING.target_wait_s
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(offered=st.floats(0.5, 40), wave=st.floats(0, 0.1), period_s=st.floats(3, 120))
 def test_a_load_that_wavers_by_a_tenth_moves_nothing(
     offered: float, wave: float, period_s: float
@@ -54,7 +54,7 @@ def test_a_load_that_wavers_by_a_tenth_moves_nothing(
     assert changes(moments[len(moments) // 3 :]) == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(start_s=st.floats(1, 40), late_s=st.floats(0, 5), metrics_s=st.floats(0.2, 2))
 def test_no_start_and_no_report_is_so_slow_that_too_much_is_started(
     start_s: float, late_s: float, metrics_s: float

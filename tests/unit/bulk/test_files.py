@@ -181,9 +181,7 @@ def test_an_empty_or_bare_file_has_no_rows(scorer: "HashScorer", source: Format)
     assert all_of(content, source, target, scorer).count(b"\n") == (target in TABLES)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data(), target=st.sampled_from([Format.TSV, Format.CSV, Format.JSONL]))
 def test_a_run_cut_anywhere_ends_as_one_that_was_not(
     scorer: "HashScorer", tmp_path: Path, data: st.DataObject, target: Format
