@@ -29,8 +29,11 @@ ALONE, TOGETHER, SHARED, UNSAMPLED = (
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     config = configured(tmp_path_factory.mktemp("tracing"), {})
     content = read(config)
-    # A call for each text, so that the engine's batches join calls.
-    content["applications"][0]["deployments"][0]["user_config"] = {"chunk_texts": 1}
+    # A call for each text, none held back, so that the engine's batches join calls.
+    content["applications"][0]["deployments"][0]["user_config"] = {
+        "chunk_texts": 1,
+        "max_calls_per_replica": 64,
+    }
     config.write_text(yaml.safe_dump(content))
     with Collector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
