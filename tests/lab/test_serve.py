@@ -17,10 +17,14 @@ def test_the_page_and_the_service_are_one_origin(
 ) -> None:
     config = configured(tmp_path, {"model": str(model_directory)}, with_lab=True)
     with Service(config) as service:
-        while httpx.get(f"{service.url}/lab").status_code == 404:
+        while httpx.get(f"{service.url}/lab", timeout=60).status_code == 404:
             time.sleep(0.2)
-        assert httpx.get(f"{service.url}/lab/lab.js").headers["x-frame-options"] == "DENY"
-        assert httpx.get(f"{service.url}/project/health").json() == {"status": "healthy"}
+        assert (
+            httpx.get(f"{service.url}/lab/lab.js", timeout=60).headers["x-frame-options"] == "DENY"
+        )
+        assert httpx.get(f"{service.url}/project/health", timeout=60).json() == {
+            "status": "healthy"
+        }
         page = browser.new_page()
         page.goto(f"{service.url}/lab")
         page.get_by_label("One text per line").fill("the film is good\nthe food was awful")

@@ -13,6 +13,9 @@ pytestmark = pytest.mark.serve
 
 ROOT = Path(__file__).parents[2]
 
+# k6 ends with this where a threshold was crossed: how fast this machine is, is no matter of a test.
+TOO_SLOW = 99
+
 
 def test_a_load_test_starts_a_service_with_redis_reports_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -25,7 +28,7 @@ def test_a_load_test_starts_a_service_with_redis_reports_and_leaves_nothing_behi
     results = tmp_path / "results"
     command = [sys.executable, "-m", "loadtest", "zipf", "--redis", "--results", str(results)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in {0, TOO_SLOW}, done.stdout + done.stderr
     (directory,) = results.iterdir()
     run = read_run(directory)
     assert run.summary.requests.failed == 0

@@ -46,6 +46,7 @@ NOT_SEEN = {
     "sentiment_failed_texts",
     "sentiment_refused_texts",
 }
+EXPECTED = {metric.exported_name for metric in METRICS if metric.name not in NOT_SEEN}
 
 
 class Seen(NamedTuple):
@@ -110,8 +111,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 def scraped(service: Service) -> str:
     give_up = time.monotonic() + 30
     while True:
-        metrics = httpx.get(service.metrics_url).text
-        done = 'outcome="ok"' in metrics and "sentiment_predictions" in metrics
+        metrics = httpx.get(service.metrics_url, timeout=60).text
+        done = all(f"{name}{{" in metrics or f"{name}_count{{" in metrics for name in EXPECTED)
         if done or time.monotonic() > give_up:
             return metrics
         time.sleep(0.5)
@@ -144,6 +145,5 @@ def test_metrics_are_exported_on_this_machine_alone(seen: Seen) -> None:
 
 
 def test_every_metric_of_the_catalogue_is_exported_under_its_name(seen: Seen) -> None:
-    expected = {metric.exported_name for metric in METRICS if metric.name not in NOT_SEEN}
     exported = {line.split()[2] for line in seen.metrics.splitlines() if line.startswith("# TYPE")}
-    assert expected - exported == set()
+    assert EXPECTED - exported == set()
