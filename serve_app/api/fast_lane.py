@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api import no_sniff
-from serve_app.api.report import CLIENT_LEFT, Observation, Observer, report_of
+from serve_app.api.report import CLIENT_LEFT, Observation, Observer, tell
 
 # A body comes with its head or a moment later; a longer wait is Ray Serve's and the application's,
 # who count the request and its deadline meanwhile.
@@ -83,9 +83,7 @@ class FastLane:
             await answer(scope, receive, send)
             status = answer.status_code
         finally:
-            report = report_of(scope, noted, status, time.perf_counter() - started)
-            for observer in lane.observers:
-                observer(report)
+            tell(lane.observers, scope, noted, status, started)
 
 
 async def _first(receive: Receive) -> Message | None:

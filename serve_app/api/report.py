@@ -105,20 +105,27 @@ class Observed:
             status = CLIENT_LEFT
             raise
         finally:
-            report = report_of(scope, noted, status, time.perf_counter() - started)
-            for observer in self._observers:
-                observer(report)
+            tell(self._observers, scope, noted, status, started)
 
 
-def report_of(scope: Scope, noted: Observation, status: int, seconds: float) -> Report:
-    """Return what is known of a request.
+def tell(
+    observers: Sequence[Observer], scope: Scope, noted: Observation, status: int, started: float
+) -> None:
+    """Tell observers of a request that is over.
 
     Args:
+        observers: Who is told.
         scope: The request's.
         noted: What was noted meanwhile.
         status: HTTP status of its answer.
-        seconds: Time from its arrival to the last byte of the answer.
+        started: When it came, by `time.perf_counter`.
     """
+    report = _report(scope, noted, status, time.perf_counter() - started)
+    for observer in observers:
+        observer(report)
+
+
+def _report(scope: Scope, noted: Observation, status: int, seconds: float) -> Report:
     found = noted.found
     outcome = "disconnected" if status == CLIENT_LEFT else noted.problem or "ok"
     return Report(

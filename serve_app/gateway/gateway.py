@@ -110,7 +110,7 @@ class Gateway:
             InferenceFailed: The model failed on one of the texts.
         """
         started = time.perf_counter()
-        keys = {text: self._keys.key(text) for text in dict.fromkeys(texts)}
+        keys = self._keyed(texts)
         self.duplicates += len(texts) - len(keys)
         with span("cache", texts=len(keys)):
             known = await self._cache.get_many(list(keys.values())) if keys else {}
@@ -132,7 +132,7 @@ class Gateway:
     def recall(self, texts: Sequence[str]) -> Classification | None:
         """Return the scores of texts at once if memory has all of them, else None."""
         started = time.perf_counter()
-        keys = {text: self._keys.key(text) for text in texts}
+        keys = self._keyed(texts)
         known = self._cache.recall(keys.values())
         if known is None:
             return None
@@ -158,6 +158,10 @@ class Gateway:
         """Finish pending writes and close the cache."""
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
+
+    def _keyed(self, texts: Sequence[str]) -> dict[str, bytes]:
+        """Return the key of each distinct text."""
+        return {text: self._keys.key(text) for text in dict.fromkeys(texts)}
 
     def _admit(self, absent: Mapping[bytes, str]) -> None:
         """Refuse what could not be answered soon enough, where others wait already."""
