@@ -36,7 +36,8 @@ PICTURE = Path(__file__).parents[2] / "runs" / "overview.png"
 
 # Expressions that have no series here, and why.
 NEEDS_A_CLUSTER = {
-    "deep-dive.json: HAProxy": "HAProxy is the proxy in production alone",
+    "deep-dive.json: Answers of HAProxy": "HAProxy is the proxy in production alone",
+    "deep-dive.json: Latency at HAProxy": "HAProxy is the proxy in production alone",
     "rules.yaml: SentimentNodeMemory": "only a cluster has a worker node",
 }
 NEEDS_A_FAULT = {

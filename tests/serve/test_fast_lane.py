@@ -14,13 +14,23 @@ from tests.serve.wire import ask, post
 
 pytestmark = pytest.mark.serve
 
-EXPORT = {"RAY_metrics_report_interval_ms": "1000"}
+REPORTING = {
+    "RAY_metrics_report_interval_ms": "1000",
+    # As in production.
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+}
 CACHED = 40
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    environment = haproxy_environment() | EXPORT
+def environment() -> dict[str, str]:
+    return haproxy_environment() | REPORTING
+
+
+@pytest.fixture(scope="module")
+def service(
+    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     directory = tmp_path_factory.mktemp("fast-lane")
     with Service(
         configured(directory, {"engine": "simulated"}, environment=environment)
@@ -44,6 +54,18 @@ def test_serve_sees_nothing_of_requests_that_memory_answers(service: Service) ->
         assert time.monotonic() < give_up
         time.sleep(0.5)
     assert 1 <= counted(service, "ray_serve_deployment_request_counter_total") < CACHED
+
+
+def test_haproxy_itself_exports_what_the_rules_and_dashboards_ask_for(
+    service: Service, environment: dict[str, str]
+) -> None:
+    assert httpx.post(service.url + "/project/predict", content=FINE).is_success
+    port = environment["RAY_SERVE_HAPROXY_METRICS_PORT"]
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    answered = 'haproxy_frontend_http_responses_total{proxy="http_frontend",code="%s"}'
+    assert re.search(rf"(?m)^{re.escape(answered % '2xx')} [1-9]", metrics)
+    assert answered % "5xx" in metrics
+    assert re.search(r"(?m)^haproxy_backend_total_time_average_seconds{.*sentiment", metrics)
 
 
 @pytest.mark.parametrize("text", ["I love this!", "an id beside a new text"])
