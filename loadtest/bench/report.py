@@ -1,12 +1,16 @@
 """Figures of a bench as Markdown."""
 
 from collections.abc import Callable
+from statistics import mean
 from typing import Any, Final
 
 from loadtest.bench.machine import sentence
 from loadtest.bench.workloads import WORKLOADS
 
 Json = dict[str, Any]
+
+# Parts that measure the engine alone, around the service; what it reaches is of their mean.
+LIMITS: Final = ("limit", "limit-after")
 
 
 def markdown(result: Json) -> str:
@@ -23,7 +27,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _limit(result: Json) -> str:
-    limit = result["limit"]
+    return _variants(result["limit"])
+
+
+def _limit_after(result: Json) -> str:
+    return f"After the service, as before it: {_variants(result[LIMITS[1]])}"
+
+
+def _variants(limit: Json) -> str:
     speeds = {(v["processes"], v["threads"], v["batch"]): v["texts_s"] for v in limit["variants"]}
     batches = sorted({batch for _, _, batch in speeds})
     rows = [
@@ -41,7 +52,9 @@ def _limit(result: Json) -> str:
 
 
 def _service(result: Json) -> str:
-    workloads, limit = result["service"]["workloads"], result.get("limit", {}).get("texts_s")
+    workloads = result["service"]["workloads"]
+    limits = [result[part]["texts_s"] for part in LIMITS if part in result]
+    limit = mean(limits) if limits else None
     rows = [
         [
             name,
@@ -102,6 +115,7 @@ def _ceiling(result: Json) -> str:
 _PARTS: Final[dict[str, Callable[[Json], str]]] = {
     "limit": _limit,
     "service": _service,
+    "limit-after": _limit_after,
     "cold": _cold,
     "mixed": _mixed,
     "ceiling": _ceiling,
