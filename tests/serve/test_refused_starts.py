@@ -21,14 +21,19 @@ def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
 
 
-def refused(config: Path, **environment: str) -> str:
+def ended(config: Path, **environment: str) -> str:
     """Start a service that cannot start, and return what it prints."""
     service = Service(config, **environment)
     assert service.wait() == 1
     assert service.processes() == []
-    printed = "".join(service.printed)
-    assert "Traceback" not in printed
     assert [line.partition(":")[0] for line in service.printed[-2:]] == ["error", "hint"]
+    return "".join(service.printed)
+
+
+def refused(config: Path, **environment: str) -> str:
+    """Start a service that is refused before anything is deployed, and return what it prints."""
+    printed = ended(config, **environment)
+    assert "Traceback" not in printed
     return printed
 
 
@@ -159,9 +164,8 @@ def test_a_cache_of_models_that_cannot_be_written_is_named(config: Path, tmp_pat
 def test_what_only_a_replica_finds_ends_the_start_too(
     tmp_path: Path, model_directory: Path
 ) -> None:
-    """Weights that do not fit the configuration, which no look at either shows."""
+    """Weights that do not fit the configuration, of which Serve tells the whole story first."""
     path = model_directory / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_dim": 48}))
-    assert "hidden_dim" not in refused(
-        configured(tmp_path, {"model": str(model_directory), "engine": "torch"})
-    )
+    printed = ended(configured(tmp_path, {"model": str(model_directory), "engine": "torch"}))
+    assert len([line for line in printed.splitlines() if line.startswith("error: ")]) == 1
