@@ -22,6 +22,7 @@ from serve_app.gateway.gateway import Gateway
 from serve_app.gateway.metrics import follow_gateway
 from serve_app.logs import configure
 from serve_app.metrics.ray import EXPORT_S, RayMeters
+from serve_app.metrics.tasks import follow_tasks
 from serve_app.model.identity import ModelIdentity
 from serve_app.settings import EngineName, GatewaySettings
 from serve_app.tracing import spans
@@ -52,6 +53,7 @@ class GatewayIngress:
         self._gateway = Gateway(model, engine, cache, self._classifier, settings)
         self._meters = RayMeters()
         follow_gateway(self._meters, self._gateway, cache)
+        follow_tasks(self._meters)
         every(EXPORT_S, self._meters.flush)
         configure(args.log_form)
         self._request_log = RequestLog(args.log_form)

@@ -21,6 +21,7 @@ from serve_app.errors import InferenceFailed, ModelUnusable, OtherRevision
 from serve_app.logs import LogForm, configure
 from serve_app.metrics.catalogue import TOKENIZE_SECONDS
 from serve_app.metrics.ray import EXPORT_S, RayMeters
+from serve_app.metrics.tasks import follow_tasks
 from serve_app.model.store import resolve
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
 from serve_app.tracing.spans import origin
@@ -74,6 +75,7 @@ class Classifier:
             [PassMetrics(model.labels, self._meters), trace_pass],
         )
         follow_scheduler(self._meters, self._scheduler)
+        follow_tasks(self._meters)
         every(EXPORT_S, self._meters.flush)
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
@@ -166,13 +168,15 @@ class Classifier:
         )
 
     async def check_health(self) -> None:
-        """Raise when the batch loop is dead or the engine hangs, so that Serve replaces this.
+        """Raise when a loop is dead or the engine hangs, so that Serve replaces this replica.
 
         The loop of `@serve.batch` can die without a trace, after which every call hangs:
         https://github.com/ray-project/ray/issues/66140.
         """
         if not await self._queue._is_batching_task_alive():
             raise RuntimeError("the batch loop is dead")
+        if self._scheduler.died:
+            raise RuntimeError("the loop that feeds the engine died")
         if self._scheduler.pass_age_s > self._settings.hang_timeout_s:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
 

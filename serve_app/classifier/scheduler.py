@@ -96,6 +96,8 @@ class Scheduler:
         left: How many texts were dropped because their callers had left, in all.
         late: How many were dropped because their deadlines had passed, in all.
         failed: How many the model could not score, in all.
+        died: Whether the loop that feeds the engine has ever ended by a defect. What arrives
+            later is computed, what it had taken has no result.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Scheduler:
     ) -> None:
         self.max_batch_tokens = max_batch_tokens
         self.left = self.late = self.failed = 0
+        self.died = False
         self.workload = Workload()
         self._engine = engine
         self._observers = observers
@@ -140,11 +143,19 @@ class Scheduler:
         if self._worker is None or self._worker.done():
             # An empty context: the worker outlives the request that happens to start it.
             self._worker = asyncio.get_running_loop().create_task(self._work(), context=Context())
+            self._worker.add_done_callback(self._ended)
 
     async def _work(self) -> None:
         while self._drop_the_abandoned():
             batch = self._take()
             await self._run(batch)
+
+    def _ended(self, worker: "asyncio.Task[None]") -> None:
+        if worker.cancelled():
+            self.died = True
+        elif error := worker.exception():
+            self.died = True
+            logger.error("the loop that feeds the engine ended with %s", type(error).__name__)
 
     def _drop_the_abandoned(self) -> bool:
         """Forget texts that nobody waits for any more; return whether others are left."""

@@ -204,10 +204,16 @@ PREDICTIONS: Final = Metric(
     "tenth. A shift of either is drift of the texts or of the model",
     ("label", "confidence"),
 )
+EVENT_LOOP_TASKS: Final = Metric(
+    "Classifier",
+    "gauge",
+    "sentiment_event_loop_tasks",
+    "Tasks of the event loop that serves a replica's requests; in the gateway too",
+)
 
 METRICS: Final = (
     REQUESTS, REQUEST_SECONDS, TEXTS, REFUSED_TEXTS, TRUNCATED_TEXTS, CACHE_SECONDS, CACHE_UP,
     CACHE_BREAKER, CACHE_FAILURES, CACHE_ENTRIES, TEXTS_IN_FLIGHT, WAITING_REQUESTS, MODEL_INFO,
     TOKENIZE_SECONDS, QUEUE_SECONDS, INFERENCE_SECONDS, BATCH_TEXTS, BATCH_TOKENS, TOKENS,
-    WAITING_TEXTS, ABANDONED_TEXTS, FAILED_TEXTS, PREDICTIONS,
+    WAITING_TEXTS, ABANDONED_TEXTS, FAILED_TEXTS, PREDICTIONS, EVENT_LOOP_TASKS,
 )  # fmt: skip

@@ -102,6 +102,22 @@ def find(model: ModelIdentity) -> Artefact | None:
     return None
 
 
+def check_weights(model: ModelIdentity) -> None:
+    """Compare a model with those whose ONNX files are beside it.
+
+    Raises:
+        ModelUnusable: There are such files, and all are of others: a file of the model has rotted,
+            or a part of it was replaced.
+    """
+    directory = beside_directory(model).parent
+    sealed = [report.parent.name for report in directory.glob(f"*/{REPORT}")]
+    if sealed and not any(name.startswith(f"{model.digest}-") for name in sealed):
+        raise ModelUnusable(
+            f"{model.path} is not the model that the files in {directory} were made from",
+            f"fetch the model again; if it is the one you want, remove {directory}",
+        )
+
+
 def _read(directory: Path) -> Artefact:
     try:
         report = json.loads((directory / REPORT).read_bytes())

@@ -15,7 +15,13 @@ from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulArtefact
 from serve_app.extras import install
-from serve_app.model.artefact import Artefact, beside_directory, cache_directory, find
+from serve_app.model.artefact import (
+    Artefact,
+    beside_directory,
+    cache_directory,
+    check_weights,
+    find,
+)
 from serve_app.model.fidelity import Fidelity, compare
 from serve_app.model.identity import ModelIdentity
 from serve_app.preparation.probes import probe_texts
@@ -36,8 +42,9 @@ def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> Engine
 
     Raises:
         ModelUnusable: The model could not be prepared, verification refused the engine, or its
-            file is another one than was verified.
+            file is another one than was verified, or the model another one than its files.
     """
+    check_weights(model)
     match engine:
         case "torch" | "simulated":
             return engine

@@ -14,6 +14,8 @@ DEV: Final = CONFIGS / "dev.yaml"
 PROD: Final = CONFIGS / "prod.yaml"
 # HAProxy and replicas of a gateway would drain for half a minute.
 QUICK_DRAIN: Final = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}
+# A breaker that opens for some seconds has to be seen open.
+QUICK_METRICS: Final = {"RAY_metrics_report_interval_ms": "2000"}
 
 
 class Case(NamedTuple):
@@ -50,7 +52,7 @@ CASES: Final = {
     "haproxy": Case("tests.chaos.losses:haproxy", PROD, QUICK_DRAIN),
     "node": Case("tests.chaos.losses:node", PROD, QUICK_DRAIN),
     "start": Case("tests.chaos.losses:failing_start"),
-    "redis": Case("tests.chaos.redis_faults:redis_faults", limit_s=420.0),
+    "redis": Case("tests.chaos.redis_faults:redis_faults", DEV, QUICK_METRICS, 420.0),
     "upgrades": Case("tests.chaos.upgrades:upgrades", limit_s=480.0),
     "soak": Case("tests.chaos.soak:soak", limit_s=2400.0),
 }

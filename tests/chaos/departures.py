@@ -11,6 +11,7 @@ import psutil
 
 from loadtest.scale.lab import CLASSIFIER, GATEWAY
 from loadtest.scale.verdicts import Verdict
+from serve_app.metrics.catalogue import EVENT_LOOP_TASKS
 from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.outcome import Row, row
@@ -24,6 +25,8 @@ LATE_S: Final = 0.25
 DISCONNECTS: Final = 500
 MOST_GROWTH_MIB: Final = 24.0
 MOST_DESCRIPTORS: Final = 8
+# Those of its own clock, of a probe, of a connection that ends: none for each of the 500.
+MOST_TASKS: Final = 16
 # Metrics reach the endpoint within this time.
 METRICS_S: Final = 30.0
 
@@ -75,8 +78,10 @@ def _disconnected(stage: Stage, known: Margins) -> Row:
         _disconnect(stage.port, texts, 50)
         time.sleep(8)
         before = {pid: _held(pid) for pid in pids}
+        tasks_before = tasks(stage)
         _disconnect(stage.port, texts, DISCONNECTS)
     idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
+    ended = stage.await_that(lambda: tasks(stage) <= tasks_before + MOST_TASKS, METRICS_S)
     after = {pid: _held(pid) for pid in pids}
     grown = [after[pid][0] - before[pid][0] for pid in pids]
     descriptors = [after[pid][1] - before[pid][1] for pid in pids]
@@ -92,6 +97,11 @@ def _disconnected(stage: Stage, known: Margins) -> Row:
             "memory and file descriptors stay",
             f"{max(grown) / MIB:+.0f} MiB, {max(descriptors):+d} descriptors at most",
             max(grown) < MOST_GROWTH_MIB * MIB and max(descriptors) <= MOST_DESCRIPTORS,
+        ),
+        Verdict(
+            "no task of theirs is left in the event loops",
+            f"{tasks_before:.0f} before, {tasks(stage):.0f} after",
+            tasks_before > 0 and ended is not None,
         ),
         Verdict(
             "no replica was replaced",
@@ -120,6 +130,11 @@ def waiting(stage: Stage) -> float:
     """Return how much is under way in the gateways."""
     names = ("sentiment_texts_in_flight", "sentiment_waiting_requests", "sentiment_waiting_texts")
     return sum(map(stage.metric, names))
+
+
+def tasks(stage: Stage, **labels: str) -> float:
+    """Return how many tasks the event loops of replicas have."""
+    return stage.metric(EVENT_LOOP_TASKS.name, **labels)
 
 
 def _held(pid: int) -> tuple[int, int]:

@@ -91,7 +91,11 @@ def haproxy() -> list[Row]:
 
 
 def node() -> list[Row]:
-    """Kill one of three worker nodes."""
+    """Kill one of three worker nodes.
+
+    Nodes of one machine share its ports, so that the one proxy is on the head here. Workers with
+    ports, and proxies, of their own are those of `make prod-local`, which loses one too.
+    """
     known = simulated_margins(short_texts(1000))
     nodes = Nodes()
     stage = Stage(PROD, SIMULATED, gateway=UNCACHED, replicas=(3, 6), cluster=True)

@@ -3,15 +3,18 @@
 import os
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+import httpx
 import numpy as np
 import psutil
 
 from loadtest.processes import OTHER
+from loadtest.scale.lab import CLASSIFIER, GATEWAY
 from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
-from tests.chaos.departures import METRICS_S, waiting
+from tests.chaos.departures import METRICS_S, MOST_TASKS, tasks, waiting
 from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, long_texts, short_texts
 from tests.chaos.outcome import Row, row
@@ -63,10 +66,12 @@ def soak() -> list[Row]:
         Stream("leaving", 0.05 * RATE, seconds, texts=4, leave_s=0.01),
     )
     samples: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+    counted: dict[str, list[tuple[float, float]]] = {GATEWAY: [], CLASSIFIER: []}
     with Traffic(stage.url, known, *streams) as traffic:
         begun = told = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
             _sample(samples, stage.processes(), traffic.pid, now)
+            _count_tasks(counted, stage, now)
             if time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()
                 say(f"  {now / 60:3.0f} min  {_sizes(samples)}")
@@ -83,7 +88,11 @@ def soak() -> list[Row]:
         for (name, _), seen in sorted(samples.items())
         for verdict in _verdicts(name, [each for each in seen if each.time > warm])
     ]
-    return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, done)]
+    flat = [
+        _tasks_stay(name, [count for at, count in seen if at > warm])
+        for name, seen in counted.items()
+    ]
+    return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, *flat, done)]
 
 
 def _known() -> Margins:
@@ -107,6 +116,12 @@ def _sample(
         elif pid != generator:
             rest = Sample(now, rest.rss + rss, rest.fds + seen.fds, rest.threads + seen.threads)
     samples[REST, 0].append(rest)
+
+
+def _count_tasks(counted: dict[str, list[tuple[float, float]]], stage: Stage, now: float) -> None:
+    for name, seen in counted.items():
+        with suppress(httpx.HTTPError):
+            seen.append((now, tasks(stage, deployment=name)))
 
 
 def _sizes(samples: dict[tuple[str, int], list[Sample]]) -> str:
@@ -137,6 +152,16 @@ def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
             fds[1] - fds[0] <= MOST_FDS and last.threads - first.threads <= MOST_FDS,
         ),
     ]
+
+
+def _tasks_stay(name: str, counts: list[float]) -> Verdict:
+    """Judge the tasks of a deployment's event loops, which follow the load but do not grow."""
+    claim = f"{name}: tasks of the event loops stay"
+    if len(counts) < 3:
+        return Verdict(claim, "they were not counted", False)
+    half = len(counts) // 2
+    first, last = float(np.median(counts[:half])), float(np.median(counts[half:]))
+    return Verdict(claim, f"{first:.0f} to {last:.0f}", first > 0 and last - first <= MOST_TASKS)
 
 
 def _halves(samples: list[Sample], half: int) -> tuple[list[Sample], list[Sample]]:

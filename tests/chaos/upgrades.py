@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,7 @@ def upgrades() -> list[Row]:
             "a tunable is changed",
             lambda: stage.deployment(GATEWAY)["user_config"].update(max_texts=MAX_TEXTS),
             lambda: _info(stage)["limits"]["max_texts"] == MAX_TEXTS,
+            revisions_seen={first.name},
         )
         same = Verdict("no replica restarts", "the same processes", _replicas(stage) == before)
         return [
@@ -57,6 +59,7 @@ def upgrades() -> list[Row]:
                 "the model is changed",
                 lambda: stage.application["args"].update(model=second.source),
                 lambda: _info(stage)["revision"] == second.name and _renewed(stage, before),
+                revisions_seen={first.name, second.name},
             ),
             _change(
                 stage,
@@ -64,6 +67,7 @@ def upgrades() -> list[Row]:
                 "the code is changed",
                 lambda: stage.application.update(runtime_env=_new_code(Path(directory))),
                 lambda: _version(stage) == NEW_VERSION,
+                revisions_seen={second.name},
             ),
         ]
 
@@ -74,22 +78,40 @@ def _change(
     fault: str,
     change: Callable[[], object],
     done: Callable[[], bool],
+    *,
+    revisions_seen: set[str],
 ) -> Row:
+    """Change a service under load.
+
+    Args:
+        stage: The service.
+        known: The right answers.
+        fault: What is changed.
+        change: Changes it.
+        done: Whether the change is in effect, which it must not be before.
+        revisions_seen: The revisions that answer, each at least once.
+    """
+    new_already = done()
     with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S, texts=3)) as traffic:
         time.sleep(BEFORE_S)
         change()
         stage.submit()
         took = stage.await_that(done, CHANGE_S)
-    revisions_seen = sorted({record.revision for record in traffic.records if record.revision})
+    # Scores of another revision than it names make an answer wrong.
+    seen = Counter(record.revision for record in traffic.records if record.kind == "right")
     return row(
         fault,
         traffic.records,
         Verdict(
-            "it is in effect",
+            "it was not in effect before, and is",
             f"after {took:.1f} s" if took is not None else "not in time",
-            took is not None,
+            took is not None and not new_already,
         ),
-        Verdict("answers tell their revision", ", ".join(revisions_seen), bool(revisions_seen)),
+        Verdict(
+            f"answers by {' and '.join(sorted(revisions_seen))} were seen, and by no other",
+            ", ".join(f"{count} of {name}" for name, count in sorted(seen.items())),
+            set(seen) == revisions_seen and seen.total() == len(traffic.records),
+        ),
         lossless=True,
     )
 

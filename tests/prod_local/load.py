@@ -69,9 +69,15 @@ class Load:
         self._stop.set()
         self._thread.join()
 
-    def since(self, moment: float) -> "Summary":
-        """Sum up the requests that were sent since a moment of the monotonic clock."""
-        return Summary([answer for answer in list(self._answers) if answer.sent >= moment])
+    def since(self, moment: float, node: str | None = None) -> "Summary":
+        """Sum up the requests that were sent since a moment of the monotonic clock.
+
+        Args:
+            moment: When.
+            node: Those that this one took; by default, all.
+        """
+        answers = [answer for answer in list(self._answers) if answer.sent >= moment]
+        return Summary([answer for answer in answers if node in {None, answer.node}])
 
     async def _run(self) -> None:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:

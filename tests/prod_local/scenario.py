@@ -19,6 +19,8 @@ WORKERS: Final = 2
 CACHE_TTL_S: Final = 3.0
 MAX_TEXTS: Final = 128
 HEAD_OUTAGE_S: Final = 20.0
+# After which a Service no longer has the address of a pod that has died.
+ENDPOINT_S: Final = 5.0
 SETTLE_S: Final = 150.0
 # Production waits longer before it deletes the old cluster; the load has no long requests.
 DELETION_DELAY_S: Final = 5.0
@@ -80,6 +82,7 @@ class Scenario:
                 total = load.since(0)
                 self._report.promise(not total.failed, "until here, every request", total)
                 self._replace_in_place(new, load)
+                self._lose_a_worker(new, load)
 
     def _start(self, cluster: RayCluster) -> None:
         cluster.start()
@@ -106,9 +109,7 @@ class Scenario:
         self._report.promise(
             set(exporters) == {httpx.codes.OK}, "each worker has an HAProxy", exporters
         )
-        replicas = cluster.replicas()
-        for name in _OF_THE_MODEL:
-            where = sorted(address for address, _, _ in replicas[name])
+        for name, where in placed(cluster).items():
             self._report.promise(
                 len(set(where)) == WORKERS, f"{name} has a replica on every worker", where
             )
@@ -182,6 +183,19 @@ class Scenario:
         self._report.promise(not mixed, "no revision is mixed up; requests may be lost", seen)
         self._both_answered(seen, self._second, self._first)
 
+    def _lose_a_worker(self, cluster: RayCluster, load: Load) -> None:
+        begun = self._report.step("kill a worker (SIGKILL), whose proxy ends with it")
+        lost, left = cluster.nodes
+        cluster.workers[0].kill()
+        time.sleep(ENDPOINT_S)
+        load.nodes = [left]
+        moved = {name: [cluster.workers[1].address] * WORKERS for name in _OF_THE_MODEL}
+        took = eventually(lambda: placed(cluster) == moved, "all replicas run again", SETTLE_S)
+        self._report.seen(f"all replicas ran on the worker that is left after {took:.0f} s more")
+        seen = load.since(begun, left)
+        self._report.promise(not seen.failed, "no request to the proxy that is left is lost", seen)
+        self._report.seen(f"at the lost one, {ENDPOINT_S:.0f} s long: {load.since(begun, lost)}")
+
     def _both_answered(self, seen: Summary, old: Revision, new: Revision) -> None:
         self._report.promise(
             set(seen.by_revision) == {old.name, new.name},
@@ -210,6 +224,12 @@ def settled_again(cluster: RayCluster) -> bool:
 def limit(node: str) -> int:
     """Return the most texts that a request may have, as the node tells."""
     return int(httpx.get(f"{node}/project/info").json()["limits"]["max_texts"])
+
+
+def placed(cluster: RayCluster) -> dict[str, list[str]]:
+    """Return the node's address of each replica that was given the model."""
+    replicas = cluster.replicas()
+    return {name: sorted(address for address, _, _ in replicas[name]) for name in _OF_THE_MODEL}
 
 
 def common(now: dict[str, set[Replica]], before: dict[str, set[Replica]]) -> bool:

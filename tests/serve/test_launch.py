@@ -1,10 +1,8 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +18,6 @@ pytestmark = pytest.mark.serve
 @pytest.fixture
 def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
-
-
-def refused(config: Path, **environment: str) -> str:
-    """Start a service that cannot start, and return what it prints."""
-    service = Service(config, **environment)
-    assert service.wait() == 1
-    assert service.processes() == []
-    printed = "".join(service.printed)
-    assert "Traceback" not in printed
-    return printed
 
 
 def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
@@ -143,53 +131,3 @@ def test_a_service_started_in_the_background_of_a_script_can_be_stopped(config: 
             assert shell.poll() is None
         os.kill(pid, signal.SIGTERM)
         assert shell.stderr.read() == "stopping\n"
-
-
-def test_replicas_that_do_not_fit_the_machine_are_refused(config: Path) -> None:
-    config.write_text(config.read_text().replace("num_cpus: 0.7", "num_cpus: 1000"))
-    assert "error: the replicas need 1000.2 CPUs" in refused(config)
-
-
-def test_a_directory_that_ray_cannot_write_is_named(config: Path, tmp_path: Path) -> None:
-    # A file in its place stops root too.
-    (tmp_path / "file").touch()
-    config.write_text(config.read_text().replace("engine: auto", "engine: simulated"))
-    printed = refused(config, TMPDIR=str(tmp_path / "file" / "ray"))
-    assert f"Ray does not start: [Errno 20] Not a directory: '{tmp_path}/file/ray" in printed
-    assert "hint: it needs a directory that can be written, in $TMPDIR" in printed
-
-
-@pytest.fixture
-def listener() -> Iterator[int]:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
-
-
-def test_a_taken_port_is_refused_at_once(config: Path, listener: int) -> None:
-    text = config.read_text()
-    port = text.split("port: ")[1].split()[0]
-    config.write_text(text.replace(port, str(listener)))
-    assert f"error: cannot listen on 127.0.0.1:{listener}" in refused(config)
-
-
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        ({"model": "/nowhere"}, "error: no model directory at /nowhere"),
-        ({"modle": "x"}, "applications.0.args.modle: Extra inputs are not permitted"),
-        ({"cache": "env:NOT_SET_ANYWHERE"}, "$NOT_SET_ANYWHERE, which is not set"),
-        (
-            {"cache": "redis://:secret@h"},
-            "a password or option does not belong in a configuration file",
-        ),
-    ],
-)
-def test_a_start_that_cannot_work_says_why(
-    tmp_path: Path, args: dict[str, Any], problem: str
-) -> None:
-    printed = refused(configured(tmp_path, args))
-    assert problem in printed
-    assert "hint: " in printed
-    assert "secret" not in printed

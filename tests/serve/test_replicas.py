@@ -115,3 +115,21 @@ def test_a_killed_classifier_is_replaced_and_its_requests_are_answered(deployed:
     answers = [deployed.predict(f"after {n}") for n in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     eventually(lambda: deployed.replicas("Classifier") not in ([], [pid]))
+
+
+def test_an_engine_that_does_not_return_has_its_replica_replaced(deployed: Deployed) -> None:
+    """A pass over a long text takes five times what a pass may take."""
+    application = deployed.content["applications"][0]
+    application["args"] |= {"engine": "simulated", "simulated": {"batch_ms": 0, "token_us": 20_000}}
+    classifier = application["deployments"][1]
+    classifier |= {"health_check_period_s": 1, "user_config": {"hang_timeout_s": 2}}
+    deployed.deploy()
+    eventually(lambda: deployed.http.get("/project/info").json()["engine"] == "simulated")
+    eventually(lambda: len(deployed.replicas("Classifier")) == 1)
+    (pid,) = deployed.replicas("Classifier")
+    answer = deployed.http.post(
+        "/project/predict", json={"text": ["good " * 600]}, headers={"X-Deadline-Ms": "7000"}
+    )
+    assert answer.status_code == 504
+    eventually(lambda: deployed.replicas("Classifier") not in ([], [pid]))
+    assert deployed.predict("after").status_code == 200

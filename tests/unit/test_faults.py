@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.cases import CASES, LONG
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "faults.md").read_text()
 ROWS = [
@@ -12,6 +14,12 @@ ROWS = [
     if line.startswith("|") and not line.startswith(("|---", "| Fault |"))
 ]
 NAMED = sorted({name for row in ROWS for name in re.findall(r"`([^`]+)`", row[2])})
+
+
+def test_every_case_of_chaos_shows_something() -> None:
+    places = {case.place for name, case in CASES.items() if name not in LONG}
+    written = {place.replace(".", "/").replace(":", ".py::") for place in places}
+    assert written <= set(NAMED)
 
 
 def test_every_row_names_what_shows_it() -> None:

@@ -130,6 +130,15 @@ def test_a_broken_report_says_what_to_remove(model: ModelIdentity, cache_dir: Pa
         find(model)
 
 
+def test_an_onnx_folder_of_somebody_elses_is_no_sign_of_another_model(
+    model: ModelIdentity, cache_dir: Path
+) -> None:
+    written(model, FAITHFUL)
+    (model.path / "onnx").mkdir()
+    (model.path / "onnx" / "model.onnx").write_bytes(b"a graph")
+    assert choose(model, "auto", quiet) == "onnx-int8"
+
+
 @pytest.mark.parametrize("engine", ["auto", "onnx-int8"])
 @pytest.mark.parametrize("content", [b"another graph", b"", None])
 def test_a_file_that_is_not_the_verified_one_is_refused(
