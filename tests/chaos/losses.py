@@ -84,8 +84,6 @@ def haproxy() -> list[Row]:
             "HAProxy is killed",
             lambda: _haproxies(stage),
             broken=int(RATE * AWAY_S),
-            # Ray starts the next one before it tells it the routes.
-            unrouted="404 in text/plain",
         ),
     ]
 
@@ -157,7 +155,6 @@ def _kill(
     victims: Callable[[], list[int]],
     *,
     broken: int = 0,
-    unrouted: str = "",
 ) -> Row:
     chosen: list[int] = []
     fleets = {name: len(stage.pids(name)) for name in (GATEWAY, CLASSIFIER)}
@@ -189,7 +186,6 @@ def _kill(
             last - killed < AWAY_S,
         ),
         broken=broken,
-        unrouted=unrouted,
     )
 
 

@@ -1,7 +1,6 @@
 """HAProxy as Ray Serve starts and reloads it, by our program: what it answers by itself."""
 
 import asyncio
-import select
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -162,8 +161,7 @@ async def test_a_head_that_dribbles_is_cut_off(url: str, head: bytes) -> None:
     def dribbled() -> int:
         with Connection(url) as connection:
             connection.send_all(head)
-            while not select.select([connection], [], [], 0.1)[0]:
-                connection.send_all(b"a")
+            connection.dribble()
             return connection.receive().status
 
     assert await asyncio.to_thread(dribbled) == 408
