@@ -192,8 +192,9 @@ def test_a_body_that_dribbles_ends_at_the_deadline(url: str) -> None:
         connection.send_all(post(FINE + b" " * 1000)[:-1000])
         connection.dribble()
         assert is_refusal(connection.receive(), 504)
+        connection.dribble()
         # Bytes that nobody reads any more may end a connection with a reset.
-        with suppress(ConnectionResetError):
+        with suppress(ConnectionError):
             assert connection.recv(1) == b""
 
 

@@ -38,7 +38,11 @@ class Connection(socket.socket):
         super().__init__()
         parts = urlsplit(url)
         self.settimeout(PATIENCE_S)
-        self.connect((parts.hostname, parts.port))
+        try:
+            self.connect((parts.hostname, parts.port))
+        except OSError:
+            self.close()
+            raise
         self._answers = _Answers(socket.SocketIO(self, "r"))
 
     def makefile(self, *_: Any, **__: Any) -> _Answers:  # type: ignore[override]
