@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import httpx
-import psutil
 import pytest
 
-from loadtest.processes import role
 from tests.serve.service import Service, configured
 from tests.serve.test_hostile_input import FINE, haproxy_environment, is_refusal
 from tests.serve.wire import CLOSED, Reply, ask, post
@@ -47,12 +45,6 @@ def until_answered(service: Service, again: Callable[[], bool]) -> list[Reply]:
         time.sleep(0.02)
 
 
-def gateways(service: Service) -> list[psutil.Process]:
-    # The kernel's names of processes end before that of the deployment.
-    actors = service.processes("ray::ServeRepl")
-    return [actor for actor in actors if role(actor.cmdline()) == "gateway"]
-
-
 def asks_to_come_again(reply: Reply) -> bool:
     return (
         is_refusal(reply, 503)
@@ -74,14 +66,4 @@ def test_a_haproxy_that_knows_no_route_yet_asks_to_come_again(service: Service) 
     replies = until_answered(service, lambda: bool(service.processes("haproxy")))
     refused = [reply for reply in replies if reply.status not in {0, 200}]
     assert refused
-    assert [reply for reply in refused if not asks_to_come_again(reply)] == []
-
-
-def test_without_any_gateway_clients_are_asked_to_come_again(service: Service) -> None:
-    killed = gateways(service)
-    assert killed
-    for gateway in killed:
-        gateway.send_signal(signal.SIGKILL)
-    replies = until_answered(service, lambda: bool(gateways(service)))
-    refused = [reply for reply in replies if reply.status != 200]
     assert [reply for reply in refused if not asks_to_come_again(reply)] == []

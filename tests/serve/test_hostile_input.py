@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -192,10 +192,6 @@ def test_a_body_that_dribbles_ends_at_the_deadline(url: str) -> None:
         connection.send_all(post(FINE + b" " * 1000)[:-1000])
         connection.dribble()
         assert is_refusal(connection.receive(), 504)
-        connection.dribble()
-        # Bytes that nobody reads any more may end a connection with a reset.
-        with suppress(ConnectionError):
-            assert connection.recv(1) == b""
 
 
 def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str) -> None:
