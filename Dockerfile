@@ -95,7 +95,9 @@ ARG MODEL_REVISION
 ENV SENTIMENT_MODEL=${MODEL_REVISION:+${MODEL_ID}@${MODEL_REVISION}}
 ENV SENTIMENT_MODEL=${SENTIMENT_MODEL:-/models/${MODEL_ID}} \
     HF_HUB_CACHE=/models \
-    HF_HUB_OFFLINE=1
+    HF_HUB_OFFLINE=1 \
+    # What Ray starts as its HAProxy: ours, which becomes Ray's.
+    RAY_SERVE_HAPROXY_BINARY_PATH=/opt/venv/bin/sentiment-haproxy
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
     CMD ["wget", "--quiet", "--output-document=/dev/null", "http://127.0.0.1:8000/project/ready"]

@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import sysconfig
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ from serve_app.tracing import exporter
 
 # Every process of a run inherits this variable, which tells them from the processes of others.
 RUN_ID: Final = "SENTIMENT_RUN_ID"
+# What Ray starts as its HAProxy, see `serve_app.haproxy`; in the image, the Dockerfile says so.
+HAPROXY: Final = {
+    "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sysconfig.get_path("scripts"), "sentiment-haproxy"))
+}
 END_TIMEOUT_S: Final = 10.0
 SIGNALLED: Final = 128
 
@@ -81,6 +86,7 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         # A run is one node: with clusters off, Ray's own ports, the metrics' among them, are on
         # loopback alone. The switch works on Linux too.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        **HAPROXY,
         **exporter.variables(os.environ),
         **{str(name): str(value) for name, value in configured.items()},
         RUN_ID: run_id,

@@ -7,7 +7,6 @@ import json
 import logging
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -16,30 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.report import observation
 from serve_app.errors import (
-    InvalidRequest,
     MethodNotAllowed,
     NotFound,
     Overloaded,
     ServiceError,
 )
-
-PROBLEM_JSON = "application/problem+json"
+from serve_app.problem import PROBLEM_JSON, problem_members
 
 logger = logging.getLogger(__name__)
-
-
-def problem_members(error: ServiceError, request_id: str) -> dict[str, Any]:
-    """Return the members of an error's problem document."""
-    members: dict[str, Any] = {
-        "type": f"urn:sentiment-serve:problem:{error.slug}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "request_id": request_id,
-    }
-    if isinstance(error, InvalidRequest):
-        members["errors"] = error.errors
-    return members
 
 
 def problem(

@@ -4,7 +4,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from serve_app.api.problems import PROBLEM_JSON, problem_members
 from serve_app.api.schemas import InvalidRequestProblem, Problem, UnreadyProblem
 from serve_app.errors import (
     BodyTooLarge,
@@ -18,6 +17,7 @@ from serve_app.errors import (
     ServiceError,
     Unauthorized,
 )
+from serve_app.problem import PROBLEM_JSON, problem_members
 
 Json = dict[str, Any]
 

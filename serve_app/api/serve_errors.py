@@ -12,14 +12,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.problems import PROBLEM_JSON, problem_members
-from serve_app.errors import (
-    ELSEWHERE,
-    DeadlineExceeded,
-    ModelUnavailable,
-    Overloaded,
-    ServiceError,
-)
+from serve_app.errors import ELSEWHERE, Overloaded, ServiceError
+from serve_app.problem import FAILED, LATE, LOST, NOBODY, PROBLEM_JSON, problem_members
 
 PREFIX: Final = "/project"
 # Every request of the API may be made twice, so one that is lost with its gateway is.
@@ -28,12 +22,11 @@ ATTEMPTS: Final = 3
 MOST_KEPT_BYTES: Final = 256 * 1024
 # What Serve answers by itself, and what it means to a client.
 ERRORS: Final[dict[int, ServiceError]] = {
-    408: DeadlineExceeded("There was no answer in time."),
+    408: LATE,
     429: Overloaded("Too many requests wait for this service."),
-    500: ServiceError("The service failed on this request."),
-    503: ModelUnavailable("No replica of the service can answer now."),
+    500: FAILED,
+    503: NOBODY,
 }
-LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 
 
 class ServeErrors:

@@ -84,8 +84,6 @@ def haproxy() -> list[Row]:
             "HAProxy is killed",
             lambda: _haproxies(stage),
             broken=int(RATE * AWAY_S),
-            # Ray starts the next one before it tells it the routes.
-            unrouted="404 in text/plain",
         ),
     ]
 
@@ -161,7 +159,6 @@ def _kill(
     victims: Callable[[], list[int]],
     *,
     broken: int = 0,
-    unrouted: str = "",
 ) -> Row:
     chosen: list[int] = []
     fleets = {name: len(stage.pids(name)) for name in (GATEWAY, CLASSIFIER)}
@@ -193,7 +190,6 @@ def _kill(
             last - killed < AWAY_S,
         ),
         broken=broken,
-        unrouted=unrouted,
     )
 
 

@@ -34,7 +34,6 @@ def row(
     *verdicts: Verdict,
     lossless: bool = False,
     broken: int = 0,
-    unrouted: str = "",
 ) -> Row:
     """Judge what became of the requests of a fault, and say so.
 
@@ -44,7 +43,6 @@ def row(
         verdicts: What else was promised.
         lossless: Whether refusals are failures too.
         broken: How many connections may end without an answer.
-        unrouted: What a proxy answers that does not know its routes yet; counts as no answer.
     """
     seen = counts(records)
     if lossless:
@@ -52,9 +50,8 @@ def row(
     else:
         kept, claim = seen.clean, "every request is answered right or refused clearly"
     if broken:
-        lost = seen.broken + seen.wrong.get(unrouted, 0)
-        kept = lost <= broken and not seen.wrong.keys() - {unrouted}
-        claim = f"at most {broken} connections end without the service's answer, none is wrong"
+        kept = seen.broken <= broken and not seen.wrong
+        claim = f"at most {broken} connections end without an answer, none is wrong"
     judged = Row(fault, seen, [Verdict(claim, str(seen), kept), *verdicts])
     say(f"{fault}: {seen}")
     for verdict in judged.verdicts:

@@ -15,6 +15,7 @@ import yaml
 
 from loadtest.redis_server import RedisServer
 from serve_app.config_schema import ServeConfig
+from serve_app.launch import HAPROXY
 from tests.prod_local.pods import GATEWAY, Pod
 
 HTTP_PORT: Final = 8000
@@ -90,6 +91,7 @@ class RayCluster:
         cache = f":{plan.cache.password}@{GATEWAY}:{plan.cache.port}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            **HAPROXY,
             **plan.config.environment,
             **_OF_KUBERAY,
             "RAY_AUTH_MODE": "token",

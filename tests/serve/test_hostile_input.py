@@ -15,6 +15,7 @@ import yaml
 
 from loadtest.ports import free_port
 from serve_app.config import read
+from serve_app.haproxy import HEAD_VARIABLE
 from tests.serve.memory import Watched
 from tests.serve.service import Service, configured
 from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
@@ -27,7 +28,7 @@ PROBLEM = "application/problem+json"
 DEADLINE_S = 2
 # A gateway reads no more than `max_body_bytes`; proxies and allocators have buffers too.
 MOST_GROWTH = 256 * MIB
-HAPROXY_CLIENT_S = 3
+HAPROXY_HEAD_S = 3
 
 
 def haproxy_environment() -> dict[str, str]:
@@ -36,7 +37,7 @@ def haproxy_environment() -> dict[str, str]:
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
-        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(HAPROXY_CLIENT_S),
+        HEAD_VARIABLE: str(HAPROXY_HEAD_S),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
@@ -186,6 +187,13 @@ def test_a_body_that_does_not_come_ends_at_the_deadline(url: str) -> None:
         assert is_refusal(connection.receive(), 504)
 
 
+def test_a_body_that_dribbles_ends_at_the_deadline(url: str) -> None:
+    with Connection(url) as connection:
+        connection.send_all(post(FINE + b" " * 1000)[:-1000])
+        connection.dribble()
+        assert is_refusal(connection.receive(), 504)
+
+
 def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str) -> None:
     with ExitStack() as held, Watched(service) as watched:
         slow = [held.enter_context(Connection(url)) for _ in range(200)]
@@ -196,11 +204,12 @@ def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str
     assert watched.growth < MOST_GROWTH
 
 
-def test_haproxy_hangs_up_on_silence(proxy: str, url: str) -> None:
+def test_haproxy_cuts_off_a_head_that_dribbles(proxy: str, url: str) -> None:
     if proxy != "haproxy":
         pytest.skip("Ray's Python proxy, for development on loopback, waits for ever")
     with Connection(url) as connection:
-        connection.send_all(post(FINE)[:20])
+        connection.send_all(post(FINE)[:40])
         started = time.monotonic()
-        assert connection.receive().status in {0, 408}
-        assert time.monotonic() - started >= HAPROXY_CLIENT_S - 1
+        connection.dribble()
+        assert connection.receive().status == 408
+        assert time.monotonic() - started >= HAPROXY_HEAD_S - 1

@@ -1,6 +1,7 @@
 """HTTP as bytes on a socket, for what no client library would send."""
 
 import io
+import select
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 PATIENCE_S = 30.0
+DRIBBLE_S = 0.2
 
 
 class Reply(NamedTuple):
@@ -36,7 +38,11 @@ class Connection(socket.socket):
         super().__init__()
         parts = urlsplit(url)
         self.settimeout(PATIENCE_S)
-        self.connect((parts.hostname, parts.port))
+        try:
+            self.connect((parts.hostname, parts.port))
+        except OSError:
+            self.close()
+            raise
         self._answers = _Answers(socket.SocketIO(self, "r"))
 
     def makefile(self, *_: Any, **__: Any) -> _Answers:  # type: ignore[override]
@@ -47,6 +53,11 @@ class Connection(socket.socket):
         with suppress(ConnectionError):
             for part in [parts] if isinstance(parts, bytes) else parts:
                 self.sendall(part)
+
+    def dribble(self) -> None:
+        """Send a byte now and then, until there is an answer."""
+        while not select.select([self], [], [], DRIBBLE_S)[0]:
+            self.send_all(b" ")
 
     def receive(self) -> Reply:
         """Read one answer."""

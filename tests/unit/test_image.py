@@ -1,9 +1,11 @@
 import fnmatch
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from serve_app.config import load, read
+from serve_app.launch import HAPROXY
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
@@ -58,3 +60,11 @@ def test_the_container_serves_what_development_serves_but_to_the_outside() -> No
     assert container.applications[0].args.model == "env:SENTIMENT_MODEL"
     assert f":{container.http_options.port}/project/ready" in DOCKERFILE
     assert instructions("EXPOSE") == [str(container.http_options.port)]
+
+
+def test_ray_starts_our_haproxy_in_every_container() -> None:
+    program = Path(HAPROXY["RAY_SERVE_HAPROXY_BINARY_PATH"])
+    assert (
+        program.name in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    )
+    assert f"RAY_SERVE_HAPROXY_BINARY_PATH=/opt/venv/bin/{program.name}\n" in DOCKERFILE

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.launch import environment
+from serve_app.launch import HAPROXY, environment
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,7 @@ def test_log_lines_are_coloured_at_a_terminal_only(
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", no_color)
     assert environment(Path("configs/dev.yaml"), "run").get("RAY_COLOR_PREFIX") == asked
+
+
+def test_ray_starts_our_haproxy_in_every_run() -> None:
+    assert environment(Path("configs/prod.yaml"), "run").items() >= HAPROXY.items()

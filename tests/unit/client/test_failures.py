@@ -13,7 +13,6 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from loadtest.ports import free_port
-from serve_app.api.problems import problem_members
 from serve_app.client import (
     ConnectionFailed,
     DeadlinePassed,
@@ -35,6 +34,7 @@ from serve_app.errors import (
     ServiceError,
 )
 from serve_app.errors import Overloaded as ServiceOverloaded
+from serve_app.problem import problem_members
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, label_of
 from tests.contract.server import hosted, serving
