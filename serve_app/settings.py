@@ -184,7 +184,7 @@ class SimulatedCost(Settings):
 
     Attributes:
         batch_ms: Milliseconds for a pass, whatever its size.
-        token_us: Microseconds for each token of it, padding included.
+        token_us: Microseconds for each token of its texts; padding costs nothing.
     """
 
     batch_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0

@@ -79,6 +79,8 @@ def run(lab: Lab, name: str, bounds: Bounds, segments: list[Segment], plan: Plan
         segments: What to send.
         plan: How to send it; its segments are set here.
     """
+    # What came before the run is no part of its load: the policy is to have forgotten it.
+    time.sleep(lab.deployment(name)["autoscaling_config"]["look_back_period_s"])
     lab.scale(name, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)
     lab.until_running(name, bounds.least)
     sent = [(each.seconds, each.rate) for each in segments]

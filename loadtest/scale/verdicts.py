@@ -63,6 +63,7 @@ def on_gateways(steps: Run) -> list[Verdict]:
     """Judge the gateways on the way up to more than one can do, and down again."""
     before, during, last = steps.moments[0], steps.during(1), steps.moments[-1]
     most = max(moment.running for moment in during)
+    turned = [turns(steps.during(segment)) for segment in range(len(steps.segments))]
     return [
         Verdict(
             "gateways follow the time that they compute",
@@ -71,8 +72,8 @@ def on_gateways(steps: Run) -> list[Verdict]:
         ),
         Verdict(
             "no gateway is started and released while the load stays",
-            f"{turns(during)} turns",
-            turns(during) == 0,
+            f"{', '.join(map(str, turned))} turns in its segments",
+            not any(turned),
         ),
         _nothing_lost("no request fails on the way up and down", steps.counts),
     ]

@@ -23,8 +23,15 @@ def test_a_pass_takes_what_the_cost_model_says() -> None:
     engine = SimulatedEngine(2, SimulatedCost(batch_ms=20, token_us=1000))
     started = time.monotonic()
     engine.logits(TEXTS)
-    # Three texts, padded to four tokens; sleeping never takes less.
-    assert time.monotonic() - started >= 0.020 + 3 * 4 * 0.001
+    # Nine tokens in three texts; sleeping never takes less.
+    assert time.monotonic() - started >= 0.020 + 9 * 0.001
+
+
+def test_padding_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    SimulatedEngine(2, SimulatedCost(batch_ms=20, token_us=1000)).logits(TEXTS)
+    assert slept == [pytest.approx(0.020 + 9 * 0.001)]
 
 
 def test_production_refuses_it() -> None:

@@ -53,6 +53,14 @@ def test_a_claim_fails_with_what_it_claims() -> None:
     ]
 
 
+def test_a_gateway_that_comes_and_goes_before_the_load_rises_is_flapping() -> None:
+    steady = moments((0, 1, 1), (11, 3, 1), (15, 3, 3), (25, 1, 1))
+    turned = moments((0, 1, 1), (4, 2, 1), (8, 1, 1), (11, 3, 1), (15, 3, 3), (25, 1, 1))
+    for seen, flaps in ((steady, False), (turned, True)):
+        claims = verdicts.on_gateways(a_run()._replace(moments=seen))
+        assert [each.holds for each in claims] == [True, not flaps, True]
+
+
 def test_a_run_is_drawn(tmp_path: Path) -> None:
     path = tmp_path / "steps.png"
     draw(a_run(), Caption("classifiers", 1, 24, 2.0), path)
