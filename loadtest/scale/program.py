@@ -26,7 +26,7 @@ from loadtest.scale.schedule import Run, Segment, run
 from loadtest.scale.throughput import Throughput, saturate
 from loadtest.scale.verdicts import Verdict
 from serve_app.console import say
-from serve_app.settings import ScalingSettings, SimulatedCost
+from serve_app.settings import GatewaySettings, ScalingSettings, SimulatedCost
 
 # One text a request: the more requests there are, the less chance has to say in their number.
 TEXTS: Final = 1
@@ -140,6 +140,17 @@ def steps(lengths: Lengths, out: Path) -> Outcome:
     return {"reaction": judged._asdict(), **_seen(seen)}, verdicts.on_steps(seen, judged)
 
 
+def refusals(lengths: Lengths, out: Path) -> Outcome:
+    """Offer the same steps to production's admission, and try nothing again."""
+    lab = _lab(COST)
+    lab.deployment(GATEWAY)["user_config"]["max_wait_s"] = GatewaySettings().max_wait_s
+    rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
+    plan = _plan(lab)._replace(patient=False)
+    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], plan)
+    draw(seen, CLASSIFIERS, out / "refusals.png")
+    return _seen(seen), verdicts.on_refusals(seen)
+
+
 def constant(lengths: Lengths, out: Path) -> Outcome:
     """Offer the same load for long."""
     lab = _lab(COST)
@@ -175,6 +186,7 @@ PARTS: Final[dict[str, Callable[[Lengths, Path], Outcome]]] = {
     "throughput": throughput,
     "gateway": gateway,
     "steps": steps,
+    "refusals": refusals,
     "constant": constant,
     "gateways": gateways,
     "nodes": nodes,

@@ -20,7 +20,7 @@ class Counts(NamedTuple):
 
     Attributes:
         sent: Requests sent.
-        answered: Those answered with 200 and as many predictions as texts.
+        answered: Those answered with 200 and the right predictions.
         retried: Those of them that took more than one attempt.
         failed: All others, by their last status; 0 is no answer.
     """

@@ -7,12 +7,13 @@ from loadtest.scale.analysis import Reaction, turns
 from loadtest.scale.nodes import NodeLoss
 from loadtest.scale.schedule import Run
 from loadtest.scale.throughput import Throughput
-from loadtest.scale.traffic import Counts
+from loadtest.scale.traffic import Counts, counts
 
 LEAST_EFFICIENCY: Final = 0.9
 EFFICIENT_UP_TO: Final = 16
 MOST_OVERSHOOT: Final = 0.25
 MOST_LATE_S: Final = 10.0
+BUSY: Final = 429
 
 
 class Verdict(NamedTuple):
@@ -56,6 +57,20 @@ def on_steps(steps: Run, seen: Reaction) -> list[Verdict]:
             steps.moments[-1].running < seen.needed / 2,
         ),
         _nothing_lost("no request fails on the way up and down", steps.counts),
+    ]
+
+
+def on_refusals(steps: Run) -> list[Verdict]:
+    """Judge ten times the load at production's admission, and the way down again."""
+    seen, refused = steps.counts, steps.counts.failed.get(str(BUSY), 0)
+    after = counts([record for record in steps.records if record.sent >= steps.begins(2)])
+    return [
+        Verdict(
+            "what is not answered rightly is refused with 429, and nothing is lost",
+            f"{seen.sent} sent, {seen.answered} answered, {refused} x 429",
+            seen.sent == seen.answered + refused,
+        ),
+        _nothing_lost("nothing is refused or lost on the way down", after),
     ]
 
 

@@ -18,12 +18,14 @@ class Load(NamedTuple):
         waiting: Units that wait or are being done.
         rate: Units that one replica does each second when it is busy; positive.
         complete: Whether every running replica has reported lately.
+        rising: As `arriving`, but of the last moments alone, in which chance weighs more.
     """
 
     arriving: float
     waiting: float
     rate: float
     complete: bool
+    rising: float = 0.0
 
 
 class Fleet(NamedTuple):
@@ -47,9 +49,11 @@ def replicas(load: Load | None, fleet: Fleet, settings: ScalingSettings) -> int:
 
     Enough to do what arrives at `target_utilization` and, while what waits would take longer
     than `target_wait_s`, more by what is too much, but by at most `max_surge` or one: a queue that
-    grew while replicas start is no reason to start as many again. Replicas are released only once
-    the others would do at `release_utilization`, so that between the two thresholds nothing moves,
-    and never while the queue keeps them busy for `target_wait_s` or while a report is missing.
+    grew while replicas start is no reason to start as many again. Such a queue tells also that more
+    arrives than before, so that meanwhile what rises counts as soon as it is seen. Replicas are
+    released only once the others would do at `release_utilization`, so that between the two
+    thresholds nothing moves, and never while the queue keeps them busy for `target_wait_s` or while
+    a report is missing.
 
     Args:
         load: What there is to do; None while nothing is known, which changes nothing.
@@ -67,7 +71,9 @@ def _wanted(load: Load, fleet: Fleet, settings: ScalingSettings) -> int:
     late = max(0.0, backlog - fleet.running)
     # One more is the least that shortens a queue, however small the fleet.
     surge = max(ceil(needed) + 1, floor(needed * (1 + settings.max_surge)))
-    grow = max(ceil(needed), min(ceil(needed + late), surge))
+    rising = min(load.rising / load.rate, fleet.most) if late else 0.0
+    soon = ceil(rising / settings.target_utilization)
+    grow = max(ceil(needed), soon, min(ceil(needed + late), surge))
     if not load.complete:
         return max(grow, fleet.target)
     keep = max(ceil(busy / settings.release_utilization), ceil(backlog))

@@ -10,6 +10,9 @@ CPU: Final = "cpu_seconds"
 WANTED: Final = "chars_wanted"
 HELD: Final = "chars_held"
 
+# The end of the time over which demand is averaged, which tells first of a load that rises.
+RISING: Final = 0.4
+
 # No figure that a replica can reach, and small enough for sums and products.
 MOST: Final = 1e15
 
@@ -50,11 +53,13 @@ class GatewayReport(NamedTuple):
         cpu: CPU seconds that its process takes each second; None where that cannot be told yet.
         wanted: Characters for the model that arrive each second; None likewise.
         held: Characters that no classifier has been asked for yet.
+        rising: As `wanted`, but of the last moments alone.
     """
 
     cpu: float | None
     wanted: float | None
     held: float
+    rising: float | None = None
 
 
 def classifier_stats(
@@ -114,8 +119,12 @@ def read_gateway(
     if held is None:
         return None
     wanted = series.get(WANTED, ())
-    recent = [each for each in wanted if each.timestamp >= wanted[-1].timestamp - demand_s]
-    return GatewayReport(_growth(series.get(CPU, ())), _growth(recent), held)
+    return GatewayReport(
+        cpu=_growth(series.get(CPU, ())),
+        wanted=_growth(_last(wanted, demand_s)),
+        held=held,
+        rising=_growth(_last(wanted, RISING * demand_s)),
+    )
 
 
 def _usable(value: float) -> bool:
@@ -126,6 +135,10 @@ def _latest(series: Series, since: float) -> float | None:
     if not series or series[-1].timestamp < since or not _usable(series[-1].value):
         return None
     return series[-1].value
+
+
+def _last(series: Series, seconds: float) -> Series:
+    return [each for each in series if each.timestamp >= series[-1].timestamp - seconds]
 
 
 def _growth(series: Series) -> float | None:

@@ -31,12 +31,14 @@ def classifier_load(
         return None
     per_char = sum(ratios) / len(ratios)
     wanted = [report.wanted for report in asking if report.wanted is not None]
+    rising = [report.rising for report in asking if report.rising is not None]
     held = sum(report.held for report in asking)
     return Load(
         arriving=sum(wanted) * per_char,
         waiting=sum(report.waiting for report in known) + held * per_char,
         rate=sum(rates) / len(rates),
         complete=len(known) == len(workers) and len(wanted) == len(callers) > 0,
+        rising=sum(rising) * per_char,
     )
 
 

@@ -10,7 +10,9 @@ SETTINGS = ScalingSettings()
 
 work = st.floats(0, 1e12)
 rates = st.floats(1e-3, 1e9)
-loads = st.builds(Load, arriving=work, waiting=work, rate=rates, complete=st.booleans())
+loads = st.builds(
+    Load, arriving=work, waiting=work, rate=rates, complete=st.booleans(), rising=work
+)
 settings_ = st.builds(
     ScalingSettings,
     target_wait_s=st.floats(0.01, 100),
@@ -96,6 +98,12 @@ def test_arrivals_are_met_at_the_target_utilization() -> None:
 def test_a_queue_within_the_target_wait_asks_for_nobody() -> None:
     assert replicas(load(7.5, waiting=20), fleet(10), SETTINGS) == 10
     assert replicas(load(7.5, waiting=22), fleet(10), SETTINGS) == 11
+
+
+def test_a_rise_counts_at_once_while_a_queue_is_too_long() -> None:
+    rising = load(1, waiting=5)._replace(rising=7.5)
+    assert replicas(rising, fleet(2), SETTINGS) == 10
+    assert replicas(rising, fleet(3), SETTINGS) == 3
 
 
 def test_a_long_queue_keeps_replicas_that_arrivals_would_release() -> None:

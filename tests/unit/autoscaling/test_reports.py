@@ -36,13 +36,13 @@ def test_what_a_classifier_has_not_measured_is_not_published() -> None:
 def test_what_a_gateway_publishes_can_be_read_as_rates() -> None:
     published = [gateway_stats(cpu_seconds=n, wanted_chars=50 * n, held_chars=7) for n in range(3)]
     rows = {name: series(*(each[name] for each in published)) for name in published[0]}
-    assert read_gateway(rows, SINCE, DEMAND_S) == GatewayReport(cpu=1, wanted=50, held=7)
+    assert read_gateway(rows, SINCE, DEMAND_S) == GatewayReport(cpu=1, wanted=50, held=7, rising=50)
 
 
 def test_demand_is_that_of_the_last_seconds_and_cpu_time_that_of_all() -> None:
-    ones = series(0, 1, 2, 3, 4, 5, 6, 13, 20, 27)
+    ones = series(0, 1, 2, 3, 4, 5, 6, 13, 20, 36)
     report = read_gateway({CPU: ones, WANTED: ones, HELD: series(0)}, SINCE, DEMAND_S)
-    assert report == GatewayReport(cpu=3, wanted=7, held=0)
+    assert report == GatewayReport(cpu=4, wanted=10, held=0, rising=16)
 
 
 def test_late_samples_tell_the_rate_of_their_time() -> None:

@@ -21,13 +21,13 @@ from serve_app.settings import ScalingSettings
 from tests.unit.autoscaling.series import NOW, Sample
 
 STALE_S = 10.0
-GATEWAY = GatewayReport(cpu=0.5, wanted=400, held=0)
+GATEWAY = GatewayReport(cpu=0.5, wanted=400, held=0, rising=800)
 CLASSIFIER = ClassifierReport(waiting=5, rate=100, per_char=0.25)
 
 
 def test_demand_is_what_comes_to_the_gateways_in_tokens() -> None:
     load = classifier_load([CLASSIFIER, CLASSIFIER], [GATEWAY, GATEWAY])
-    assert load == Load(arriving=200, waiting=10, rate=100, complete=True)
+    assert load == Load(arriving=200, waiting=10, rate=100, complete=True, rising=400)
 
 
 def test_what_gateways_hold_waits_too() -> None:
@@ -89,5 +89,7 @@ def test_whatever_replicas_report_there_is_a_number_of_them(
     classifiers = [read_classifier(each, NOW - STALE_S) for each in of_classifiers]
     gateways = [read_gateway(each, NOW - STALE_S, 5.0) for each in of_gateways]
     for load in (classifier_load(classifiers, gateways), gateway_load(gateways)):
-        assert load is None or all(isfinite(value) for value in (load.arriving, load.waiting))
+        assert load is None or all(
+            isfinite(value) for value in (load.arriving, load.waiting, load.rising)
+        )
         assert 1 <= replicas(load, Fleet(2, 3, 1, 9), ScalingSettings()) <= 9

@@ -1,14 +1,20 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loadtest.scale import verdicts
 from loadtest.scale.analysis import Reaction, outline
-from loadtest.scale.generator import OK, Record
+from loadtest.scale.generator import OK, WORDS, Record
+from loadtest.scale.known import Known
 from loadtest.scale.observer import Moment
 from loadtest.scale.picture import Caption, draw
 from loadtest.scale.schedule import Run, Segment
 from loadtest.scale.traffic import counts
+from serve_app.engine.simulated import SimulatedEngine
+from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.store import resolve
+from serve_app.settings import SimulatedCost
 
 START = 1e9
 
@@ -51,6 +57,31 @@ def test_a_claim_fails_with_what_it_claims() -> None:
         True,
         False,
     ]
+
+
+def test_production_may_refuse_under_the_load_and_not_after_it() -> None:
+    run = a_run()
+    busy, late, lost = record(12, 429), record(25, 429), record(12, 500)
+    for others, holds in (
+        ([busy], [True, True]),
+        ([late], [True, False]),
+        ([lost], [False, True]),
+    ):
+        judged = verdicts.on_refusals(run._replace(records=[*run.records, *others]))
+        assert [each.holds for each in judged] == holds
+
+
+def test_the_generator_knows_a_wrong_answer() -> None:
+    known, text = Known(WORDS), "the film was good"
+    logits = SimulatedEngine(2, SimulatedCost(batch_ms=0, token_us=0)).logits(
+        [each.ids for each in Tokenizer(resolve("embedded")).encode([text])]
+    )
+    negative, positive = (np.exp(logits[0]) / np.exp(logits[0]).sum()).tolist()
+    right = [{"label": "POSITIVE", "score": positive}, {"label": "NEGATIVE", "score": negative}]
+    wrong = [{"label": "POSITIVE", "score": negative}, {"label": "NEGATIVE", "score": positive}]
+    assert known.answered_by([text], [right])
+    assert not known.answered_by([text], [wrong])
+    assert not known.answered_by([text], [])
 
 
 def test_a_gateway_that_comes_and_goes_before_the_load_rises_is_flapping() -> None:

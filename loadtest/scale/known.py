@@ -1,0 +1,48 @@
+"""What the simulated engine answers for the texts of the load generator."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from serve_app.engine.simulated import SimulatedEngine
+from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.store import resolve
+from serve_app.settings import SimulatedCost
+
+# Scores are written with the precision of float32.
+ROUNDING: Final = 1e-6
+
+
+class Known:
+    """Right answers for texts of certain words, each of which is one token.
+
+    Args:
+        words: Of which texts are made.
+
+    Raises:
+        ValueError: One of the words is not one token.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        model = resolve("embedded")
+        (tokens,) = Tokenizer(model).encode([" ".join(words)])
+        self._first, *inner, self._last = tokens.ids
+        if len(inner) != len(words):
+            raise ValueError("there is a word that is not one token")
+        self._ids = dict(zip(words, inner, strict=True))
+        self._labels = model.labels
+        self._engine = SimulatedEngine(len(self._labels), SimulatedCost(batch_ms=0, token_us=0))
+
+    def answered_by(self, texts: Sequence[str], predictions: Sequence[Any]) -> bool:
+        """Tell whether predictions, as the service sends them, are those of these texts."""
+        return len(texts) == len(predictions) and all(map(self._right, texts, predictions))
+
+    def _right(self, text: str, prediction: Any) -> bool:
+        ids = [self._first, *(self._ids[word] for word in text.split(" ")), self._last]
+        (logits,) = self._engine.logits([ids])
+        weights = [math.exp(logit) for logit in logits.tolist()]
+        scores = {each["label"]: each["score"] for each in prediction}
+        return scores.keys() == set(self._labels) and all(
+            math.isclose(scores[label], weight / sum(weights), abs_tol=ROUNDING)
+            for label, weight in zip(self._labels, weights, strict=True)
+        )
