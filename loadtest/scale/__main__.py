@@ -15,7 +15,7 @@ from loadtest.ports import free_port
 from loadtest.scale.lab import PROD
 from serve_app.launch import end_processes, environment
 
-PARTS: Final = ("throughput", "gateway", "steps", "refusals", "constant", "gateways", "nodes")
+PARTS: Final = ("throughput", "gateway", "steps", "constant", "gateways", "nodes")
 ONE_NODE: Final = PARTS[:-1]
 # Ports that HAProxy listens on besides the service's own, so that another run may have the usual.
 PORTS: Final = (

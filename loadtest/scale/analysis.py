@@ -15,7 +15,7 @@ class Reaction(NamedTuple):
     """How the replicas followed a step up.
 
     Attributes:
-        start_s: Seconds from the first wish for more replicas until as many as needed run.
+        start_s: Seconds from the wish for as many replicas as needed until so many run.
         late_s: Seconds from the step until what waits last took the running replicas longer than
             the target wait.
         needed: Replicas that the load needs at the target utilization.
@@ -54,9 +54,8 @@ def reaction(
         utilization: The policy's target.
         target_wait_s: The policy's target.
     """
-    before = moments[0].wanted
     needed = ceil(arriving / (rate * utilization))
-    asked = next((m for m in moments if m.wanted > before), moments[-1])
+    asked = next((m for m in moments if m.wanted >= needed), moments[-1])
     served = next((m for m in moments if m.running >= needed), moments[-1])
     late = [
         moment.time

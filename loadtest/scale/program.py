@@ -122,10 +122,12 @@ def gateway(lengths: Lengths, out: Path) -> Outcome:
 
 
 def steps(lengths: Lengths, out: Path) -> Outcome:
-    """Offer a load, ten times as much, and the first again."""
+    """Offer a load, ten times as much, and the first again, at production's admission."""
     lab = _lab(COST)
+    lab.deployment(GATEWAY)["user_config"]["max_wait_s"] = GatewaySettings().max_wait_s
     rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
-    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], _plan(lab))
+    plan = _plan(lab)._replace(patient=False)
+    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], plan)
     draw(seen, CLASSIFIERS, out / "steps.png")
     moments = seen.during(1)
     judged = reaction(
@@ -138,17 +140,6 @@ def steps(lengths: Lengths, out: Path) -> Outcome:
         target_wait_s=POLICY.target_wait_s,
     )
     return {"reaction": judged._asdict(), **_seen(seen)}, verdicts.on_steps(seen, judged)
-
-
-def refusals(lengths: Lengths, out: Path) -> Outcome:
-    """Offer the same steps to production's admission, and try nothing again."""
-    lab = _lab(COST)
-    lab.deployment(GATEWAY)["user_config"]["max_wait_s"] = GatewaySettings().max_wait_s
-    rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
-    plan = _plan(lab)._replace(patient=False)
-    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], plan)
-    draw(seen, CLASSIFIERS, out / "refusals.png")
-    return _seen(seen), verdicts.on_refusals(seen)
 
 
 def constant(lengths: Lengths, out: Path) -> Outcome:
@@ -186,7 +177,6 @@ PARTS: Final[dict[str, Callable[[Lengths, Path], Outcome]]] = {
     "throughput": throughput,
     "gateway": gateway,
     "steps": steps,
-    "refusals": refusals,
     "constant": constant,
     "gateways": gateways,
     "nodes": nodes,

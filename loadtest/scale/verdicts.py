@@ -40,6 +40,8 @@ def on_throughput(points: list[Throughput]) -> list[Verdict]:
 
 def on_steps(steps: Run, seen: Reaction) -> list[Verdict]:
     """Judge the way up to ten times the load and down again."""
+    counted, refused = steps.counts, steps.counts.failed.get(str(BUSY), 0)
+    after = counts([record for record in steps.records if record.sent >= steps.begins(2)])
     return [
         Verdict(
             f"the target wait is met {MOST_LATE_S:g} s plus replica start after a tenfold load",
@@ -56,19 +58,10 @@ def on_steps(steps: Run, seen: Reaction) -> list[Verdict]:
             f"{steps.moments[-1].running} run at the end",
             steps.moments[-1].running < seen.needed / 2,
         ),
-        _nothing_lost("no request fails on the way up and down", steps.counts),
-    ]
-
-
-def on_refusals(steps: Run) -> list[Verdict]:
-    """Judge ten times the load at production's admission, and the way down again."""
-    seen, refused = steps.counts, steps.counts.failed.get(str(BUSY), 0)
-    after = counts([record for record in steps.records if record.sent >= steps.begins(2)])
-    return [
         Verdict(
             "what is not answered rightly is refused with 429, and nothing is lost",
-            f"{seen.sent} sent, {seen.answered} answered, {refused} x 429",
-            seen.sent == seen.answered + refused,
+            f"{counted.sent} sent, {counted.answered} answered, {refused} x 429",
+            counted.sent == counted.answered + refused,
         ),
         _nothing_lost("nothing is refused or lost on the way down", after),
     ]

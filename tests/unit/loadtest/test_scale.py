@@ -50,25 +50,22 @@ def a_run(*, lost: int = 0) -> Run:
 
 def test_a_claim_fails_with_what_it_claims() -> None:
     met, missed = Reaction(4, 13.9, 8, 10), Reaction(4, 14.1, 8, 11)
-    assert [each.holds for each in verdicts.on_steps(a_run(), met)] == [True] * 4
+    assert [each.holds for each in verdicts.on_steps(a_run(), met)] == [True] * 5
     assert [each.holds for each in verdicts.on_steps(a_run(lost=1), missed)] == [
         False,
         False,
         True,
         False,
+        True,
     ]
 
 
 def test_production_may_refuse_under_the_load_and_not_after_it() -> None:
-    run = a_run()
+    run, met = a_run(), Reaction(4, 13.9, 8, 10)
     busy, late, lost = record(12, 429), record(25, 429), record(12, 500)
-    for others, holds in (
-        ([busy], [True, True]),
-        ([late], [True, False]),
-        ([lost], [False, True]),
-    ):
-        judged = verdicts.on_refusals(run._replace(records=[*run.records, *others]))
-        assert [each.holds for each in judged] == holds
+    for others, holds in ([busy], [True, True]), ([late], [True, False]), ([lost], [False, True]):
+        judged = verdicts.on_steps(run._replace(records=[*run.records, *others]), met)
+        assert [each.holds for each in judged[3:]] == holds
 
 
 def test_the_generator_knows_a_wrong_answer() -> None:
