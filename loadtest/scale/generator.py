@@ -20,8 +20,9 @@ from loadtest.scale.known import Known
 DEADLINE_S: Final = 30.0
 RETRY_S: Final = 0.1
 OK: Final = 200
+BUSY: Final = 429
 # Statuses that ask to come again, and those with which a proxy reports a replica that is gone.
-RETRIED: Final = frozenset({429, 500, 502, 503})
+RETRIED: Final = frozenset({BUSY, 500, 502, 503})
 # Each is one token of the model, so that a text has as many tokens as words, and two more.
 WORDS: Final = (
     "the", "film", "was", "good", "bad", "and", "but", "not", "very", "slow", "fast", "great",

@@ -7,7 +7,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
+from loadtest.scale.generator import BUSY
 from loadtest.scale.schedule import Run
+from loadtest.scale.traffic import answered
 
 mpl.use("Agg")
 
@@ -67,17 +69,19 @@ def draw(run: Run, caption: Caption, path: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     counts = run.counts
+    refused = counts.failed.get(str(BUSY), 0)
     figure.suptitle(
-        f"{counts.sent} requests sent, {counts.answered} answered, "
-        f"{counts.sent - counts.answered} failed"
+        f"{counts.sent} requests sent, {counts.answered} answered, {refused} refused (429), "
+        f"{counts.sent - counts.answered - refused} failed"
     )
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
 def _latency(axis: Any, run: Run) -> None:
-    sent = np.array([record.sent for record in run.records]) - run.started
-    seconds = np.array([record.seconds for record in run.records])
+    right = [record for record in run.records if answered(record)]
+    sent = np.array([record.sent for record in right]) - run.started
+    seconds = np.array([record.seconds for record in right])
     windows = np.arange(0, sent.max(), WINDOW_S)
     inside = [seconds[(sent >= begin) & (sent < begin + WINDOW_S)] for begin in windows]
     seen = [(begin, values) for begin, values in zip(windows, inside, strict=True) if values.size]

@@ -9,7 +9,7 @@ import numpy as np
 from loadtest.scale.generator import Plan, Record
 from loadtest.scale.lab import Bounds, Lab
 from loadtest.scale.observer import Moment, Observer
-from loadtest.scale.traffic import Counts, Traffic, counts, percentile_ms
+from loadtest.scale.traffic import Counts, Traffic, answered, counts, percentile_ms
 
 DOWNSCALE_DELAY_S = 20.0
 
@@ -54,9 +54,12 @@ class Run(NamedTuple):
         return counts(self.records)
 
     def answers_ms(self, segment: int) -> dict[str, float]:
-        """Return percentiles of the time to the answer of what was sent in a segment."""
+        """Return percentiles of the time to the answer of what was sent in a segment.
+
+        Requests that were not answered, refused ones too, count for nothing.
+        """
         begin, end = self.begins(segment), self.begins(segment + 1)
-        sent = [record for record in self.records if begin <= record.sent < end]
+        sent = [each for each in self.records if begin <= each.sent < end and answered(each)]
         return {f"p{percent}": round(percentile_ms(sent, percent)) for percent in (50, 99)}
 
     def begins(self, segment: int) -> float:

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from loadtest.scale.analysis import Reaction, turns
+from loadtest.scale.generator import BUSY
 from loadtest.scale.nodes import NodeLoss
 from loadtest.scale.schedule import Run
 from loadtest.scale.throughput import Throughput
@@ -13,7 +14,6 @@ LEAST_EFFICIENCY: Final = 0.9
 EFFICIENT_UP_TO: Final = 16
 MOST_OVERSHOOT: Final = 0.25
 MOST_LATE_S: Final = 10.0
-BUSY: Final = 429
 
 
 class Verdict(NamedTuple):
