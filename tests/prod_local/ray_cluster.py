@@ -15,11 +15,13 @@ import yaml
 
 from loadtest.redis_server import RedisServer
 from serve_app.config_schema import ServeConfig
+from serve_app.console import say
 from serve_app.launch import HAPROXY
 from tests.prod_local.pods import GATEWAY, Pod
 
 HTTP_PORT: Final = 8000
 START_S: Final = 120.0
+DEPLOY_ATTEMPTS: Final = 3
 _GCS_PORT: Final = 6379
 _DASHBOARD_PORT: Final = 8265
 _AGENT_PORT: Final = 52365
@@ -134,16 +136,25 @@ class RayCluster:
         )
 
     def deploy(self, serve_config: dict[str, Any]) -> None:
-        """Run `serve deploy`, which makes the same request as KubeRay does."""
+        """Run `serve deploy`, which makes the same request as KubeRay does, until it is taken.
+
+        KubeRay makes it again too where a head that has just started does not answer in time.
+        """
         path = self._plan.files / f"{self._name}.yaml"
         path.write_text(yaml.safe_dump(serve_config))
-        subprocess.run(
-            [_program("serve"), "deploy", str(path), "--address", str(self._api.base_url)],
-            env=self._environment,
-            check=True,
-            capture_output=True,
-            timeout=START_S,
-        )
+        for left in reversed(range(DEPLOY_ATTEMPTS)):
+            done = subprocess.run(
+                [_program("serve"), "deploy", str(path), "--address", str(self._api.base_url)],
+                env=self._environment,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=START_S,
+            )
+            if done.returncode == 0:
+                return
+            say(f"serve deploy failed, {left} attempts left: {done.stderr.strip()[-500:]}")
+        raise RuntimeError("serve deploy failed")
 
     def applications(self) -> dict[str, Any]:
         """Return what Serve tells of each application."""
