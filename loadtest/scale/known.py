@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.fidelity import probabilities
 from serve_app.model.store import resolve
 from serve_app.settings import SimulatedCost
 
@@ -39,10 +40,9 @@ class Known:
 
     def _right(self, text: str, prediction: Any) -> bool:
         ids = [self._first, *(self._ids[word] for word in text.split(" ")), self._last]
-        (logits,) = self._engine.logits([ids])
-        weights = [math.exp(logit) for logit in logits.tolist()]
+        (right,) = probabilities(self._engine.logits([ids]))
         scores = {each["label"]: each["score"] for each in prediction}
         return scores.keys() == set(self._labels) and all(
-            math.isclose(scores[label], weight / sum(weights), abs_tol=ROUNDING)
-            for label, weight in zip(self._labels, weights, strict=True)
+            math.isclose(scores[label], score, abs_tol=ROUNDING)
+            for label, score in zip(self._labels, right.tolist(), strict=True)
         )

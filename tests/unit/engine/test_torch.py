@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.fidelity import probabilities
 from serve_app.model.store import resolve
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
@@ -17,12 +17,6 @@ TEXTS = [
     "It is not bad, but I would not call it good either.",
     "the plot is thin and the cast is wonderful " * 80,
 ]
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    normal: NDArray[np.float32] = weights / weights.sum(axis=1, keepdims=True)
-    return normal
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from loadtest.scale import verdicts
@@ -13,6 +12,7 @@ from loadtest.scale.schedule import Run, Segment
 from loadtest.scale.traffic import counts
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
+from serve_app.model.fidelity import probabilities
 from serve_app.model.store import resolve
 from serve_app.settings import SimulatedCost
 
@@ -73,7 +73,7 @@ def test_the_generator_knows_a_wrong_answer() -> None:
     logits = SimulatedEngine(2, SimulatedCost(batch_ms=0, token_us=0)).logits(
         [each.ids for each in Tokenizer(resolve("embedded")).encode([text])]
     )
-    negative, positive = (np.exp(logits[0]) / np.exp(logits[0]).sum()).tolist()
+    ((negative, positive),) = probabilities(logits).tolist()
     right = [{"label": "POSITIVE", "score": positive}, {"label": "NEGATIVE", "score": negative}]
     wrong = [{"label": "POSITIVE", "score": negative}, {"label": "NEGATIVE", "score": positive}]
     assert known.answered_by([text], [right])
