@@ -53,10 +53,29 @@ class _Run:
     requests: Iterator[Request]
     head: bytes
     finished: asyncio.Future[None]
+    address: tuple[str, int]
     waiting: int = 0
     stopping: bool = False
     latencies: list[float] = field(default_factory=list)
     texts: int = 0
+    transports: list[asyncio.Transport] = field(default_factory=list)
+    connecting: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: _Connection(self), *self.address)
+        self.transports.append(transport)
+
+    def connect_again(self) -> None:
+        """Take the place of a connection that its server has announced the end of."""
+        connecting = asyncio.ensure_future(self.connect())
+        self.connecting.add(connecting)
+        connecting.add_done_callback(self._connected)
+
+    def _connected(self, connecting: asyncio.Task[None]) -> None:
+        self.connecting.discard(connecting)
+        if not connecting.cancelled() and (error := connecting.exception()):
+            self.fail(f"no connection any more: {error}")
 
     def fail(self, reason: str) -> None:
         if not self.finished.done():
@@ -104,8 +123,12 @@ class _Connection(asyncio.Protocol):
             return
         self._asking = False
         run.answered(time.perf_counter() - self._asked, texts)
-        if not run.stopping:
+        if run.stopping:
+            return
+        if self._parser.should_keep_alive():
             self._ask()
+        else:
+            run.connect_again()
 
     def _ask(self) -> None:
         self._body = b""
@@ -161,12 +184,10 @@ async def _drive(
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     )
-    run = _Run(requests, head.encode(), loop.create_future())
-    transports = [
-        (await loop.create_connection(lambda: _Connection(run), host, port))[0]
-        for _ in range(connections)
-    ]
+    run = _Run(requests, head.encode(), loop.create_future(), (host, port))
     try:
+        for _ in range(connections):
+            await run.connect()
         await _work(run, warm_up_s)
         run.latencies, run.texts = [], 0
         at_edges()
@@ -183,7 +204,9 @@ async def _drive(
             raise WrongAnswer(f"no answer within {ANSWER_TIMEOUT_S:.0f} s")
     finally:
         run.finished.cancel()
-        for transport in transports:
+        for connecting in run.connecting:
+            connecting.cancel()
+        for transport in run.transports:
             transport.abort()
     if not latencies:
         raise WrongAnswer(f"no answer within {seconds:.0f} s; measure longer")

@@ -24,9 +24,14 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def server(
-    status: int, body: bytes, *, keep_alive_s: float | None = None, slow_every: int = 0
+    status: int,
+    body: bytes,
+    *,
+    keep_alive_s: float | None = None,
+    slow_every: int = 0,
+    last_every: int = 0,
 ) -> Iterator[str]:
-    """Answer every request alike, but each so-manieth after a while."""
+    """Answer all requests alike, but some after a while, and some as their connection's last."""
     asked = count(1)
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,10 +40,13 @@ def server(
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            if slow_every and next(asked) % slow_every == 0:
+            number = next(asked)
+            if slow_every and number % slow_every == 0:
                 time.sleep(SLOW_S)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if last_every and number % last_every == 0:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 
@@ -87,3 +95,9 @@ def test_a_server_may_close_a_connection_that_waits_for_nothing() -> None:
     with server(200, TWO, keep_alive_s=0.5, slow_every=3) as url:
         found = drive(url, REQUESTS, connections=2, warm_up_s=0.1, seconds=0.2)
     assert found.requests_s > 0
+
+
+def test_where_a_server_announces_the_end_of_a_connection_another_takes_its_place() -> None:
+    with server(200, TWO, last_every=3) as url:
+        found = drive(url, REQUESTS, connections=2, warm_up_s=0.1, seconds=0.3)
+    assert found.requests_s * found.seconds > 6
