@@ -76,7 +76,7 @@ kustomize: .venv/.dev
 prod-local: .venv/.dev  ## check the production topology under load, on this machine (3–5 minutes)
 	@$(BIN)/python -m tests.prod_local
 
-scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 5)
+scale: .venv/.dev  ## how the service follows its load (25 min; SCALE=--quick: 9)
 	@$(BIN)/python -m loadtest.scale $(SCALE)
 
 scale-nodes: .venv/.dev  ## the loss of a node of a Ray cluster on this machine (2 min)
