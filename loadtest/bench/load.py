@@ -99,7 +99,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's by behaviour, not by inheritance.
         self._transport = cast(asyncio.Transport, transport)
-        self._ask()
+        if not self._run.stopping:
+            self._ask()
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -46,6 +46,7 @@ CASES: Final = {
     "long": Case("tests.chaos.overload:long_work"),
     "fairness": Case("tests.chaos.overload:fairness"),
     "departures": Case("tests.chaos.departures:departures"),
+    "departures-haproxy": Case("tests.chaos.departures:behind_haproxy", PROD, QUICK_DRAIN),
     "losses": Case("tests.chaos.losses:losses"),
     "hang": Case("tests.chaos.losses:hang"),
     "proxy": Case("tests.chaos.losses:proxy"),

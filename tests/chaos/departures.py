@@ -16,7 +16,7 @@ from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.outcome import Row, row
 from tests.chaos.overload import CLASSIFIER_TUNABLES, MIB, SIMULATED, UNCACHED
-from tests.chaos.stage import DEV, Stage
+from tests.chaos.stage import DEV, PROD, Stage
 from tests.chaos.traffic import Traffic
 
 DEADLINE_MS: Final = 800
@@ -36,6 +36,15 @@ def departures() -> list[Row]:
     known = simulated_margins(short_texts(2000))
     stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
     return [_hurried(stage, known), _disconnected(stage, known)]
+
+
+def behind_haproxy() -> list[Row]:
+    """Disconnect from production's proxy."""
+    known = simulated_margins(short_texts(2000))
+    stage = Stage(
+        PROD, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
+    )
+    return [_disconnected(stage, known, "HAProxy: ")]
 
 
 def _hurried(stage: Stage, known: Margins) -> Row:
@@ -68,11 +77,12 @@ def _hurried(stage: Stage, known: Margins) -> Row:
     )
 
 
-def _disconnected(stage: Stage, known: Margins) -> Row:
+def _disconnected(stage: Stage, known: Margins, title: str = "") -> Row:
     steady = Stream("steady", 3, 60, 1)
     texts = list(next(iter(known.values())))
     roles = {GATEWAY: stage.pids(GATEWAY), CLASSIFIER: stage.pids(CLASSIFIER)}
-    pids = [*roles[GATEWAY], *roles[CLASSIFIER], *stage.of_role("proxy")]
+    proxies = [*stage.of_role("proxy"), *stage.named("haproxy")]
+    pids = [*roles[GATEWAY], *roles[CLASSIFIER], *proxies]
     with Traffic(stage.url, known, steady) as traffic:
         time.sleep(8)
         _disconnect(stage.port, texts, 50)
@@ -86,7 +96,7 @@ def _disconnected(stage: Stage, known: Margins) -> Row:
     grown = [after[pid][0] - before[pid][0] for pid in pids]
     descriptors = [after[pid][1] - before[pid][1] for pid in pids]
     return row(
-        f"{DISCONNECTS} clients disconnect without a word beside others",
+        f"{title}{DISCONNECTS} clients disconnect without a word beside others",
         traffic.records,
         Verdict(
             "no text is on its way and no request waits afterwards",

@@ -25,6 +25,8 @@ SIMULATED: Final = {
     "cache": "memory://",
     "simulated": {"batch_ms": 20, "token_us": 100},
 }
+# Under this one some seven requests are under way at any time, to be lost with what is killed.
+SLOW: Final = SIMULATED | {"simulated": {"batch_ms": 400, "token_us": 100}}
 UNCACHED: Final = {"cache_memory_entries": 1}
 RATE: Final = 15.0
 LOAD_S: Final = 25.0
@@ -39,7 +41,7 @@ HANG_S: Final = 90.0
 def losses() -> list[Row]:
     """Kill every part of a service but its proxy."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(2, 2))
+    stage = Stage(DEV, SLOW, gateway=UNCACHED, replicas=(2, 2))
     return [
         _kill(stage, known, "a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
         _kill(stage, known, "all classifiers are killed", lambda: stage.pids(CLASSIFIER)),
@@ -74,7 +76,7 @@ def proxy() -> list[Row]:
 def haproxy() -> list[Row]:
     """Kill what production has in place of Ray's proxy, and a gateway behind it."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(PROD, SIMULATED, gateway=UNCACHED, replicas=(2, 2))
+    stage = Stage(PROD, SLOW, gateway=UNCACHED, replicas=(2, 2))
     return [
         _kill(stage, known, "HAProxy: a gateway is killed", lambda: stage.pids(GATEWAY)[:1]),
         _kill(stage, known, "HAProxy: a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
@@ -174,11 +176,13 @@ def _kill(
             return len(pids) == sum(fleets.values()) and not pids & set(chosen)
 
         back = stage.await_that(whole, RECOVERY_S)
+    under_way = sum(r.sent < killed < r.sent + r.seconds for r in traffic.records)
     last = max((r.sent for r in traffic.records if r.kind != "right"), default=killed)
     return row(
         fault,
         traffic.records,
         Verdict(f"there was something to kill ({len(chosen)})", str(len(chosen)), bool(chosen)),
+        Verdict("requests were under way then", str(under_way), under_way > 1),
         Verdict(
             "all replicas run again, without a hand",
             f"after {back:.0f} s" if back is not None else "not in time",

@@ -29,10 +29,13 @@ DEADLINE_S = 2
 # A gateway reads no more than `max_body_bytes`; proxies and allocators have buffers too.
 MOST_GROWTH = 256 * MIB
 HAPROXY_HEAD_S = 3
+PRODUCTION = Path(__file__).parents[2] / "configs" / "prod.yaml"
 
 
 def haproxy_environment() -> dict[str, str]:
-    return {
+    """Return production's settings of HAProxy, but for what one machine and a hurry want."""
+    production = yaml.safe_load(PRODUCTION.read_text())["environment"]
+    return {name: value for name, value in production.items() if "HAPROXY" in name} | {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
@@ -69,6 +72,11 @@ def url(service: Service) -> Iterator[str]:
     """Yield the service's address, and see that the next request is unharmed."""
     yield service.url
     assert ask(service.url, post(FINE)).status == 200
+
+
+def ended_by_the_gateway(reply: Reply) -> bool:
+    said = f"There was no answer within {DEADLINE_S} seconds."
+    return is_refusal(reply, 504) and json.loads(reply.body)["detail"] == said
 
 
 def is_refusal(reply: Reply, *statuses: int) -> bool:
@@ -181,23 +189,43 @@ def test_a_length_and_chunks_together_smuggle_nothing(url: str) -> None:
         assert own.headers["x-request-id"] == str(number)
 
 
-def test_a_body_that_does_not_come_ends_at_the_deadline(url: str) -> None:
+@pytest.mark.parametrize("length", [len(FINE) + 1, 100_000])
+def test_a_body_that_does_not_come_ends_at_the_deadline(url: str, length: int) -> None:
+    head = f"POST /project/predict HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"
     with Connection(url) as connection:
-        connection.send_all(post(FINE)[:-1])
-        assert is_refusal(connection.receive(), 504)
+        connection.send_all(head.encode() + FINE)
+        assert ended_by_the_gateway(connection.receive())
 
 
 def test_a_body_that_dribbles_ends_at_the_deadline(url: str) -> None:
     with Connection(url) as connection:
         connection.send_all(post(FINE + b" " * 1000)[:-1000])
         connection.dribble()
-        assert is_refusal(connection.receive(), 504)
+        assert ended_by_the_gateway(connection.receive())
 
 
-def test_two_hundred_slow_senders_keep_nobody_waiting(service: Service, url: str) -> None:
+def test_bodies_without_end_or_key_are_refused_before_they_come(url: str) -> None:
+    """Whatever waits in front of a gateway, it is the one to decide."""
+    head = b"POST /project/predict HTTP/1.1\r\nHost: a\r\n"
+    for said, status in (
+        (b"Content-Length: 50000000", 413),
+        (b"Content-Length: 50000000\r\nExpect: 100-continue", 413),
+        (b"Content-Length: 1000\r\nContent-Encoding: gzip", 422),
+    ):
+        with Connection(url) as connection:
+            connection.send_all(head + said + b"\r\n\r\n")
+            assert is_refusal(connection.receive(), status), said
+
+
+@pytest.mark.parametrize("there", [0, len(post(FINE)) - len(FINE)])
+def test_two_hundred_slow_senders_keep_nobody_waiting(
+    service: Service, url: str, there: int
+) -> None:
     with ExitStack() as held, Watched(service) as watched:
         slow = [held.enter_context(Connection(url)) for _ in range(200)]
-        for byte in post(FINE)[:20]:
+        for connection in slow:
+            connection.send_all(post(FINE)[:there])
+        for byte in post(FINE)[there : there + 20]:
             for connection in slow:
                 connection.send_all(bytes([byte]))
             assert ask(url, post(FINE)).status == 200
