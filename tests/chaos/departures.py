@@ -81,20 +81,20 @@ def _disconnected(stage: Stage, known: Margins, title: str = "") -> Row:
     steady = Stream("steady", 3, 60, 1)
     texts = list(next(iter(known.values())))
     roles = {GATEWAY: stage.pids(GATEWAY), CLASSIFIER: stage.pids(CLASSIFIER)}
-    proxies = [*stage.of_role("proxy"), *stage.named("haproxy")]
-    pids = [*roles[GATEWAY], *roles[CLASSIFIER], *proxies]
     with Traffic(stage.url, known, steady) as traffic:
         time.sleep(8)
         _disconnect(stage.port, texts, 50)
         time.sleep(8)
-        before = {pid: _held(pid) for pid in pids}
+        # HAProxy is another process after each change of its configuration.
+        proxies = [*stage.of_role("proxy"), *stage.named("haproxy")]
+        before = {pid: _held(pid) for pid in [*roles[GATEWAY], *roles[CLASSIFIER], *proxies]}
         tasks_before = tasks(stage)
         _disconnect(stage.port, texts, DISCONNECTS)
     idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
     ended = stage.await_that(lambda: tasks(stage) <= tasks_before + MOST_TASKS, METRICS_S)
-    after = {pid: _held(pid) for pid in pids}
-    grown = [after[pid][0] - before[pid][0] for pid in pids]
-    descriptors = [after[pid][1] - before[pid][1] for pid in pids]
+    after = {pid: _held(pid) for pid in before}
+    grown = [after[pid][0] - before[pid][0] for pid in before]
+    descriptors = [after[pid][1] - before[pid][1] for pid in before]
     return row(
         f"{title}{DISCONNECTS} clients disconnect without a word beside others",
         traffic.records,

@@ -162,14 +162,12 @@ def _kill(
     *,
     broken: int = 0,
 ) -> Row:
-    chosen: list[int] = []
     fleets = {name: len(stage.pids(name)) for name in (GATEWAY, CLASSIFIER)}
     with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S)) as traffic:
         time.sleep(BEFORE_S)
-        chosen = victims()
+        chosen, killed = victims(), time.time()
         for pid in chosen:
             kill(pid)
-        killed = time.time()
 
         def whole() -> bool:
             pids = {pid for name in fleets for pid in stage.pids(name)}
