@@ -60,7 +60,7 @@ def hang() -> list[Row]:
 def proxy() -> list[Row]:
     """Kill Ray's own proxy."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 1))
+    stage = Stage(DEV, SLOW, gateway=UNCACHED, replicas=(1, 1))
     return [
         _kill(
             stage,
