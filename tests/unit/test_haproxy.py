@@ -137,7 +137,7 @@ async def test_a_request_whose_gateway_is_lost_is_sent_to_another_one(
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes")
 
     def asked_again_and_again() -> list[Reply]:
-        replies = []
+        replies: list[Reply] = []
         with Connection(url) as connection:
             while len(lost) < LOST_REQUESTS and len(replies) < PATIENCE:
                 connection.send_all(head)
