@@ -69,6 +69,18 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
+def _warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("warm")
+
+
+@pytest.fixture
+def warm_cache(_warm_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for derived files, of which the first test to need them makes them for all."""
+    monkeypatch.setenv("SENTIMENT_CACHE_DIR", str(_warm_cache))
+    return _warm_cache
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """Find a file of the data sets that are not part of this repository, or skip."""
     root = Path(os.environ.get("SENTIMENT_SHARED", Path(__file__).parents[2] / "shared")) / "data"

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.serve
 
 
 def test_the_page_and_the_service_are_one_origin(
-    tmp_path: Path, model_directory: Path, cache_dir: Path, browser: Browser
+    tmp_path: Path, model_directory: Path, warm_cache: Path, browser: Browser
 ) -> None:
     config = configured(tmp_path, {"model": str(model_directory)}, with_lab=True)
     with Service(config) as service:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.serve
 
 
 @pytest.fixture
-def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
+def config(tmp_path: Path, model_directory: Path, warm_cache: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
 
 
@@ -34,8 +34,9 @@ def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
 
 
 def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_works(
-    config: Path,
+    tmp_path: Path, model_directory: Path, cache_dir: Path
 ) -> None:
+    config = configured(tmp_path, {"model": str(model_directory)})
     with Service(config) as service:
         printed = "".join(service.printed)
         assert "preparing tiny, once:\n  exporting to ONNX\n" in printed
@@ -49,7 +50,7 @@ def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_w
 
 
 def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
-    tmp_path: Path, model_directory: Path, cache_dir: Path
+    tmp_path: Path, model_directory: Path, warm_cache: Path
 ) -> None:
     config = configured(
         tmp_path,

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.serve
 
 
 @pytest.fixture
-def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
+def config(tmp_path: Path, model_directory: Path, warm_cache: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
 
 
