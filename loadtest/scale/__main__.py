@@ -14,15 +14,10 @@ import typer
 from loadtest.ports import free_port
 from loadtest.scale.lab import PROD
 from serve_app.launch import end_processes, environment
+from serve_app.run import HAPROXY_PORTS
 
 PARTS: Final = ("throughput", "gateway", "steps", "constant", "gateways", "nodes")
 ONE_NODE: Final = PARTS[:-1]
-# Ports that HAProxy listens on besides the service's own, so that another run may have the usual.
-PORTS: Final = (
-    "RAY_SERVE_HAPROXY_METRICS_PORT",
-    "RAY_SERVE_HAPROXY_STATS_PORT",
-    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
-)
 # By default Ray lets its workers yield to every other process; in a pod there is no other.
 FAIR: Final = {"RAY_worker_niceness": "0"}
 
@@ -47,7 +42,8 @@ def _run(part: str, extent: str, out: Path) -> int:
     run_id = uuid.uuid4().hex
     # A folder of its own, because Ray's clusters of several nodes leave their address in it.
     with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as directory:
-        ports = {name: str(free_port()) for name in PORTS}
+        # Another run may have the usual ones.
+        ports = {name: str(free_port()) for name in HAPROXY_PORTS}
         # Ray reads its settings when it is imported, so they belong to another process.
         program = subprocess.Popen(
             [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],

@@ -13,8 +13,11 @@ import yaml
 
 from loadtest.ports import free_port
 from serve_app.config import read
+from serve_app.run import HAPROXY_PORTS
 
-DEV = Path(__file__).parents[2] / "configs" / "dev.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
+DEV = CONFIGS / "dev.yaml"
+PROD = CONFIGS / "prod.yaml"
 MARK = "SENTIMENT_TEST_MARK"
 START_TIMEOUT_S = 120.0
 
@@ -32,6 +35,18 @@ def configured(
     path = directory / "config.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def haproxy_environment() -> dict[str, str]:
+    """Return production's settings of HAProxy, but for what one machine and a hurry want."""
+    settings = read(PROD)["environment"]
+    return {name: value for name, value in settings.items() if "HAPROXY" in name} | {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
+        **{name: str(free_port()) for name in HAPROXY_PORTS},
+    }
 
 
 class Service:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.serve.service import Service, configured
-from tests.serve.test_hostile_input import FINE, haproxy_environment
+from tests.serve.service import Service, configured, haproxy_environment
+from tests.serve.test_hostile_input import FINE
 from tests.serve.wire import ask, post
 
 pytestmark = pytest.mark.serve

@@ -9,8 +9,8 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from tests.serve.service import Service, configured
-from tests.serve.test_hostile_input import FINE, haproxy_environment, is_refusal
+from tests.serve.service import Service, configured, haproxy_environment
+from tests.serve.test_hostile_input import FINE, is_refusal
 from tests.serve.wire import CLOSED, Reply, ask, post
 
 pytestmark = pytest.mark.serve

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from loadtest.ports import free_port
 from serve_app.config import read
 from serve_app.haproxy import HEAD_VARIABLE
 from tests.serve.memory import Watched
-from tests.serve.service import Service, configured
+from tests.serve.service import Service, configured, haproxy_environment
 from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
 
 pytestmark = pytest.mark.serve
@@ -29,22 +28,6 @@ DEADLINE_S = 2
 # A gateway reads no more than `max_body_bytes`; proxies and allocators have buffers too.
 MOST_GROWTH = 256 * MIB
 HAPROXY_HEAD_S = 3
-PRODUCTION = Path(__file__).parents[2] / "configs" / "prod.yaml"
-
-
-def haproxy_environment() -> dict[str, str]:
-    """Return production's settings of HAProxy, but for what one machine and a hurry want."""
-    production = yaml.safe_load(PRODUCTION.read_text())["environment"]
-    return {name: value for name, value in production.items() if "HAPROXY" in name} | {
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
-        HEAD_VARIABLE: str(HAPROXY_HEAD_S),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
-    }
 
 
 @pytest.fixture(scope="module", params=["python", "haproxy"])
@@ -54,7 +37,8 @@ def proxy(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def service(proxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    changes: dict[str, Any] = {"environment": haproxy_environment()} if proxy == "haproxy" else {}
+    impatient = haproxy_environment() | {HEAD_VARIABLE: str(HAPROXY_HEAD_S)}
+    changes: dict[str, Any] = {"environment": impatient} if proxy == "haproxy" else {}
     path = configured(tmp_path_factory.mktemp(proxy), {"engine": "simulated"}, **changes)
     with Service(_hurried(path)) as started:
         yield started
@@ -204,7 +188,7 @@ def test_a_body_that_dribbles_ends_at_the_deadline(url: str) -> None:
         assert ended_by_the_gateway(connection.receive())
 
 
-def test_bodies_without_end_or_key_are_refused_before_they_come(url: str) -> None:
+def test_bodies_too_large_or_compressed_are_refused_before_they_come(url: str) -> None:
     """Whatever waits in front of a gateway, it is the one to decide."""
     head = b"POST /project/predict HTTP/1.1\r\nHost: a\r\n"
     for said, status in (

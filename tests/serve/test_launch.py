@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadtest.ports import free_port
-from tests.serve.service import Service, configured
+from tests.serve.service import Service, configured, haproxy_environment
 
 pytestmark = pytest.mark.serve
 
@@ -53,17 +52,7 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
     tmp_path: Path, model_directory: Path, warm_cache: Path
 ) -> None:
     config = configured(
-        tmp_path,
-        {"model": str(model_directory)},
-        environment={
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-            "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
-        },
+        tmp_path, {"model": str(model_directory)}, environment=haproxy_environment()
     )
     with Service(config) as service:
         answer = httpx.post(f"{service.url}/project/predict", json={"text": ["good"]}, timeout=60)

@@ -28,12 +28,18 @@ PATIENCE = 50
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def gateways(*ports: int) -> dict[str, BackendConfig]:
+async def tell(haproxy: HAProxyApi, *ports: int) -> None:
+    """Tell a HAProxy the ports of all gateways, as Ray does."""
     servers = [ServerConfig(name=f"gateway-{port}", host="127.0.0.1", port=port) for port in ports]
     backend = BackendConfig(
         name="sentiment", path_prefix="/", servers=servers, http_health_check_path=""
     )
-    return {backend.name: backend}
+    haproxy.set_backend_configs({backend.name: backend})
+    await haproxy.reload()
+
+
+def port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
 
 
 @pytest.fixture
@@ -84,8 +90,7 @@ async def behind(
 ) -> httpx.Response:
     """Ask by a HAProxy that Ray has told of a gateway, which answers so."""
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        haproxy.set_backend_configs(gateways(server.sockets[0].getsockname()[1]))
-        await haproxy.reload()
+        await tell(haproxy, port_of(server))
         return await asked(url, **headers)
 
 
@@ -105,8 +110,7 @@ async def test_before_ray_tells_the_routes_clients_are_asked_to_come_again(url: 
 async def test_without_a_gateway_clients_are_asked_to_come_again(
     haproxy: HAProxyApi, url: str
 ) -> None:
-    haproxy.set_backend_configs(gateways(free_port()))
-    await haproxy.reload()
+    await tell(haproxy, free_port())
     assert_problem(await asked(url), 503, "model-unavailable")
 
 
@@ -125,7 +129,7 @@ async def test_so_are_those_whose_gateway_is_lost_in_the_middle(
 async def test_a_request_whose_gateway_is_lost_is_sent_to_another_one(
     haproxy: HAProxyApi, url: str, later_s: float
 ) -> None:
-    head, body = post(BODY)[: -len(BODY)], BODY
+    head = post(BODY).removesuffix(BODY)
     lost: list[bytes] = []
 
     async def takes_and_leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -142,7 +146,7 @@ async def test_a_request_whose_gateway_is_lost_is_sent_to_another_one(
             while len(lost) < LOST_REQUESTS and len(replies) < PATIENCE:
                 connection.send_all(head)
                 time.sleep(later_s)
-                connection.send_all(body)
+                connection.send_all(BODY)
                 replies.append(connection.receive())
         return replies
 
@@ -150,10 +154,7 @@ async def test_a_request_whose_gateway_is_lost_is_sent_to_another_one(
         await asyncio.start_server(takes_and_leaves, "127.0.0.1", 0) as one,
         await asyncio.start_server(answers, "127.0.0.1", 0) as other,
     ):
-        haproxy.set_backend_configs(
-            gateways(*(server.sockets[0].getsockname()[1] for server in (one, other)))
-        )
-        await haproxy.reload()
+        await tell(haproxy, port_of(one), port_of(other))
         replies = await asyncio.to_thread(asked_again_and_again)
     assert len(lost) == LOST_REQUESTS
     assert {(reply.status, reply.body) for reply in replies} == {(200, b"yes")}
@@ -225,8 +226,7 @@ async def test_a_body_that_does_not_come_is_the_gateways_to_wait_for_or_refuse(
             return connection.receive().status
 
     async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
-        haproxy.set_backend_configs(gateways(server.sockets[0].getsockname()[1]))
-        await haproxy.reload()
+        await tell(haproxy, port_of(server))
         assert await asyncio.to_thread(sent) == 413
 
 
