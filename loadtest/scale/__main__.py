@@ -18,8 +18,14 @@ from serve_app.run import HAPROXY_PORTS
 
 PARTS: Final = ("throughput", "gateway", "steps", "constant", "gateways", "nodes")
 ONE_NODE: Final = PARTS[:-1]
-# By default Ray lets its workers yield to every other process; in a pod there is no other.
-FAIR: Final = {"RAY_worker_niceness": "0"}
+# What is not as in a pod.
+SETTINGS: Final = {
+    # By default Ray lets its workers yield to every other process; in a pod there is no other.
+    "RAY_worker_niceness": "0",
+    # In production, a pod's output holds every line of Ray and every request's.
+    "RAY_LOG_TO_STDERR": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+}
 
 
 def main(
@@ -47,7 +53,7 @@ def _run(part: str, extent: str, out: Path) -> int:
         # Ray reads its settings when it is imported, so they belong to another process.
         program = subprocess.Popen(
             [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],
-            env=environment(PROD, run_id) | FAIR | ports | {"RAY_TMPDIR": directory},
+            env=environment(PROD, run_id) | SETTINGS | ports | {"RAY_TMPDIR": directory},
             start_new_session=True,
         )
         return _wait(program, run_id)

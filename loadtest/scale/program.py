@@ -186,6 +186,7 @@ PARTS: Final[dict[str, Callable[[Lengths, Path], Outcome]]] = {
 def main() -> None:
     """Run what the arguments name: a part, `full` or `quick`, and a folder."""
     part, extent, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    say(f"{part}: {PARTS[part].__doc__}")
     before = os.getloadavg()[0]
     figures, judged = PARTS[part](QUICK if extent == "quick" else FULL, out)
     serve.shutdown()

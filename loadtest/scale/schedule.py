@@ -10,6 +10,7 @@ from loadtest.scale.generator import Plan, Record
 from loadtest.scale.lab import Bounds, Lab
 from loadtest.scale.observer import Moment, Observer
 from loadtest.scale.traffic import Counts, Traffic, answered, counts, percentile_ms
+from serve_app.console import say
 
 DOWNSCALE_DELAY_S = 20.0
 
@@ -87,6 +88,8 @@ def run(lab: Lab, name: str, bounds: Bounds, segments: list[Segment], plan: Plan
     lab.scale(name, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)
     lab.until_running(name, bounds.least)
     sent = [(each.seconds, each.rate) for each in segments]
+    said = (f"{rate:.1f} requests a second for {seconds:.0f} s" for seconds, rate in sent)
+    say(", then ".join(said))
     with Observer(lab, name) as observer:
         begun = time.time()
         with Traffic(plan._replace(segments=sent, seconds=0.0)) as traffic:

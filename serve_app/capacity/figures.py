@@ -11,7 +11,7 @@ TOKENS_SOURCE: Final = "DistilBERT-base on onnx-int8, docs/benchmarks.md"
 # With m for the milliseconds of the gateway's CPU in docs/benchmarks.md:
 GATEWAY: Final = GatewayCost(
     request_ms=0.31,  # m(H1)
-    hit_ms=0.0033,  # docs/scaling/gateways.json, "alone": 1.18 ms for 256 texts, less request_ms
+    hit_ms=0.0033,  # docs/scaling/hits.json, "alone": 1.18 ms for 256 texts, less request_ms
     ask_ms=0.52,  # m(U1) - request_ms - miss_ms
     miss_ms=0.30,  # (m(U16) - m(U1)) / 15
 )

@@ -35,7 +35,7 @@ def test_the_headroom_covers_what_the_gateway_took_in_the_benchmarks(
 
 
 def test_large_requests_of_known_texts_cost_what_was_seen() -> None:
-    seen = json.loads((DOCS / "scaling" / "gateways.json").read_text())["alone"]
+    seen = json.loads((DOCS / "scaling" / "hits.json").read_text())["alone"]
     assert GATEWAY.of(seen["texts"], hit_rate=1) == pytest.approx(
         seen["gateway_request_ms"], rel=0.05
     )
