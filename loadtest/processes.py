@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import PurePath
 from typing import Final
 
 import psutil
 
-# Ray sets the title of a process to `ray::` and the name of its actor.
+# Of a program's name; Ray sets that of an actor's process to `ray::` and the name of the actor.
 ROLES: Final = {
     r"ServeReplica:.*:Gateway": "gateway",
     r"ServeReplica:.*:Classifier": "classifier",
@@ -28,8 +29,9 @@ def role(command: Sequence[str]) -> str:
     Args:
         command: Its command line.
     """
-    line = " ".join(command)
-    return next((name for title, name in ROLES.items() if re.search(title, line)), OTHER)
+    title, *_ = next(iter(command), "").split(" ")
+    program = PurePath(title).name
+    return next((name for pattern, name in ROLES.items() if re.search(pattern, program)), OTHER)
 
 
 def family(roots: Iterable[psutil.Process]) -> Iterator[psutil.Process]:

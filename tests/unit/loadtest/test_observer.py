@@ -23,8 +23,10 @@ def wait_for_observations(number: int, directory: Path) -> None:
         (["ray::ProxyActor"], "proxy"),
         (["/opt/haproxy", "-f", "haproxy.cfg"], "proxy"),
         (["ray::ServeController.listen_for_change"], "controller"),
-        (["redis-server 127.0.0.1:6379"], "redis"),
+        (["/opt/redis-server 127.0.0.1:6379"], "redis"),
+        (["redis-server unixsocket:/run/redis.sock"], "redis"),
         (["/opt/ray/gcs_server", "--log_dir=logs"], "ray"),
+        (["/haproxy/bin/python", "-m", "pytest", "tests/unit/test_haproxy.py"], "ray"),
         ([], "ray"),
     ],
 )
