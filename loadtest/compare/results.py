@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 OURS: Final = "ours"
+# A sample beside which other processes took more counts only where there is no other.
+MOST_OTHERS_CPU: Final = 0.25
 
 Json = dict[str, Any]
 
@@ -71,7 +73,8 @@ class Results(NamedTuple):
         return statistics.median(ratios), min(ratios), max(ratios)
 
     def _of(self, system: str, workload: str) -> list[Sample]:
-        return [each for each in self.samples if (each.system, each.workload) == (system, workload)]
+        found = [e for e in self.samples if (e.system, e.workload) == (system, workload)]
+        return [each for each in found if each.others_cpu <= MOST_OTHERS_CPU] or found
 
 
 def read(path: Path) -> Results:

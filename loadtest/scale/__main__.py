@@ -22,7 +22,7 @@ ONE_NODE: Final = PARTS[:-1]
 SETTINGS: Final = {
     # By default Ray lets its workers yield to every other process; in a pod there is no other.
     "RAY_worker_niceness": "0",
-    # In production, a pod's output holds every line of Ray and every request's.
+    # A pod's output holds every line of Ray and every request's; a person wants the figures.
     "RAY_LOG_TO_STDERR": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",
 }

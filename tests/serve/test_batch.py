@@ -64,7 +64,8 @@ def test_a_run_on_ray_survives_its_actors_and_goes_on_after_its_death(tmp_path: 
     for row, prediction in zip(sample, expected, strict=True):
         assert isinstance(prediction, Prediction)
         assert row["predicted_label"] == prediction.label
-        assert row["score_POSITIVE"] == pytest.approx(prediction.scores["POSITIVE"], abs=1e-6)
+        for label, score in prediction.scores.items():
+            assert row[f"score_{label}"] == pytest.approx(score, abs=1e-6)
 
 
 def test_a_run_joins_a_cluster_of_several_nodes(tmp_path: Path) -> None:
