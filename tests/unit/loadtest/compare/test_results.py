@@ -42,6 +42,13 @@ def test_ratios_compare_what_was_measured_in_one_session() -> None:
     assert median == pytest.approx(1.6)
 
 
+def test_a_sample_beside_other_work_counts_only_alone() -> None:
+    busy = sample("monday", OURS, 1)._replace(others_cpu=0.3)
+    beside = RESULTS._replace(samples=[*RESULTS.samples, busy])
+    assert beside.ratio("fastapi", "U1") == RESULTS.ratio("fastapi", "U1")
+    assert RESULTS._replace(samples=[busy]).median(OURS, "U1", "requests_s") == 1
+
+
 def test_a_workload_without_samples_has_no_ratio() -> None:
     assert isnan(RESULTS.ratio("fastapi", "H1")[0])
 
