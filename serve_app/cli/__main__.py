@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from serve_app.cli import batch, capacity, key, model, predict, rollout, serve
+from serve_app.cli.help import group_help
 from serve_app.console import fail
 from serve_app.errors import StartupError
 
@@ -18,7 +19,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Sentiment API on Ray Serve.",
+    help=group_help(
+        "Sentiment API on Ray Serve.",
+        """
+sentiment serve
+sentiment predict "I love this!" "What a waste."
+sentiment predict -i reviews.csv -o scored.csv
+""",
+    ),
 )
 app.command(help=serve.HELP)(serve.serve)
 app.command(help=predict.HELP)(predict.predict)

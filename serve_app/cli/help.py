@@ -50,7 +50,21 @@ def help_text(
         exit_codes: Those of `EXIT_CODES` that the verb has.
     """
     meanings = "\n".join(f"{code:5}  {EXIT_CODES[code]}" for code in exit_codes)
+    return _paragraphs(summary, examples, details.strip(), f"Exit codes:\n{meanings}")
+
+
+def group_help(summary: str, examples: str) -> str:
+    """Return what `--help` of a group of verbs says above them.
+
+    Args:
+        summary: What they do, in a sentence.
+        examples: A command on each line.
+    """
+    return _paragraphs(summary, examples, "Each verb's own --help has more, and its exit codes.")
+
+
+def _paragraphs(summary: str, examples: str, *others: str) -> str:
     commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    parts = [f"Examples:\n{commands}", details.strip(), f"Exit codes:\n{meanings}"]
+    parts = [f"Examples:\n{commands}", *others]
     # A line with \b keeps the lines below it apart: https://click.palletsprojects.com/documentation
     return "\n\n".join([summary, *(f"\b\n{part}" for part in parts if part)])

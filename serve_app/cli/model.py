@@ -5,10 +5,19 @@ from typing import Annotated, Final
 
 import typer
 
-from serve_app.cli.help import help_text
+from serve_app.cli.help import group_help, help_text
 from serve_app.console import say
 
-app = typer.Typer(no_args_is_help=True, help="Look at, prepare and evaluate models.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help=group_help(
+        "Look at, prepare and evaluate models.",
+        """
+sentiment model info embedded
+sentiment model prepare organization/name@revision
+""",
+    ),
+)
 
 Source = Annotated[
     str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import DIFFERENT, INTERRUPTED, help_text
+from serve_app.cli.help import DIFFERENT, INTERRUPTED, group_help, help_text
 from serve_app.console import say
 
 if TYPE_CHECKING:
@@ -46,7 +46,16 @@ kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
     exit_codes=(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED),
 )
 
-app = typer.Typer(no_args_is_help=True, help="Bring a release to Kubernetes, and back.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help=group_help(
+        "Bring a release to Kubernetes, and back.",
+        """
+kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
+sentiment rollout status sentiment --namespace sentiment
+""",
+    ),
+)
 
 ManifestPath = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Rendered YAML; - reads standard input.")

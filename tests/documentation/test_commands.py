@@ -29,10 +29,12 @@ def leaves(command: Any, name: str) -> dict[str, Any]:
     }
 
 
-VERBS = leaves(get_command(app), "sentiment")
+ALL = get_command(app)
+VERBS = leaves(ALL, "sentiment")
+GROUPS = [ALL, *(verb for verb in ALL.commands.values() if hasattr(verb, "commands"))]  # type: ignore[attr-defined]
 EXAMPLES = [
     line.strip()
-    for verb in VERBS.values()
+    for verb in [*GROUPS, *VERBS.values()]
     for line in (verb.help or "").partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
 ]
 
@@ -78,6 +80,11 @@ def test_every_verb_has_examples_and_exit_codes(name: str) -> None:
     codes = dict(re.findall(r"^ +(\d+)  (.+)$", shown.partition("Exit codes:")[2], re.MULTILINE))
     assert codes.items() <= {str(code): meaning for code, meaning in EXIT_CODES.items()}.items()
     assert codes.keys() >= {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: str(group.name))
+def test_every_group_of_verbs_has_examples(group: Any) -> None:
+    assert "Examples:\n  " in group.help
 
 
 def test_exit_codes_have_one_table_and_one_meaning_each() -> None:
