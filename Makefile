@@ -6,7 +6,7 @@ PYTHON ?= python3
 BASE ?= python:3.11-slim-bookworm
 BIN := .venv/bin
 
-.PHONY: help serve test load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes chaos soak clean
+.PHONY: help serve test test-slow load bench compare monitoring monitoring-test check audit sbom image image-test format sessions manifests k8s-check kustomize prod-local scale scale-nodes chaos soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -15,9 +15,13 @@ help:  ## list the verbs
 serve: .venv/.serve  ## serve $(CONFIG) on this machine until Ctrl-C
 	@exec $(BIN)/sentiment serve $(CONFIG)
 
-test: .venv/.dev  ## run the tests
-	@$(BIN)/pytest --numprocesses=2 --dist=loadscope -m "not serve and not monitoring"
-	@$(BIN)/pytest -m serve
+test: .venv/.dev  ## run the tests, but for those that take long (10 minutes)
+	@$(BIN)/pytest --numprocesses=2 --dist=loadscope -m "not slow and not serve and not monitoring"
+	@$(BIN)/pytest -m "serve and not slow"
+
+test-slow: .venv/.dev  ## run the tests that take long: models are prepared, services started, loaded and killed
+	@$(BIN)/pytest --numprocesses=2 --dist=loadscope -m "slow and not serve and not monitoring"
+	@$(BIN)/pytest -m "serve and slow"
 
 load: .venv/.load  ## run a load test: SCENARIO=family|unique|zipf|spike|soak|breakpoint, URL=…
 	@$(BIN)/python -m loadtest $(SCENARIO) --config $(CONFIG)

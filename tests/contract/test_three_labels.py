@@ -39,6 +39,8 @@ from tests.contract.server import hosted, serving
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 LABELS: Final = ("NEGATIVE", "NEUTRAL", "POSITIVE")
 TEXTS: Final = ["the film was very good", "i hate it", "", "bad good " * 80]
 

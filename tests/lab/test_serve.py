@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.serve.service import Service, configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 
 def test_the_page_and_the_service_are_one_origin(

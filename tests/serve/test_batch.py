@@ -15,7 +15,7 @@ from ray.cluster_utils import Cluster
 from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 ROWS = 12_000
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"

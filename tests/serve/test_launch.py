@@ -19,6 +19,7 @@ def config(tmp_path: Path, model_directory: Path, warm_cache: Path) -> Path:
     return configured(tmp_path, {"model": str(model_directory)})
 
 
+@pytest.mark.slow
 def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
     foreign: dict[str, Any] = {
         "RAY_ADDRESS": "127.0.0.1:1",
@@ -48,6 +49,7 @@ def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_w
     assert service.printed[-1] == "stopping\n"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
     tmp_path: Path, model_directory: Path, warm_cache: Path
 ) -> None:
@@ -74,6 +76,7 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
         assert service.processes() == []
 
 
+@pytest.mark.slow
 def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
     with Service(config) as service:
         assert service.interrupt(signal.SIGKILL) == -signal.SIGKILL
@@ -81,6 +84,7 @@ def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
             time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_plain_serve_run_works_too(config: Path) -> None:
     port = config.read_text().split("port: ")[1].split()[0]
     run = subprocess.Popen(
@@ -109,6 +113,7 @@ def eventually(url: str) -> httpx.Response:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_service_started_in_the_background_of_a_script_can_be_stopped(config: Path) -> None:
     script = f"{sys.executable} -m serve_app.cli serve {config} & echo $!; wait"
     with subprocess.Popen(

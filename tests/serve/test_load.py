@@ -9,7 +9,7 @@ from loadtest import k6_process
 from loadtest.report.run import read_run
 from serve_app.errors import StartupError
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from serve_app.config import read
 from serve_app.metrics.catalogue import METRICS
 from tests.serve.service import DEV, Service, configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 PROD = DEV.with_name("prod.yaml")
 TEXT = "zanzibar quokka"

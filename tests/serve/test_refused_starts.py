@@ -161,6 +161,7 @@ def test_a_cache_of_models_that_cannot_be_written_is_named(config: Path, tmp_pat
     assert "hint: set SENTIMENT_CACHE_DIR to a directory that can be written" in printed
 
 
+@pytest.mark.slow
 def test_what_only_a_replica_finds_ends_the_start_too(
     tmp_path: Path, model_directory: Path
 ) -> None:

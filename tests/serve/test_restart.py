@@ -7,7 +7,7 @@ import pytest
 from loadtest.redis_server import RedisServer
 from tests.serve.service import Service, configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 
 def predict(client: httpx.Client, text: str) -> httpx.Response:

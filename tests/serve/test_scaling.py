@@ -10,7 +10,7 @@ import yaml
 from serve_app.config import read
 from tests.serve.service import Service, configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 WAIT_S = 90
 CALLERS = 12

@@ -13,7 +13,7 @@ from serve_app.config import read
 from tests.serve.collector import Collector
 from tests.serve.service import Service, configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 TEXT = "zanzibar quokka"
 CALLER = "00f067aa0ba902b7"

@@ -12,6 +12,8 @@ onnx = pytest.importorskip("onnx")
 
 from serve_app.preparation.export import export_onnx  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 LAYERS = 2
 VOCABULARY = 200
 

@@ -49,6 +49,7 @@ def test_preparing_makes_verified_engines_that_agree_with_torch(
     assert artefact.fidelity["onnx-int8"].variance < 1e-3
 
 
+@pytest.mark.slow
 def test_preparing_twice_does_the_work_once(model: ModelIdentity, cache_dir: Path) -> None:
     first = prepare(model, quiet)
     lines: list[str] = []
@@ -56,6 +57,7 @@ def test_preparing_twice_does_the_work_once(model: ModelIdentity, cache_dir: Pat
     assert lines == [f"already prepared in {first.directory}"]
 
 
+@pytest.mark.slow
 def test_preparing_at_the_same_time_does_not_corrupt_the_result(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
@@ -72,6 +74,7 @@ def test_preparing_at_the_same_time_does_not_corrupt_the_result(
     ]
 
 
+@pytest.mark.slow
 def test_a_half_written_artefact_is_not_found(model: ModelIdentity, cache_dir: Path) -> None:
     cache_directory(model).mkdir(parents=True)
     (cache_directory(model) / "onnx-int8.onnx").touch()
@@ -79,6 +82,7 @@ def test_a_half_written_artefact_is_not_found(model: ModelIdentity, cache_dir: P
     assert prepare(model, quiet).fidelity["onnx-fp32"].flips == 0
 
 
+@pytest.mark.slow
 def test_an_artefact_beside_the_model_is_preferred(model: ModelIdentity, cache_dir: Path) -> None:
     prepare(model, quiet, beside=True)
     found = find(model)
@@ -102,6 +106,7 @@ def test_auto_takes_int8_only_where_it_is_faithful(
     assert choose(model, "auto", quiet) == chosen
 
 
+@pytest.mark.slow
 def test_a_model_that_was_not_prepared_is_prepared_apart_and_in_sight(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
@@ -179,6 +184,7 @@ def test_corrupt_weights_are_one_clear_line(model_directory: Path, cache_dir: Pa
     assert "error: cannot read the weights" in run.stderr
 
 
+@pytest.mark.slow
 def test_evaluation_counts_right_labels_and_flips(
     model: ModelIdentity, cache_dir: Path, tmp_path: Path
 ) -> None:
