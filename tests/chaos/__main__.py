@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from loadtest.ports import free_port
-from loadtest.scale.__main__ import FAIR
+from loadtest.scale.__main__ import SETTINGS
 from serve_app.console import say
 from serve_app.launch import end_processes, environment
 from serve_app.run import HAPROXY_PORTS
@@ -72,7 +72,7 @@ def _run(name: str) -> list[dict[str, Any]]:
         program = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.cases", name, str(written)],
             env=environment(CASES[name].config, run_id)
-            | FAIR
+            | SETTINGS
             | {port: str(free_port()) for port in HAPROXY_PORTS}
             | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT), **CASES[name].environment},
             # Ray puts the directory of its driver before all others, also before other code.
