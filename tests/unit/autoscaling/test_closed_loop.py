@@ -2,7 +2,7 @@ from itertools import pairwise
 from math import ceil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serve_app.settings import GatewaySettings, ScalingSettings
@@ -44,14 +44,18 @@ def test_a_constant_load_comes_to_rest(plant: Plant, offered: float, running: in
 
 @settings(max_examples=20)
 @given(offered=st.floats(0.5, 40), wave=st.floats(0, 0.1), period_s=st.floats(3, 120))
-def test_a_load_that_wavers_by_a_tenth_moves_nothing(
+# Its lulls are hardly longer than Ray's delay, so that what the start took too much goes late.
+@example(offered=12.3125, wave=0.0390625, period_s=67.0625)
+def test_a_load_that_wavers_by_a_tenth_asks_for_nothing_and_releases_at_most_once(
     offered: float, wave: float, period_s: float
 ) -> None:
     def wavering(now: float) -> float:
         return offered * (1 + (wave if now % period_s < period_s / 2 else -wave))
 
     moments = simulate(wavering, 600)
-    assert changes(moments[len(moments) // 3 :]) == 0
+    settled = moments[len(moments) // 3 :]
+    assert changes(settled) <= 1
+    assert settled[-1].target <= settled[0].target
 
 
 @settings(max_examples=30)
