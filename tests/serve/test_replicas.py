@@ -18,7 +18,7 @@ from serve_app.autoscaling.reports import CPU, HELD, PER_CHAR, RATE, WAITING, WA
 from serve_app.config import read
 from tests.serve.service import configured
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 WAIT_S = 90
 
