@@ -31,8 +31,7 @@ from serve_app.settings import GatewaySettings, ScalingSettings, SimulatedCost
 # One text a request: the more requests there are, the less chance has to say in their number.
 TEXTS: Final = 1
 BULK_TEXTS: Final = 16
-# A full batch of ten texts takes half a second, so that a replica does 480 tokens a second, and 16
-# of them leave enough of two cores to the gateway and the load generator.
+# A full batch takes half a second: 480 tokens a second, and 16 replicas leave room on two cores.
 COST: Final = SimulatedCost(batch_ms=380, token_us=500)
 RATE: Final = TOKENS * BATCH_TEXTS / 0.5
 # Costs next to nothing, so that the gateway is what saturates.

@@ -16,11 +16,10 @@ from loadtest.redis_server import RedisServer
 from serve_app.api_keys import hash_of, new_key
 from serve_app.config import read
 from serve_app.metrics.catalogue import METRICS
-from tests.serve.service import DEV, Service, configured
+from tests.serve.service import DEV, PROD, Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
-PROD = DEV.with_name("prod.yaml")
 TEXT = "zanzibar quokka"
 PASSWORD = "correct-horse"
 API_KEY = new_key()
