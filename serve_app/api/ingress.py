@@ -66,12 +66,15 @@ class GatewayIngress:
         self._gateway.reconfigure(settings)
         self._request_log.enabled = settings.request_log
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
+    async def record_autoscaling_stats(self) -> dict[str, float]:
         """Publish this process's CPU time, and the characters for the model; Serve asks.
 
         A gateway's work is what its process computes, for cached texts as for others. Its ongoing
         requests would count the time in which they wait for the classifier, and a slow classifier
         would multiply gateways that have nothing to do.
+
+        A coroutine, since Serve gives a plain method a new thread each time, in which it would read
+        flights while the event loop changes them.
         """
         return gateway_stats(
             cpu_seconds=time.process_time(),

@@ -161,8 +161,11 @@ class Classifier:
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
-        """Publish the tokens that wait, and how many are done each second; Serve asks."""
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish the tokens that wait, and how many are done each second; Serve asks.
+
+        A coroutine, since Serve gives a plain method a new thread each time.
+        """
         return self._scheduler.workload.stats(
             self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
         )

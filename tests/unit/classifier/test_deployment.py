@@ -122,17 +122,17 @@ async def test_batch_parameters_change_live(classifier: Classifier) -> None:
 
 
 async def test_a_replica_publishes_its_work_in_tokens(classifier: Classifier) -> None:
-    assert classifier.record_autoscaling_stats() == {WAITING: 0}
+    assert await classifier.record_autoscaling_stats() == {WAITING: 0}
     # "[CLS] good [SEP]": three tokens a text.
     calls = [asyncio.create_task(classifier.classify(["good"] * 3, 60)) for _ in range(4)]
-    while not (waiting := classifier.record_autoscaling_stats()[WAITING]):
+    while not (waiting := (await classifier.record_autoscaling_stats())[WAITING]):
         await asyncio.sleep(0)
     assert waiting <= 36
     await asyncio.gather(*calls)
-    assert classifier.record_autoscaling_stats()[PER_CHAR] == 3 / len("good")
+    assert (await classifier.record_autoscaling_stats())[PER_CHAR] == 3 / len("good")
     for length in range(1, 9):
         await classifier.classify(["good " * length], 60)
-    done = classifier.record_autoscaling_stats()
+    done = await classifier.record_autoscaling_stats()
     assert done[WAITING] == 0
     assert done[RATE] > 0
 
