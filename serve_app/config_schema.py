@@ -214,8 +214,8 @@ class ServeConfig(Settings):
     """A configuration file.
 
     Attributes:
-        environment: Variables that Ray reads when its processes start. Ray ignores this key:
-            `sentiment serve` sets them, and on Kubernetes they are container variables.
+        environment: Variables that Ray, or its allocator, reads when its processes start. Ray
+            ignores this key: `sentiment serve` sets them, on Kubernetes the containers have them.
         proxy_location: Which nodes take HTTP.
         http_options: Where they listen.
         metrics_port: Where `sentiment serve` exports metrics on this machine; 0 takes a free
@@ -233,9 +233,9 @@ class ServeConfig(Settings):
 
     @field_validator("environment")
     @classmethod
-    def _settings_of_ray_alone(cls, value: dict[str, str]) -> dict[str, str]:
-        if foreign := [name for name in value if not name.startswith("RAY_")]:
-            raise ValueError(f"only RAY_* settings are kept in a file, not {', '.join(foreign)}")
+    def _settings_of_processes_alone(cls, value: dict[str, str]) -> dict[str, str]:
+        if foreign := [name for name in value if not name.startswith(("RAY_", "MALLOC_"))]:
+            raise ValueError(f"only RAY_* and MALLOC_* belong in a file, not {', '.join(foreign)}")
         if value.get("RAY_SERVE_THROUGHPUT_OPTIMIZED") == "1" and not (
             value.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
             or value.get("RAY_SERVE_ENABLE_DIRECT_INGRESS") == "0"
