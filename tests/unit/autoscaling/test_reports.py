@@ -1,9 +1,7 @@
-import inspect
 from math import inf, nan
 
 import pytest
 
-from serve_app.api.ingress import GatewayIngress
 from serve_app.autoscaling.reports import (
     CPU,
     HELD,
@@ -18,17 +16,10 @@ from serve_app.autoscaling.reports import (
     read_classifier,
     read_gateway,
 )
-from serve_app.classifier.deployment import Classifier
 from tests.unit.autoscaling.series import NOW, Sample, series
 
 SINCE = NOW - 10
 DEMAND_S = 3.0
-
-
-@pytest.mark.parametrize("deployment", [GatewayIngress, Classifier])
-def test_reports_are_made_on_the_event_loop(deployment: type[GatewayIngress | Classifier]) -> None:
-    # Serve runs plain methods in threads, beside the event loop that changes what they read.
-    assert inspect.iscoroutinefunction(deployment.record_autoscaling_stats)
 
 
 def test_what_a_classifier_publishes_can_be_read() -> None:

@@ -1,0 +1,12 @@
+import inspect
+
+import pytest
+
+from serve_app.api.ingress import GatewayIngress
+from serve_app.classifier.deployment import Classifier
+
+
+@pytest.mark.parametrize("deployment", [GatewayIngress, Classifier])
+def test_reports_are_made_on_the_event_loop(deployment: type[GatewayIngress | Classifier]) -> None:
+    # Serve runs plain methods in threads, beside the event loop that changes what they read.
+    assert inspect.iscoroutinefunction(deployment.record_autoscaling_stats)
