@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import yaml
 
-from serve_app.config import read
-from serve_app.config_schema import ServeConfig
 from serve_app.errors import InvalidConfig
+from serve_app.ray_serve.config import ServeConfig, read
 
 ROOT: Final = Path(__file__).parents[1]
 CONFIG: Final = ROOT / "configs" / "prod.yaml"

@@ -16,9 +16,9 @@ from loadtest.redis_server import RedisServer
 from loadtest.report.report import report
 from loadtest.results import SUMMARY, USAGE
 from loadtest.service import Service, running, started
-from serve_app.config import read
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
+from serve_app.ray_serve.config import read
 
 SIGNALLED = 128
 

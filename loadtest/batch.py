@@ -20,11 +20,11 @@ from statistics import mean
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serve_app.bulk.local import passes
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
+from serve_app.export.prepare import choose
+from serve_app.files.scorers import passes
 from serve_app.model.store import resolve
-from serve_app.preparation.prepare import choose
 
 # Scored together by the loop: enough to find others of like length among them.
 CHUNK = 2048

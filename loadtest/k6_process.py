@@ -10,8 +10,8 @@ from typing import Final
 
 from loadtest import machine
 from loadtest.results import SAMPLES, SUMMARY, Client
+from serve_app.console import install
 from serve_app.errors import StartupError
-from serve_app.extras import install
 
 SCENARIOS: Final = Path(__file__).parent
 NAMES: Final = tuple(sorted(path.stem for path in SCENARIOS.glob("*.js")))

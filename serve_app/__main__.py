@@ -15,7 +15,7 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         # Importing Ray takes a second, in which the user may already press Ctrl-C.
-        from serve_app.run import run  # noqa: PLC0415
+        from serve_app.ray_serve.run import run  # noqa: PLC0415
 
         run(Path(sys.argv[1]))
     except StartupError as error:

@@ -10,12 +10,12 @@ from typing import Final
 from ray import serve
 from ray.serve import Application
 
-from serve_app.api.ingress import GatewayIngress
 from serve_app.app_args import AppArgs
-from serve_app.classifier.deployment import Classifier
-from serve_app.fanout.router import FewestCallsRouter
+from serve_app.export.prepare import choose
 from serve_app.model.store import resolve
-from serve_app.preparation.prepare import choose
+from serve_app.ray_serve.classifier import Classifier
+from serve_app.ray_serve.gateway import GatewayIngress
+from serve_app.ray_serve.router import FewestCallsRouter
 from serve_app.settings import ClassifierSettings, GatewaySettings
 
 logger = logging.getLogger("serve_app")

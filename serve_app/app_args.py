@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from serve_app.errors import InvalidConfig
-from serve_app.logs import LogForm
 from serve_app.settings import DEFAULT_COST, EngineChoice, Settings, SimulatedCost
+from serve_app.telemetry.logs import LogForm
 
 PINNED: Final = re.compile(r"[^@]+@[0-9a-f]{40}")
 

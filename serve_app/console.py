@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from serve_app.errors import StartupError
 
@@ -23,3 +23,14 @@ def fail(error: StartupError) -> NoReturn:
     if error.hint:
         say(f"hint: {error.hint}")
     sys.exit(error.exit_status)
+
+
+Extra = Literal["batch", "kuberay", "loadtest", "torch", "tracing"]
+
+
+def install(extra: Extra) -> str:
+    """Return the hint that says how to install an extra of `pyproject.toml`.
+
+    Nothing is published under the project's name, so that only a checkout can be installed.
+    """
+    return f"in a checkout: pip install -c constraints.txt -e '.[{extra}]'"

@@ -32,7 +32,7 @@ What a caller of the service meets is the client's: `serve_app.client.errors`.
 
 from collections.abc import Sequence
 from math import ceil
-from typing import ClassVar, Final, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
 ELSEWHERE: Final = "X-Retry-Elsewhere"
 """Header of an answer whose request another gateway can answer."""
@@ -258,3 +258,26 @@ class DeadlineExceeded(ServiceError):
     status = 504
     slug = "deadline-exceeded"
     title = "Deadline exceeded"
+
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+# What a proxy says where no gateway did.
+FAILED: Final = ServiceError("The service failed on this request.")
+LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
+NOBODY: Final = ModelUnavailable("No replica of the service can answer now.")
+LATE: Final = DeadlineExceeded("There was no answer in time.")
+
+
+def problem_members(error: ServiceError, request_id: str) -> dict[str, Any]:
+    """Return the members of an error's problem document."""
+    members: dict[str, Any] = {
+        "type": f"urn:sentiment-serve:problem:{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "request_id": request_id,
+    }
+    if isinstance(error, InvalidRequest):
+        members["errors"] = error.errors
+    return members

@@ -40,3 +40,17 @@ class Classification(NamedTuple):
     hits: int
     misses: int
     times: StageTimes
+
+
+class ChunkReply(NamedTuple):
+    """Results for one chunk of texts.
+
+    Attributes:
+        texts: One entry per text, in order; None where the model failed on it.
+        queue_ms: Longest time that a text of the chunk waited for the engine.
+        inference_ms: Longest pass through the model that a text of the chunk took part in.
+    """
+
+    texts: list[TextLogits | None]
+    queue_ms: float
+    inference_ms: float

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from serve_app.model.identity import ModelIdentity
-from serve_app.model.store import resolve
+from serve_app.model.store import ModelIdentity, resolve
 
 # A machine that is busy for a moment breaks no property.
 settings.register_profile(

@@ -15,9 +15,9 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from loadtest.bench.service import PROD
-from serve_app.classifier.deployment import Classifier
-from serve_app.launch import end_processes, environment
 from serve_app.model.store import resolve
+from serve_app.ray_serve.classifier import Classifier
+from serve_app.ray_serve.launch import end_processes, environment
 from serve_app.settings import ClassifierSettings, EngineName
 
 TEXT = "a first text"

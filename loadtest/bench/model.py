@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from serve_app.model.artefact import find
+from serve_app.model.onnx_bundle import find
 from serve_app.model.store import EMBEDDED, resolve
 
 # Part of the directory's name, so that another recipe makes another model.

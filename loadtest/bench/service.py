@@ -10,7 +10,7 @@ from loadtest.machine import cores
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
 from loadtest.service import Service, started
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from serve_app.settings import ClassifierSettings, EngineName
 
 PROD: Final = Path(__file__).parents[2] / "configs" / "prod.yaml"

@@ -14,7 +14,7 @@ from loadtest.bench.texts import Texts
 from serve_app.engine.engine import batched_logits
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.model.fidelity import BOUNDS, probabilities
+from serve_app.model.parity import BOUNDS, probabilities
 from serve_app.model.store import resolve
 from serve_app.settings import EngineName
 

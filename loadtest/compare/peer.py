@@ -21,9 +21,9 @@ from loadtest.machine import cores
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
 from loadtest.service import Service
-from serve_app.launch import RUN_ID, end_processes
-from serve_app.model.artefact import find
+from serve_app.model.onnx_bundle import find
 from serve_app.model.store import resolve
+from serve_app.ray_serve.launch import RUN_ID, end_processes
 
 START_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.25

@@ -6,9 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from serve_app.cli.help import help_text
-from serve_app.console import say
+from serve_app.console import install, say
 from serve_app.errors import StartupError
-from serve_app.extras import install
 
 HELP: Final = help_text(
     "Report on a load test, or compare two, the first being the base.",

@@ -13,8 +13,8 @@ import typer
 
 from loadtest.ports import free_port
 from loadtest.scale.lab import PROD
-from serve_app.launch import end_processes, environment
-from serve_app.run import HAPROXY_PORTS
+from serve_app.ray_serve.launch import end_processes, environment
+from serve_app.ray_serve.run import HAPROXY_PORTS
 
 PARTS: Final = ("throughput", "gateway", "steps", "constant", "gateways", "nodes")
 ONE_NODE: Final = PARTS[:-1]

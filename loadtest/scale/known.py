@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.model.fidelity import probabilities
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 from serve_app.settings import SimulatedCost
 

@@ -11,8 +11,7 @@ from ray.serve._private.api import serve_start
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from loadtest.ports import free_port
-from serve_app.config import read
-from serve_app.config_schema import ServeConfig
+from serve_app.ray_serve.config import ServeConfig, read
 from serve_app.settings import SimulatedCost
 
 PROD: Final = Path(__file__).parents[2] / "configs" / "prod.yaml"

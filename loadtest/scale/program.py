@@ -220,7 +220,7 @@ def _lab(cost: SimulatedCost) -> Lab:
 @ray.remote(num_cpus=1)
 def _load() -> None:
     """Import in a process of Ray's what a classifier needs."""
-    importlib.import_module("serve_app.classifier.deployment")
+    importlib.import_module("serve_app.ray_serve.classifier")
 
 
 def _plan(lab: Lab) -> Plan:

@@ -1,1 +1,1 @@
-"""HTTP: the contract, its validation, its answers and its problems."""
+"""The HTTP application: parses requests, answers them, and writes every error as a problem."""

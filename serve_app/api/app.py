@@ -8,19 +8,13 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 
 from serve_app import __version__
-from serve_app.api import docs
-from serve_app.api.authentication import Authenticated
-from serve_app.api.body_budget import BodyBudget
-from serve_app.api.cross_origin import CrossOrigin
-from serve_app.api.dialect import Dialect
+from serve_app.api import pages as docs
 from serve_app.api.direct import Direct
-from serve_app.api.exchange import exchange
-from serve_app.api.health import health, ready
-from serve_app.api.huggingface import HUGGING_FACE
-from serve_app.api.info import info
-from serve_app.api.no_sniff import NoSniff
+from serve_app.api.formats import HUGGING_FACE, PREDICT, Dialect
+from serve_app.api.middleware import Authenticated, BodyBudget, CrossOrigin, NoSniff
 from serve_app.api.openapi import document
-from serve_app.api.predict import PREDICT
+from serve_app.api.pages import health, info, ready
+from serve_app.api.predict import exchange
 from serve_app.api.problems import (
     UnexpectedErrors,
     on_client_disconnect,
@@ -28,9 +22,9 @@ from serve_app.api.problems import (
     on_not_found,
     on_service_error,
 )
-from serve_app.api.report import Observed, Observer
+from serve_app.api.request_record import Observed, Observer
 from serve_app.errors import ServiceError
-from serve_app.gateway.service import SentimentService
+from serve_app.gateway.readiness import SentimentService
 
 PREDICTIONS: Final[dict[str, Dialect[Any]]] = {
     "/project": HUGGING_FACE,

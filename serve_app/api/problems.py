@@ -13,14 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.report import observation
+from serve_app.api.request_record import observation
 from serve_app.errors import (
+    PROBLEM_JSON,
     MethodNotAllowed,
     NotFound,
     Overloaded,
     ServiceError,
+    problem_members,
 )
-from serve_app.problem import PROBLEM_JSON, problem_members
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""How many replicas the work needs: the signal, the policy, and Ray's adapter for it."""
+"""How many replicas the work needs."""

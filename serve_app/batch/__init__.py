@@ -1,1 +1,1 @@
-"""Scoring of Parquet data sets that outgrow one machine, on Ray Data."""
+"""Scoring of Parquet data sets on Ray Data."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
-from serve_app.bulk.record import added_columns
 from serve_app.errors import StartupError
+from serve_app.files.reader import added_columns
 from serve_app.settings import EngineName
 
 # A thousand parts or so: few enough for a directory, enough to keep many engines busy to the end.

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from serve_app.batch.job import JOB, Job, Part
-from serve_app.bulk.record import ERROR
 from serve_app.errors import StartupError
+from serve_app.files.reader import ERROR
 
 _UNFINISHED: Final = ".unfinished-"
 

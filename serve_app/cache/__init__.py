@@ -1,1 +1,1 @@
-"""Scores by text: bounded memory in front of an optional Redis."""
+"""Scores by text: in memory, and in Redis where it is configured."""

@@ -1,1 +1,1 @@
-"""A model replica: batches over calls and runs the engine."""
+"""A classifier replica: batches texts over calls and runs the engine."""

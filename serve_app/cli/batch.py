@@ -6,14 +6,13 @@ import typer
 from tqdm import tqdm
 
 from serve_app.batch import environment
-from serve_app.bulk.record import ERROR
 from serve_app.cli.help import INTERRUPTED, ROWS_FAILED, help_text
 from serve_app.cli.scoring import ENGINE, MODEL, Engine
-from serve_app.console import say
+from serve_app.console import install, say
 from serve_app.errors import StartupError
-from serve_app.extras import install
+from serve_app.export.prepare import choose
+from serve_app.files.reader import ERROR
 from serve_app.model.store import resolve
-from serve_app.preparation.prepare import choose
 
 HELP: Final = help_text(
     "Score a Parquet file, or a directory of them, on a Ray cluster.",

@@ -58,13 +58,12 @@ def capacity(
     ] = None,
 ) -> None:
     """Count what a load needs; `HELP` is what users read."""
-    from serve_app.capacity import figures  # noqa: PLC0415 - `serve` needs none of it
-    from serve_app.capacity.calculator import Load  # noqa: PLC0415
-    from serve_app.capacity.report import report  # noqa: PLC0415
+    from serve_app import capacity as figures  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.capacity import Load, report  # noqa: PLC0415
 
     load = Load(rps, texts, tokens, hit_rate)
     if measure is not None:
-        from serve_app.capacity.measure import tokens_per_second as measured  # noqa: PLC0415
+        from serve_app.capacity import tokens_per_second as measured  # noqa: PLC0415
         from serve_app.model.store import resolve  # noqa: PLC0415
 
         rate = measured(resolve(measure), "onnx-int8", tokens)

@@ -1,21 +1,20 @@
 """Where a command's rows come from and where they go."""
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 import typer
 
-from serve_app.bulk.formats import TEXT_SUFFIXES, Format, format_of
-from serve_app.bulk.output import Layout, open_file
-from serve_app.bulk.reader import Source, read
-from serve_app.bulk.record import Record
-from serve_app.bulk.run import Result
-from serve_app.cli.plain import plain
+from serve_app.console import colours
 from serve_app.errors import StartupError
+from serve_app.files.reader import TEXT_SUFFIXES, Failed, Format, Record, Source, format_of, read
+from serve_app.files.run import Result
+from serve_app.files.writer import Layout, open_file
 
 STDIN: Final = Path("-")
 
@@ -133,3 +132,37 @@ def _default_form(path: Path | None, source: Format) -> Format:
         return Format.TEXT
     otherwise = Format.JSONL if source is Format.TEXT else source
     return format_of(path, otherwise) if path else otherwise
+
+
+_NARROWEST: Final = 20
+
+
+def plain(results: Iterable[Result], labels: tuple[str, ...]) -> str:
+    """Return a line for each row: its label, the label's score, and the start of its text.
+
+    Args:
+        results: The rows.
+        labels: The model's labels.
+    """
+    width = max(map(len, labels))
+    room = max(_NARROWEST, shutil.get_terminal_size().columns - width - len("  0.000  "))
+    return "".join(_line(result, width, room) for result in results)
+
+
+def _line(result: Result, width: int, room: int) -> str:
+    match result.outcome:
+        case Failed(reason):
+            return f"{_styled('-'.ljust(width))}  {'-':5}  {reason}\n"
+        case prediction:
+            label = _styled(prediction.label.ljust(width))
+            return f"{label}  {prediction.score:.3f}  {_shown(result.record.text, room)}\n"
+
+
+def _shown(text: str, room: int) -> str:
+    """Return a text on one line; a text from elsewhere must not send commands to a terminal."""
+    line = "".join(each if each.isprintable() else " " for each in text)
+    return line if len(line) <= room else line[: room - 1] + "…"
+
+
+def _styled(label: str) -> str:
+    return typer.style(label, bold=True) if colours() else label

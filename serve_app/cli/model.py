@@ -52,7 +52,7 @@ sentiment model evaluate path/to/dev.tsv --model path/to/model
 @app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
     """Print what a model is; `INFO` is what users read."""
-    from serve_app.model.artefact import find  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.onnx_bundle import find  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.model.store import resolve  # noqa: PLC0415
 
     model = resolve(source)
@@ -71,9 +71,9 @@ def prepare(
     ] = False,
 ) -> None:
     """Derive and verify ONNX files; `PREPARE` is what users read."""
-    from serve_app.model.artefact import table  # noqa: PLC0415
+    from serve_app.export import prepare as preparation  # noqa: PLC0415
+    from serve_app.model.onnx_bundle import table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
-    from serve_app.preparation import prepare as preparation  # noqa: PLC0415
 
     artefact = preparation.prepare(resolve(source), say, beside=beside)
     print(table(artefact))
@@ -88,7 +88,7 @@ def evaluate(
     ] = "embedded",
 ) -> None:
     """Compare the engines; `EVALUATE` is what users read."""
+    from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
-    from serve_app.preparation import evaluation  # noqa: PLC0415
 
     print(evaluation.table(evaluation.evaluate(resolve(source), data, say)))

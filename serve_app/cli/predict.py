@@ -14,15 +14,14 @@ from typing import Annotated, Final, NoReturn
 import typer
 from tqdm import tqdm
 
-from serve_app.bulk.formats import TABLES, Format
-from serve_app.bulk.record import ERROR, Failed, Record
-from serve_app.bulk.run import Result, score
 from serve_app.cli import files, scoring
 from serve_app.cli.help import INTERRUPTED, PIPE_CLOSED, ROWS_FAILED, help_text
-from serve_app.client import connection
+from serve_app.client import request as connection
 from serve_app.client.errors import SentimentError
 from serve_app.console import say
 from serve_app.errors import StartupError
+from serve_app.files.reader import ERROR, TABLES, Failed, Format, Record
+from serve_app.files.run import Result, score
 
 HELP: Final = help_text(
     "Score texts, the lines of standard input, or the rows of a file.",

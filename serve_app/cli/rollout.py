@@ -93,7 +93,7 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
 ) -> None:
     """Apply a manifest; `APPLY` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
-    from serve_app.rollout.connection import connect  # noqa: PLC0415
+    from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     wanted = manifests.read(manifest, sys.stdin)
@@ -116,7 +116,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     context: Context = None,
 ) -> None:
     """Return to a revision; `ROLLBACK` is what users read."""
-    from serve_app.rollout.connection import connect  # noqa: PLC0415
+    from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     rollout = Rollout(connect(context), name, namespace, say)
@@ -126,7 +126,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
 @app.command(help=STATUS)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
     """Tell what serves; `STATUS` is what users read."""
-    from serve_app.rollout.connection import connect  # noqa: PLC0415
+    from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     rollout = Rollout(connect(context), name, namespace, say)
@@ -137,7 +137,7 @@ def status(name: Name, namespace: Namespace, context: Context = None) -> None:
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
     """Show what would change; `DIFF` is what users read."""
     from serve_app.rollout import manifest as manifests  # noqa: PLC0415
-    from serve_app.rollout.connection import connect  # noqa: PLC0415
+    from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
     wanted = manifests.read(manifest, sys.stdin)
@@ -150,7 +150,7 @@ def diff(manifest: ManifestPath, force: Force = False, context: Context = None) 
 
 def _options(timeout: float, url: str | None, force: bool) -> "Options":
     from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
+    from serve_app.rollout.monitor import Limits  # noqa: PLC0415
     from serve_app.rollout.rollout import Options  # noqa: PLC0415
-    from serve_app.rollout.watch import Limits  # noqa: PLC0415
 
     return Options(Limits(timeout_s=timeout), url, force, os.environ.get(API_KEY))

@@ -6,8 +6,6 @@ from typing import Final, Literal, NoReturn
 
 import typer
 
-from serve_app.bulk.remote import RemoteScorer
-from serve_app.bulk.scorer import Scorer
 from serve_app.client.errors import (
     ConnectionFailed,
     SentimentError,
@@ -16,9 +14,10 @@ from serve_app.client.errors import (
     UnexpectedAnswer,
 )
 from serve_app.client.retry import RetryPolicy
-from serve_app.client.synchronous import SentimentClient
+from serve_app.client.sync import SentimentClient
 from serve_app.console import say
 from serve_app.errors import StartupError
+from serve_app.files.scorers import RemoteScorer, Scorer
 from serve_app.settings import OnnxName
 
 API_KEY: Final = "SENTIMENT_API_KEY"
@@ -36,7 +35,7 @@ ENGINE: Final[Engine] = "auto"
 def local(model: str, engine: Engine) -> Scorer:
     """Load a model; see `LocalScorer`."""
     # A client of a service needs none of what this imports.
-    from serve_app.bulk.local import LocalScorer  # noqa: PLC0415
+    from serve_app.files.scorers import LocalScorer  # noqa: PLC0415
 
     return LocalScorer(model, engine, say)
 

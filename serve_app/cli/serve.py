@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from serve_app.cli.help import KILLED, help_text
-from serve_app.launch import launch
+from serve_app.ray_serve.launch import launch
 
 HELP: Final = help_text(
     "Serve a configuration file on this machine until Ctrl-C.",

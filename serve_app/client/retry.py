@@ -1,10 +1,16 @@
 """When a request is sent again, and after how long."""
 
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Final, NamedTuple
+
+from serve_app.client import results as answer
+from serve_app.client.errors import ConnectionFailed, DeadlinePassed, SentimentError
+from serve_app.client.results import Reply
 
 # Predictions are idempotent, so that each of these may be sent again. The service itself answers
 # 429, 503 and 504, and 502 is what a proxy says of a replica that is being replaced.
@@ -63,3 +69,74 @@ def retry_after_s(value: str | None, now: Callable[[], datetime] | None = None) 
         return None
     present = now() if now else datetime.now(UTC)
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - present).total_seconds())
+
+
+class Send(NamedTuple):
+    """Send the request, and wait for the answer so many seconds at most."""
+
+    timeout_s: float
+
+
+class Wait(NamedTuple):
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+class NoReply(NamedTuple):
+    """The connection failed, or the time was over; later there may be an answer, or never."""
+
+    reason: str
+    may_pass: bool = True
+
+
+Outcome = Reply | NoReply | None
+
+
+def exchange(
+    policy: RetryPolicy,
+    deadline: float,
+    request_id: str,
+    clock: Callable[[], float] = time.monotonic,
+) -> Generator[Send | Wait, Outcome, Reply]:
+    """Lead a request to its answer.
+
+    Args:
+        policy: How often and how patiently it is sent again.
+        deadline: Time of the clock at which nobody waits for the answer any more.
+        request_id: The request's `X-Request-ID`, the same for all attempts.
+        clock: Returns the time.
+
+    Yields:
+        What to do next. After `Send`, what came of it is to be sent in; after `Wait`, None.
+
+    Returns:
+        The answer, with status 200.
+
+    Raises:
+        SentimentError: There is none.
+    """
+    for retry in count():
+        left_s = deadline - clock()
+        if left_s <= 0:
+            break
+        outcome = yield Send(left_s)
+        asked_s: float | None = None
+        match outcome:
+            case Reply(status=answer.OK):
+                return outcome
+            case Reply():
+                asked_s = retry_after_s(outcome.headers.get("retry-after"))
+                error: SentimentError = answer.failure(outcome, request_id, asked_s)
+                may_pass = outcome.status in RETRIED
+            case _:
+                error = ConnectionFailed(outcome.reason if outcome else "", request_id)
+                may_pass = outcome is None or outcome.may_pass
+        left_s = deadline - clock()
+        if left_s <= 0:
+            break
+        wait_s = policy.wait_s(retry, asked_s)
+        if not may_pass or retry >= policy.retries or wait_s >= left_s:
+            raise error
+        yield Wait(wait_s)
+    raise DeadlinePassed("no answer within the deadline", request_id)

@@ -2,13 +2,13 @@
 
 from typing import assert_never
 
+from serve_app.console import install
 from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.errors import ModelUnusable
-from serve_app.extras import install
-from serve_app.model.artefact import find
-from serve_app.model.identity import ModelIdentity
+from serve_app.model.onnx_bundle import find
+from serve_app.model.store import ModelIdentity
 from serve_app.settings import DEFAULT_COST, EngineName, OnnxName, SimulatedCost
 
 WARM_UP_TOKENS = 16

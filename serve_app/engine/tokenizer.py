@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tokenizers import Tokenizer as FastTokenizer
 
 from serve_app.errors import ModelUnusable
-from serve_app.model.identity import ModelIdentity
+from serve_app.model.store import ModelIdentity
 
 
 class Tokens(NamedTuple):

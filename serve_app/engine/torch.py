@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
 from serve_app.engine.engine import padded
-from serve_app.model.identity import ModelIdentity
+from serve_app.model.store import ModelIdentity
 
 
 class TorchEngine:

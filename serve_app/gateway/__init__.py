@@ -1,1 +1,1 @@
-"""One request: look texts up, compute the others once, remember them."""
+"""The gateway: admits a request, looks its texts up, scores the others, and tells readiness."""

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context
 from typing import Final, Protocol
 
-from serve_app.cache.keys import KeySpace
+from serve_app.cache.codec import KeySpace
 from serve_app.cache.score_cache import ScoreCache
-from serve_app.classifier.reply import ChunkReply
+from serve_app.dispatch.calls import Landed
+from serve_app.dispatch.coalescer import SingleFlight
+from serve_app.dispatch.wait_estimator import Backlog
 from serve_app.errors import (
     DeadlineExceeded,
     InferenceFailed,
@@ -17,15 +19,12 @@ from serve_app.errors import (
     Overloaded,
     ServiceError,
 )
-from serve_app.fanout.backlog import Backlog
-from serve_app.fanout.landed import Landed
-from serve_app.fanout.single_flight import SingleFlight
-from serve_app.gateway.demand import Demand
-from serve_app.gateway.service import Readiness
-from serve_app.model.identity import ModelIdentity
-from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.gateway.admission import Demand
+from serve_app.gateway.readiness import Readiness
+from serve_app.model.store import ModelIdentity
+from serve_app.scores import ChunkReply, Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
-from serve_app.tracing.spans import span
+from serve_app.telemetry.tracing import span
 
 PROBE_TEXT: Final = "ready?"
 # Kubernetes gives its probes one second unless told otherwise, and asks every ten.

@@ -1,1 +1,1 @@
-"""The lab: a page to try the service in a browser, a Serve application of its own."""
+"""The lab: a page on which the service can be tried in a browser, and its live figures."""

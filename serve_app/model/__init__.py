@@ -1,1 +1,1 @@
-"""Model store: where models come from, what identifies them and what was derived from them."""
+"""Models: where they come from, what identifies them, and the ONNX files made from them."""

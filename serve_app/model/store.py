@@ -1,15 +1,52 @@
 """Where models come from: `embedded`, a directory, or `hub-id@revision`."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
 from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
-from serve_app.model.digest import digest_of
-from serve_app.model.identity import ModelIdentity
+
+
+class ModelIdentity(NamedTuple):
+    """A model directory and what identifies its content.
+
+    Attributes:
+        path: Directory in Hugging Face form.
+        model_id: Name that users know it by: `embedded`, the directory's name or the hub id.
+        revision: Hub commit, or the first 12 characters of the digest.
+        digest: blake2b over configuration, tokenizer and weights, hexadecimal.
+        labels: Label names in the order of the logits.
+        max_tokens: Most tokens that the model reads, special tokens included.
+        pad_id: Token id that fills up shorter sequences in a batch.
+    """
+
+    path: Path
+    model_id: str
+    revision: str
+    digest: str
+    labels: tuple[str, ...]
+    max_tokens: int
+    pad_id: int
+
+
+_BLOCK_BYTES: Final = 1024 * 1024
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Return 128 bits of BLAKE2b over the names, sizes and contents of files, as hexadecimal."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while block := content.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 

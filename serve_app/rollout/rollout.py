@@ -11,14 +11,13 @@ from serve_app.errors import (
     RolloutTimeout,
 )
 from serve_app.rollout import history, prediction, status
+from serve_app.rollout.changes import Impact, difference, impact
 from serve_app.rollout.cluster import Api
-from serve_app.rollout.difference import difference
+from serve_app.rollout.evaluate import Failed, Goal, Judge, Working
 from serve_app.rollout.history import Revision
-from serve_app.rollout.impact import Impact, impact
 from serve_app.rollout.manifest import Document, Manifest
+from serve_app.rollout.monitor import Limits, Report, Watch
 from serve_app.rollout.status import ServiceState
-from serve_app.rollout.verdict import Failed, Goal, Judge, Working
-from serve_app.rollout.watch import Limits, Report, Watch
 
 
 class Options(NamedTuple):

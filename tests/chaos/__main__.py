@@ -18,8 +18,8 @@ import typer
 from loadtest.ports import free_port
 from loadtest.scale.__main__ import SETTINGS
 from serve_app.console import say
-from serve_app.launch import end_processes, environment
-from serve_app.run import HAPROXY_PORTS
+from serve_app.ray_serve.launch import end_processes, environment
+from serve_app.ray_serve.run import HAPROXY_PORTS
 from tests.chaos.cases import CASES, LONG
 
 ROOT: Final = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import psutil
 
 from loadtest.scale.lab import CLASSIFIER, GATEWAY
 from loadtest.scale.verdicts import Verdict
-from serve_app.metrics.catalogue import EVENT_LOOP_TASKS
+from serve_app.telemetry.metrics import EVENT_LOOP_TASKS
 from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.outcome import Row, row

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 import aiohttp
 import uvloop
 
-from serve_app.problem import PROBLEM_JSON
+from serve_app.errors import PROBLEM_JSON
 from tests.prod_local.revisions import TOLERANCE, margin
 
 TIMEOUT_S: Final = 45.0

@@ -5,7 +5,7 @@ import threading
 from typing import Any, Final
 
 from loadtest.redis_server import RedisServer
-from serve_app.cache.keys import PREFIX
+from serve_app.cache.codec import PREFIX
 
 LOAD_KEYS: Final = 2000
 # It looks at its connections after every two MiB that it has loaded.

@@ -12,8 +12,8 @@ import redis
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
 from loadtest.scale.verdicts import Verdict
-from serve_app.metrics.catalogue import CACHE_BREAKER, CACHE_FAILURES, CACHE_UP
 from serve_app.settings import GatewaySettings
+from serve_app.telemetry.metrics import CACHE_BREAKER, CACHE_FAILURES, CACHE_UP
 from tests.chaos.generator import Stream
 from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.losses import SIMULATED

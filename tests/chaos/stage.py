@@ -20,7 +20,7 @@ from ray.serve.schema import ServeDeploySchema
 from loadtest.ports import free_port
 from loadtest.processes import family, role
 from loadtest.scale.lab import CLASSIFIER, GATEWAY, Bounds, Lab
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs"
 DEV: Final = CONFIGS / "dev.yaml"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from serve_app.gateway.service import Readiness
-from serve_app.model.identity import ModelIdentity
+from serve_app.gateway.readiness import Readiness
+from serve_app.model.store import ModelIdentity
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, logits_of
 from tests.contract.server import behind_fast_lane, hosted

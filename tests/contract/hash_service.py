@@ -3,8 +3,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from serve_app.gateway.service import Readiness
-from serve_app.model.identity import ModelIdentity
+from serve_app.gateway.readiness import Readiness
+from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 

@@ -8,10 +8,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.app import PREDICTIONS, create_app
-from serve_app.api.body_budget import FREE_BYTES
-from serve_app.api.fast_lane import FastLane
-from serve_app.api.memory_lane import MemoryLane
-from serve_app.gateway.service import RememberingService, SentimentService
+from serve_app.api.middleware import FREE_BYTES
+from serve_app.gateway.readiness import RememberingService, SentimentService
+from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
 
 
 def hosted(service: SentimentService) -> ASGIApp:

@@ -67,7 +67,7 @@ async def test_an_unexpected_error_is_a_problem_without_its_message(
     logged = record.getMessage()
     assert "r-1" in logged
     assert "RuntimeError" in logged
-    assert "exchange.py" in logged
+    assert "predict.py" in logged
     assert SECRET not in caplog.text
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from serve_app.gateway.service import Readiness
+from serve_app.gateway.readiness import Readiness
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve

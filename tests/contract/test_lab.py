@@ -10,9 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from serve_app.api.recent import RecentFigures, RecentRequests
 from serve_app.lab.app import PAGE, create_lab
-from serve_app.lab.live import Live
+from serve_app.lab.live import Live, RecentFigures, RecentRequests
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 

@@ -10,7 +10,7 @@ from serve_app.api.app import PREDICTIONS, STATES
 from serve_app.api.openapi import document
 from serve_app.api_keys import hash_of
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
-from serve_app.gateway.service import Readiness
+from serve_app.gateway.readiness import Readiness
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve

@@ -12,14 +12,12 @@ import pytest
 from ray.serve._private.http_util import RequestIdMiddleware
 
 from serve_app.api.app import create_app
-from serve_app.api.report import Report
-from serve_app.api.request_metrics import RequestMetrics
-from serve_app.api.serve_errors import ServeErrors
+from serve_app.api.request_record import Report, RequestMetrics
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import open_cache
-from serve_app.classifier.reply import ChunkReply
 from serve_app.gateway.gateway import Gateway
-from serve_app.scores import TextLogits
+from serve_app.ray_serve.proxy import ServeErrors
+from serve_app.scores import ChunkReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL
 from tests.unit.metrics.meters import RecordedMeters

@@ -22,16 +22,14 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import RobertaProcessing
 
 from serve_app.cache.score_cache import open_cache
-from serve_app.classifier.reply import ChunkReply
 from serve_app.engine.engine import Engine
 from serve_app.engine.load import load
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.gateway.gateway import Gateway
-from serve_app.model.artefact import find
-from serve_app.model.identity import ModelIdentity
-from serve_app.model.store import resolve
-from serve_app.scores import TextLogits
+from serve_app.model.onnx_bundle import find
+from serve_app.model.store import ModelIdentity, resolve
+from serve_app.scores import ChunkReply, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 from tests.conftest import WORDS
 from tests.contract.server import hosted, serving

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.service import started
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.documentation.markdown import DOCUMENTS, ROOT
 
 SESSION: Final = re.compile(r"(?<=```console\n).*?(?=^```)", re.DOTALL | re.MULTILINE)

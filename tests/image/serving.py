@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.image.container import Container
 from tests.image.image import Image
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serve_app.tracing import exporter
+from serve_app.telemetry import tracing as exporter
 from tests.k8s import references, security, sizes
 from tests.k8s.manifests import ROOT, Object, environment, named, of_kind, render
 from tests.k8s.mutations import Mutation, change, head, the, worker

@@ -1,7 +1,7 @@
 import pytest
 
 from kuberay.generate import CONFIG
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.k8s.conftest import Render
 from tests.k8s.manifests import environment
 from tests.k8s.mutations import (

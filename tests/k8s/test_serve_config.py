@@ -5,9 +5,8 @@ import yaml
 from pydantic import ValidationError
 
 from kuberay.generate import CONFIG, generated, prometheus_rule, serve_config, serve_patch
-from serve_app.config import read
-from serve_app.config_schema import ServeConfig
 from serve_app.errors import InvalidConfig
+from serve_app.ray_serve.config import ServeConfig, read
 from tests.k8s import serve_schema
 from tests.k8s.conftest import Render
 from tests.k8s.manifests import Object

@@ -50,12 +50,10 @@ def request_us(app: ASGIApp, texts: int) -> float:
 def measure() -> dict[str, float]:
     """Return CPU microseconds by what was observed."""
     from serve_app.api.app import create_app  # noqa: PLC0415 - in the actor's process alone
-    from serve_app.api.report import Observer  # noqa: PLC0415
-    from serve_app.api.request_log import RequestLog  # noqa: PLC0415
-    from serve_app.api.request_metrics import RequestMetrics  # noqa: PLC0415
-    from serve_app.classifier.metrics import PassMetrics  # noqa: PLC0415
+    from serve_app.api.request_record import Observer, RequestLog, RequestMetrics  # noqa: PLC0415
+    from serve_app.classifier.observability import PassMetrics  # noqa: PLC0415
     from serve_app.classifier.scheduler import Pass  # noqa: PLC0415
-    from serve_app.metrics.ray import RayMeters  # noqa: PLC0415
+    from serve_app.ray_serve.metrics import RayMeters  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
     from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415
 

@@ -21,7 +21,7 @@ from loadtest.redis_server import RedisServer
 from monitoring.expressions import DASHBOARDS, HERE, Expression, of_dashboard, of_rules
 from monitoring.picture import draw
 from monitoring.prometheus import Prometheus
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.monitoring.load import drive
 from tests.serve.service import DEV, Service, configured
 

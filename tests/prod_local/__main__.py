@@ -14,9 +14,9 @@ from typing import Final
 import httpx
 
 from kuberay.generate import CONFIG
-from serve_app.config import load
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
+from serve_app.ray_serve.config import load
 from tests.prod_local.pods import enter_namespaces, make_network
 from tests.prod_local.ray_cluster import Plan, redis
 from tests.prod_local.report import Report

@@ -14,9 +14,9 @@ import httpx
 import yaml
 
 from loadtest.redis_server import RedisServer
-from serve_app.config_schema import ServeConfig
 from serve_app.console import say
-from serve_app.launch import HAPROXY
+from serve_app.ray_serve.config import ServeConfig
+from serve_app.ray_serve.launch import HAPROXY
 from tests.prod_local.pods import GATEWAY, Pod
 
 HTTP_PORT: Final = 8000

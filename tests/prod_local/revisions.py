@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 from serve_app.engine.engine import batched_logits
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
+from serve_app.export.prepare import choose
 from serve_app.model.store import EMBEDDED, resolve
-from serve_app.preparation.prepare import choose
 
 # Answers differ from the reference by rounding alone, and between revisions by twice SHIFT.
 TOLERANCE: Final = 0.02

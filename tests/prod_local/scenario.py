@@ -8,7 +8,7 @@ import httpx
 import yaml
 
 from kuberay.generate import CONFIG, serve_config, serve_patch
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.prod_local.load import MIXED_UP, Load, Summary
 from tests.prod_local.ray_cluster import HTTP_PORT, Plan, RayCluster, Replica, eventually
 from tests.prod_local.report import Report

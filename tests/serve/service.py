@@ -12,8 +12,8 @@ import psutil
 import yaml
 
 from loadtest.ports import free_port
-from serve_app.config import read
-from serve_app.run import HAPROXY_PORTS
+from serve_app.ray_serve.config import read
+from serve_app.ray_serve.run import HAPROXY_PORTS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DEV = CONFIGS / "dev.yaml"
@@ -44,7 +44,7 @@ def haproxy_environment() -> dict[str, str]:
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.serve_headers:middlewares",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.ray_serve.proxy:middlewares",
         **{name: str(free_port()) for name in HAPROXY_PORTS},
     }
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from ray.cluster_utils import Cluster
 
-from serve_app.bulk.local import LocalScorer
 from serve_app.client import Prediction
+from serve_app.files.scorers import LocalScorer
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

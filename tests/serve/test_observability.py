@@ -14,8 +14,8 @@ import yaml
 
 from loadtest.redis_server import RedisServer
 from serve_app.api_keys import hash_of, new_key
-from serve_app.config import read
-from serve_app.metrics.catalogue import METRICS
+from serve_app.ray_serve.config import read
+from serve_app.telemetry.metrics import METRICS
 from tests.serve.service import DEV, PROD, Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.model.artefact import ENGINES, Artefact, beside_directory
-from serve_app.model.fidelity import Fidelity
+from serve_app.model.onnx_bundle import ENGINES, Artefact, beside_directory
+from serve_app.model.parity import Fidelity
 from serve_app.model.store import resolve
 from tests.serve.service import Service, configured
 

@@ -14,8 +14,8 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.autoscaling.reports import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
-from serve_app.config import read
+from serve_app.autoscaling.replica_stats import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
+from serve_app.ray_serve.config import read
 from tests.serve.service import configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import yaml
 
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.serve.service import Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]

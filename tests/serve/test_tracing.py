@@ -9,7 +9,7 @@ import pytest
 import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from serve_app.config import read
+from serve_app.ray_serve.config import read
 from tests.serve.collector import Collector
 from tests.serve.service import Service, configured
 

@@ -2,8 +2,8 @@ import inspect
 
 import pytest
 
-from serve_app.api.ingress import GatewayIngress
-from serve_app.classifier.deployment import Classifier
+from serve_app.ray_serve.classifier import Classifier
+from serve_app.ray_serve.gateway import GatewayIngress
 
 
 @pytest.mark.parametrize("deployment", [GatewayIngress, Classifier])

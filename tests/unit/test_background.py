@@ -2,7 +2,7 @@ import gc
 import threading
 import weakref
 
-from serve_app.background import every
+from serve_app.ray_serve.metrics import every
 
 
 class Clockwork:

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from serve_app.config import load, read
 from serve_app.errors import InvalidConfig
+from serve_app.ray_serve.config import load, read
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

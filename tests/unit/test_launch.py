@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.launch import HAPROXY, environment
+from serve_app.ray_serve.launch import HAPROXY, environment
 
 
 @pytest.mark.parametrize(

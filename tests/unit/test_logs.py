@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from serve_app.logs import ROOT, LogForm, configure
+from serve_app.telemetry.logs import ROOT, LogForm, configure
 
 
 @pytest.fixture(autouse=True)

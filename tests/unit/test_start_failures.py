@@ -9,13 +9,12 @@ import pytest
 import yaml
 from ray.serve._private import constants
 
-from serve_app import run
-from serve_app.config import read
-from serve_app.config_schema import ServeConfig
 from serve_app.errors import StartupError
-from serve_app.model.artefact import ENGINES, Artefact, cache_directory
-from serve_app.model.fidelity import Fidelity
+from serve_app.model.onnx_bundle import ENGINES, Artefact, cache_directory
+from serve_app.model.parity import Fidelity
 from serve_app.model.store import resolve
+from serve_app.ray_serve import run
+from serve_app.ray_serve.config import ServeConfig, read
 from tests.serve.service import configured
 
 Change = Callable[[Any], None]

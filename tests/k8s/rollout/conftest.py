@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.rollout.cluster import Api
-from serve_app.rollout.connection import connect
+from serve_app.rollout.cluster import Api, connect
+from serve_app.rollout.monitor import Limits
 from serve_app.rollout.rollout import Options, Rollout
-from serve_app.rollout.watch import Limits
 from tests.k8s.rollout.api_server import RAY_TOKEN, ApiServer
 from tests.k8s.rollout.release import NAME, NAMESPACE
 

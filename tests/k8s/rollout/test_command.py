@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.cli.__main__ import main
-from serve_app.extras import install
+from serve_app.console import install
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK

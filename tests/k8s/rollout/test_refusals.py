@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.errors import (
-    InvalidManifest,
-    RolloutFailed,
-    RolloutRefused,
-    StartupError,
-)
+from serve_app.errors import InvalidManifest, RolloutFailed, RolloutRefused, StartupError
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serve_app.api.answer import Transform, decimal, fragment, predictions
+from serve_app.api.formats import Transform, decimal, fragment, predictions
 from serve_app.errors import InferenceFailed
 from serve_app.scores import TextLogits
 

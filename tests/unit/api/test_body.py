@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from serve_app.api.body import read_body
+from serve_app.api.predict import read_body
 from serve_app.errors import BodyTooLarge, InvalidRequest
 
 

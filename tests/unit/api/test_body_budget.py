@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from serve_app.api.body_budget import FREE_BYTES, BodyBudget
+from serve_app.api.middleware import FREE_BYTES, BodyBudget
 from serve_app.errors import Overloaded
 from serve_app.settings import GatewaySettings
 

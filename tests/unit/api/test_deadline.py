@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from serve_app.api.deadline import allowed_s, deadline
+from serve_app.api.predict import allowed_s, deadline
 from serve_app.errors import DeadlineExceeded, InvalidRequest
 
 

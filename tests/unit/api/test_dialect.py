@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.api.dialect import prediction_headers
-from serve_app.model.identity import ModelIdentity
+from serve_app.api.formats import prediction_headers
+from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 
 MODEL = ModelIdentity(

@@ -11,13 +11,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.app import PREDICTIONS, create_app
-from serve_app.api.body_budget import FREE_BYTES
-from serve_app.api.fast_lane import BODY_WAIT_S, FastLane
-from serve_app.api.memory_lane import MemoryLane
-from serve_app.api.report import Report
+from serve_app.api.middleware import FREE_BYTES
+from serve_app.api.request_record import Report
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
+from serve_app.ray_serve.cached_responses import BODY_WAIT_S, FastLane, MemoryLane
 from serve_app.settings import GatewaySettings
 from tests.unit.gateway.model import MODEL, Model
 

@@ -6,8 +6,14 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from serve_app.api.problems import UnexpectedErrors, problem
-from serve_app.errors import FieldError, InvalidRequest, NotFound, Overloaded, ServiceError
-from serve_app.problem import problem_members
+from serve_app.errors import (
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    ServiceError,
+    problem_members,
+)
 
 SECRET = "kept-between-us"
 

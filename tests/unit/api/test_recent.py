@@ -1,7 +1,7 @@
 import pytest
 
-from serve_app.api.recent import WINDOW_S, RecentRequests, bucket, middle
-from serve_app.api.report import Report
+from serve_app.api.request_record import Report
+from serve_app.lab.live import WINDOW_S, RecentRequests, bucket, middle
 
 
 class Clock:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serve_app.api.report import Observed, Report, observation
+from serve_app.api.request_record import Observed, Report, observation
 from serve_app.scores import Classification, StageTimes, TextLogits
 
 FOUND = Classification(

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from serve_app.api.report import Report
-from serve_app.api.request_log import MAX_ID_CHARS, MAX_WAITING, RequestLog
-from serve_app.logs import LogForm
+from serve_app.api.request_record import MAX_ID_CHARS, MAX_WAITING, Report, RequestLog
 from serve_app.scores import StageTimes
+from serve_app.telemetry.logs import LogForm
 
 ANSWERED = Report(
     ended=1.25,

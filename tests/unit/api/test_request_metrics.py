@@ -1,5 +1,4 @@
-from serve_app.api.report import Report
-from serve_app.api.request_metrics import RequestMetrics
+from serve_app.api.request_record import Report, RequestMetrics
 from serve_app.scores import StageTimes
 from tests.unit.metrics.meters import RecordedMeters
 

@@ -7,9 +7,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.api.serve_errors import MOST_KEPT_BYTES, ServeErrors
-from serve_app.errors import ELSEWHERE, OtherRevision
-from serve_app.problem import PROBLEM_JSON
+from serve_app.errors import ELSEWHERE, PROBLEM_JSON, OtherRevision
+from serve_app.ray_serve.proxy import MOST_KEPT_BYTES, ServeErrors
 
 
 class Serve:

@@ -6,7 +6,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from serve_app.api.serve_headers import WithoutServeHeaders, middlewares
+from serve_app.ray_serve.proxy import WithoutServeHeaders, middlewares
 
 
 def seen_headers(request: Request) -> JSONResponse:

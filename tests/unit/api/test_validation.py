@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.api.huggingface import HuggingFaceRequest
+from serve_app.api.formats import MAX_ERRORS, MAX_KEY_CHARS, HuggingFaceRequest, check_limits, parse
 from serve_app.api.schemas import PredictRequest, TextsRequest
-from serve_app.api.validation import MAX_ERRORS, MAX_KEY_CHARS, check_limits, parse
 from serve_app.errors import FieldError, InvalidRequest
 from serve_app.settings import GatewaySettings
 

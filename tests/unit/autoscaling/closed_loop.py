@@ -9,15 +9,14 @@ import numpy as np
 from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
-from serve_app.autoscaling.policy import Fleet, replicas
-from serve_app.autoscaling.reports import (
+from serve_app.autoscaling.policy import Fleet, classifier_load, replicas
+from serve_app.autoscaling.replica_stats import (
     Series,
     classifier_stats,
     gateway_stats,
     read_classifier,
     read_gateway,
 )
-from serve_app.autoscaling.signal import classifier_load
 from serve_app.settings import ScalingSettings
 from tests.unit.autoscaling.series import Sample
 

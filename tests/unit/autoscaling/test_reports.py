@@ -2,7 +2,7 @@ from math import inf, nan
 
 import pytest
 
-from serve_app.autoscaling.reports import (
+from serve_app.autoscaling.replica_stats import (
     CPU,
     HELD,
     PER_CHAR,

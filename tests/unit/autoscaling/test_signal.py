@@ -3,8 +3,8 @@ from math import isfinite
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.autoscaling.policy import Fleet, Load, replicas
-from serve_app.autoscaling.reports import (
+from serve_app.autoscaling.policy import Fleet, Load, classifier_load, gateway_load, replicas
+from serve_app.autoscaling.replica_stats import (
     CPU,
     HELD,
     PER_CHAR,
@@ -16,7 +16,6 @@ from serve_app.autoscaling.reports import (
     read_classifier,
     read_gateway,
 )
-from serve_app.autoscaling.signal import classifier_load, gateway_load
 from serve_app.settings import ScalingSettings
 from tests.unit.autoscaling.series import NOW, Sample
 

@@ -7,8 +7,8 @@ import pytest
 
 from serve_app.batch.job import Job, input_files
 from serve_app.batch.output import Output
-from serve_app.batch.part import PartScorer
-from serve_app.model.identity import ModelIdentity
+from serve_app.batch.run import PartScorer
+from serve_app.model.store import ModelIdentity
 
 TEXTS = ["a good film", "not great", None, "", "bad " * 100, "slow food", "i love it", "x", "y"]
 

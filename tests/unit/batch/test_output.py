@@ -7,10 +7,10 @@ import pytest
 
 from serve_app.batch.job import Job
 from serve_app.batch.output import Output
-from serve_app.batch.part import PartScorer
-from serve_app.bulk.local import LocalScorer
+from serve_app.batch.run import PartScorer
 from serve_app.client import Prediction
 from serve_app.errors import ModelUnusable, StartupError
+from serve_app.files.scorers import LocalScorer
 from tests.unit.batch.conftest import TEXTS
 
 

@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from serve_app.bulk.record import Outcome
 from serve_app.client.request import Budget
 from serve_app.client.results import Prediction
+from serve_app.files.reader import Outcome
 
 
 class HashScorer:

@@ -13,12 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve_app.bulk.formats import TABLES, Format, format_of
-from serve_app.bulk.output import Layout, open_file
-from serve_app.bulk.reader import MAX_FIELD_CHARS, read
-from serve_app.bulk.resume import finished
-from serve_app.bulk.run import score
 from serve_app.errors import StartupError
+from serve_app.files.reader import MAX_FIELD_CHARS, TABLES, Format, format_of, read
+from serve_app.files.run import score
+from serve_app.files.writer import Layout, finished, open_file
 
 if TYPE_CHECKING:
     from tests.unit.bulk.conftest import HashScorer

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serve_app.bulk.record import Outcome, Record
-from serve_app.bulk.run import score
-from serve_app.client.ordered import in_order
+from serve_app.client.sync import in_order
+from serve_app.files.reader import Outcome, Record
+from serve_app.files.run import score
 
 if TYPE_CHECKING:
     from tests.unit.bulk.conftest import HashScorer

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.bulk.local import LocalScorer, passes
-from serve_app.bulk.record import Failed
-from serve_app.bulk.remote import RemoteScorer
 from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
 from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.files.reader import Failed
+from serve_app.files.scorers import LocalScorer, RemoteScorer, passes
 from serve_app.scores import Classification
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService

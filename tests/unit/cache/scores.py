@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from serve_app.cache.keys import KeySpace
+from serve_app.cache.codec import KeySpace
 from serve_app.cache.score_cache import ScoreCache
 from serve_app.scores import TextLogits
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.cache.breaker import COOLDOWN_S, FAILURES_TO_OPEN, CircuitBreaker
+from serve_app.cache.redis import COOLDOWN_S, FAILURES_TO_OPEN, CircuitBreaker
 from tests.unit.cache.clock import ManualClock
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from loadtest.redis_server import RedisServer
-from serve_app.cache.breaker import FAILURES_TO_OPEN
+from serve_app.cache.redis import FAILURES_TO_OPEN
 from serve_app.cache.score_cache import ScoreCache
 from tests.unit.cache.scores import GUARD_S, Opener, recover, scores
 

@@ -5,7 +5,7 @@ import asyncio
 from redis import Redis
 
 from loadtest.redis_server import RedisServer
-from serve_app.cache.breaker import COOLDOWN_S, FAILURES_TO_OPEN
+from serve_app.cache.redis import COOLDOWN_S, FAILURES_TO_OPEN
 from serve_app.cache.score_cache import ScoreCache
 from tests.unit.cache.scores import GUARD_S, Opener, scores
 

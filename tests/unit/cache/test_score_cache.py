@@ -8,11 +8,9 @@ import pytest
 from redis import Redis
 
 from loadtest.redis_server import RedisServer
-from serve_app.cache.codec import encode
-from serve_app.cache.keys import KeySpace
-from serve_app.cache.redis import RedisTier
+from serve_app.cache.codec import KeySpace, encode
+from serve_app.cache.redis import RedisTier, SharedTier
 from serve_app.cache.score_cache import ScoreCache, open_cache
-from serve_app.cache.shared import SharedTier
 from serve_app.errors import InvalidConfig
 from serve_app.settings import GatewaySettings
 from tests.unit.cache.scores import Opener, score, scores

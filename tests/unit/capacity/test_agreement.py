@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from serve_app.capacity import table
-from serve_app.config import load, read
-from serve_app.config_schema import ServeConfig
+from serve_app import capacity as table
+from serve_app.ray_serve.config import ServeConfig, load, read
 
 ROOT = Path(__file__).parents[3]
 KUBERAY = ROOT / "kuberay"

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.capacity.calculator import GatewayCost, Load, plan
-from serve_app.capacity.table import CLASSIFIER, GATEWAY, PODS_LEAST
+from serve_app.capacity import CLASSIFIER, GATEWAY, PODS_LEAST, GatewayCost, Load, plan
 
 RATE = 10_000.0
 COST = GatewayCost(request_ms=0.5, hit_ms=0.01, ask_ms=1.0, miss_ms=0.1)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.capacity.figures import GATEWAY, TOKENS_PER_S
+from serve_app.capacity import GATEWAY_COST as GATEWAY
+from serve_app.capacity import TOKENS_PER_S
 from serve_app.settings import ScalingSettings
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.capacity.calculator import Load
-from serve_app.capacity.report import report
+from serve_app.capacity import Load, report
 from serve_app.cli.__main__ import main
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -13,10 +13,10 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
-from serve_app.autoscaling.reports import PER_CHAR, RATE, WAITING
-from serve_app.classifier.deployment import INLINE_CHARS, Classifier
+from serve_app.autoscaling.replica_stats import PER_CHAR, RATE, WAITING
 from serve_app.errors import DeadlineExceeded, ModelUnusable, OtherRevision
-from serve_app.model.identity import ModelIdentity
+from serve_app.model.store import ModelIdentity
+from serve_app.ray_serve.classifier import INLINE_CHARS, Classifier
 from serve_app.settings import EngineName
 
 pytest.importorskip("torch")
@@ -186,8 +186,8 @@ def test_an_onnx_replica_imports_neither_torch_nor_transformers(
     subprocess.run(prepare, check=True, capture_output=True)
     replica = (
         "import asyncio, sys\n"
-        "from serve_app.api.ingress import GatewayIngress\n"
-        "from serve_app.classifier.deployment import Classifier\n"
+        "from serve_app.ray_serve.gateway import GatewayIngress\n"
+        "from serve_app.ray_serve.classifier import Classifier\n"
         "from serve_app.model.store import resolve\n"
         f"model = resolve({str(model_directory)!r})\n"
         "async def start(): return Classifier(str(model.path), model.digest, 'onnx-fp32')\n"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.classifier.metrics import MAX_LABELS, OTHER, PassMetrics, predicted
+from serve_app.classifier.observability import MAX_LABELS, OTHER, PassMetrics, predicted
 from serve_app.classifier.scheduler import Pass
 from tests.unit.metrics.meters import RecordedMeters
 

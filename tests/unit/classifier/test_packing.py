@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.classifier.packing import PADDING_SHARE, PADDING_TOKENS, companions
+from serve_app.classifier.scheduler import PADDING_SHARE, PADDING_TOKENS, companions
 
 lengths_of_texts = st.lists(st.integers(2, 512), min_size=1, max_size=64)
 

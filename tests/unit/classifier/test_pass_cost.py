@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.classifier.pass_cost import FIRST_PASSES, PassCost
+from serve_app.classifier.throughput import FIRST_PASSES, PassCost
 
 FULL = 1024
 

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serve_app.client import (
-    AsyncSentimentClient,
-    Info,
-    Prediction,
-    SentimentClient,
-    TextRefused,
-)
+from serve_app.client import AsyncSentimentClient, Info, Prediction, SentimentClient, TextRefused
 from tests.contract.hash_service import MODEL, label_of
 
 if TYPE_CHECKING:

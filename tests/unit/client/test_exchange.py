@@ -2,10 +2,9 @@ from collections.abc import Generator
 
 import pytest
 
-from serve_app.client.answer import Reply
 from serve_app.client.errors import ConnectionFailed, DeadlinePassed, SentimentError, Unavailable
-from serve_app.client.exchange import NoReply, Outcome, Send, Wait, exchange
-from serve_app.client.retry import RetryPolicy
+from serve_app.client.results import Reply
+from serve_app.client.retry import NoReply, Outcome, RetryPolicy, Send, Wait, exchange
 
 GOOD = Reply(200, {}, b"{}")
 DOWN = NoReply("connection refused")

@@ -32,9 +32,9 @@ from serve_app.errors import (
     InferenceFailed,
     ModelUnavailable,
     ServiceError,
+    problem_members,
 )
 from serve_app.errors import Overloaded as ServiceOverloaded
-from serve_app.problem import problem_members
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, label_of
 from tests.contract.server import hosted, serving

@@ -5,7 +5,7 @@ from serve_app.engine.engine import padded
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
-from serve_app.model.identity import ModelIdentity
+from serve_app.model.store import ModelIdentity
 
 
 def test_sequences_are_padded_on_the_right() -> None:

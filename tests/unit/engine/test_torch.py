@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.model.fidelity import probabilities
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")

@@ -2,8 +2,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from serve_app.fanout.backlog import Backlog
-from serve_app.fanout.single_flight import SingleFlight
+from serve_app.dispatch.coalescer import SingleFlight
+from serve_app.dispatch.wait_estimator import Backlog
 from serve_app.scores import TextLogits
 from tests.unit.fanout.model import SETTINGS, Model
 

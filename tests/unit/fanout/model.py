@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from serve_app.classifier.reply import ChunkReply
-from serve_app.fanout.landed import Landed
-from serve_app.fanout.single_flight import SingleFlight
-from serve_app.scores import TextLogits
+from serve_app.dispatch.calls import Landed
+from serve_app.dispatch.coalescer import SingleFlight
+from serve_app.scores import ChunkReply, TextLogits
 from serve_app.settings import GatewaySettings
 
 # Waiting for company ends when a call returns, here never by time.

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.fanout.backlog import CHARS_PER_TEXT, CHARS_PER_TOKEN, Backlog
+from serve_app.dispatch.wait_estimator import CHARS_PER_TEXT, CHARS_PER_TOKEN, Backlog
 
 
 class Clock:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.fanout.chunks import chunks
+from serve_app.dispatch.calls import chunks
 
 CHARS = 40
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 
-from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import ModelUnavailable, OtherRevision
-from serve_app.fanout import client as client_module
-from serve_app.fanout.client import ATTEMPTS, ClassifierClient
+from serve_app.ray_serve import classifier_client as client_module
+from serve_app.ray_serve.classifier_client import ATTEMPTS, ClassifierClient
+from serve_app.scores import ChunkReply
 
 OTHER = OtherRevision("another revision")
 LOST = RayActorError()

@@ -6,7 +6,7 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID
 from ray.serve._private.request_router.common import RequestRoutingContext
 from ray.serve.request_router import ReplicaID
 
-from serve_app.fanout.router import FewestCallsRouter
+from serve_app.ray_serve.router import FewestCallsRouter
 
 CLASSIFIER = DeploymentID(name="Classifier")
 A, B, C = (ReplicaID(name, CLASSIFIER) for name in "abc")

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
+from serve_app.dispatch.coalescer import SingleFlight
+from serve_app.dispatch.wait_estimator import Backlog
 from serve_app.errors import ModelUnavailable
-from serve_app.fanout.backlog import Backlog
-from serve_app.fanout.single_flight import SingleFlight
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
 from tests.unit.fanout.model import SETTINGS, Model, ask, by_key, logits

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from serve_app.classifier.reply import ChunkReply
 from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded
-from serve_app.model.identity import ModelIdentity
-from serve_app.scores import TextLogits
+from serve_app.model.store import ModelIdentity
+from serve_app.scores import ChunkReply, TextLogits
 
 MODEL = ModelIdentity(Path(), "m", "r", "d", ("NEGATIVE", "POSITIVE"), 512, 0)
 

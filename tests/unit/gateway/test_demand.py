@@ -1,4 +1,4 @@
-from serve_app.gateway.demand import MOST_REMEMBERED, REMEMBERED_S, Demand
+from serve_app.gateway.admission import MOST_REMEMBERED, REMEMBERED_S, Demand
 
 TEXTS = {b"1": "one", b"2": "three"}
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from loadtest.redis_server import RedisServer
 from serve_app.cache.score_cache import ScoreCache, open_cache
-from serve_app.classifier.reply import ChunkReply
 from serve_app.gateway.gateway import Gateway
-from serve_app.gateway.metrics import follow_gateway
-from serve_app.model.identity import ModelIdentity
-from serve_app.scores import TextLogits
+from serve_app.model.store import ModelIdentity
+from serve_app.ray_serve.gateway import follow_gateway
+from serve_app.scores import ChunkReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.unit.metrics.meters import RecordedMeters
 

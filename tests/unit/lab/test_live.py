@@ -3,8 +3,15 @@ from collections import Counter
 
 import pytest
 
-from serve_app.api.recent import WINDOW_S, RecentFigures, bucket
-from serve_app.lab.live import LIFETIME_S, Live, merged, quantile_ms
+from serve_app.lab.live import (
+    LIFETIME_S,
+    WINDOW_S,
+    Live,
+    RecentFigures,
+    bucket,
+    merged,
+    quantile_ms,
+)
 
 
 def gateway(answered: int, hits: int = 0, classifiers: int = 1) -> RecentFigures:

@@ -12,7 +12,7 @@ from loadtest.scale.schedule import Run, Segment
 from loadtest.scale.traffic import counts
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.model.fidelity import probabilities
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 from serve_app.settings import SimulatedCost
 

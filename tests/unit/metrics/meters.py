@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from serve_app.metrics.catalogue import Metric
+from serve_app.telemetry.metrics import Metric
 
 
 class RecordedMeters:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.metrics import catalogue
-from serve_app.metrics.catalogue import METRICS, Metric
-from serve_app.metrics.table import table
+from monitoring.metrics_table import table
+from serve_app.telemetry import metrics as catalogue
+from serve_app.telemetry.metrics import METRICS, Metric
 
 ROOT = Path(__file__).parents[3]
 
@@ -31,4 +31,4 @@ def test_histograms_alone_have_buckets_in_rising_order(metric: Metric) -> None:
 
 def test_the_document_shows_the_catalogue() -> None:
     document = (ROOT / "docs" / "metrics.md").read_text()
-    assert table() in document, "python -m serve_app.metrics.table prints the new table"
+    assert table() in document, "python -m monitoring.metrics_table prints the new table"

@@ -2,9 +2,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from serve_app.metrics import ray
-from serve_app.metrics.catalogue import CACHE_UP, INFERENCE_SECONDS, MODEL_INFO, TEXTS, TOKENS
-from serve_app.metrics.ray import RayMeters
+from serve_app.ray_serve import metrics as ray
+from serve_app.ray_serve.metrics import RayMeters
+from serve_app.telemetry.metrics import CACHE_UP, INFERENCE_SECONDS, MODEL_INFO, TEXTS, TOKENS
 
 HandedOver = list[tuple[str, float, dict[str, str]]]
 

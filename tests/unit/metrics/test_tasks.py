@@ -1,7 +1,6 @@
 import asyncio
 
-from serve_app.metrics.catalogue import EVENT_LOOP_TASKS
-from serve_app.metrics.tasks import follow_tasks
+from serve_app.telemetry.metrics import EVENT_LOOP_TASKS, follow_tasks
 from tests.unit.metrics.meters import RecordedMeters
 
 

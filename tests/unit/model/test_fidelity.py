@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.model.fidelity import Fidelity, compare, probabilities
+from serve_app.model.parity import Fidelity, compare, probabilities
 
 
 def test_probabilities_are_the_softmax() -> None:

@@ -10,9 +10,9 @@ import yaml
 
 from monitoring.expressions import DASHBOARDS, HERE, RULES, Expression, of_dashboard, of_rules
 from monitoring.prometheus import binary
-from serve_app.config import load
 from serve_app.errors import StartupError
-from serve_app.metrics.catalogue import METRICS, REQUEST_SECONDS
+from serve_app.ray_serve.config import load
+from serve_app.telemetry.metrics import METRICS, REQUEST_SECONDS
 
 ROOT = Path(__file__).parents[3]
 EXPRESSIONS = [*of_rules(), *(found for path in DASHBOARDS for found in of_dashboard(path))]

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.model.artefact import Artefact
-from serve_app.model.identity import ModelIdentity
-from serve_app.model.store import EMBEDDED, resolve
-from serve_app.preparation.evaluation import evaluate
-from serve_app.preparation.prepare import prepare
+from serve_app.export.evaluate import evaluate
+from serve_app.export.prepare import prepare
+from serve_app.model.onnx_bundle import Artefact
+from serve_app.model.store import EMBEDDED, ModelIdentity, resolve
 
 MOST_BYTES = 48 * 1024 * 1024
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 
-from serve_app.preparation.export import export_onnx  # noqa: E402
+from serve_app.export.export import export_onnx  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

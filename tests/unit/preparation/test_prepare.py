@@ -9,7 +9,9 @@ import pytest
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
-from serve_app.model.artefact import (
+from serve_app.export.evaluate import evaluate, read_tsv
+from serve_app.export.prepare import choose, prepare
+from serve_app.model.onnx_bundle import (
     ENGINES,
     REPORT,
     Artefact,
@@ -17,10 +19,8 @@ from serve_app.model.artefact import (
     cache_directory,
     find,
 )
-from serve_app.model.fidelity import Fidelity
-from serve_app.model.identity import ModelIdentity
-from serve_app.preparation.evaluation import evaluate, read_tsv
-from serve_app.preparation.prepare import choose, prepare
+from serve_app.model.parity import Fidelity
+from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineChoice, EngineName
 
 pytest.importorskip("torch")

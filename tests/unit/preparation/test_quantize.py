@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 onnx = pytest.importorskip("onnx")
 
-from serve_app.preparation.quantize import quantize_int8, quantized_weight  # noqa: E402
+from serve_app.export.quantize import quantize_int8, quantized_weight  # noqa: E402
 
 VOCABULARY = 200
 OUTLIER_TOKEN = 7
@@ -18,7 +18,7 @@ OUTLIER_TOKEN = 7
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from serve_app.preparation.export import export_onnx  # noqa: PLC0415
+    from serve_app.export.export import export_onnx  # noqa: PLC0415
 
     torch.manual_seed(0)
     config = transformers.DistilBertConfig(

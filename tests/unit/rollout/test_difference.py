@@ -1,6 +1,6 @@
 from typing import Any
 
-from serve_app.rollout.difference import difference
+from serve_app.rollout.changes import difference
 
 
 def secret(value: str, **metadata: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.rollout.impact import Impact, impact
+from serve_app.rollout.changes import Impact, impact
 
 
 def service() -> dict[str, Any]:

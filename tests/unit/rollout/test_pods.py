@@ -1,6 +1,6 @@
 from typing import Any
 
-from serve_app.rollout.pods import Trouble, troubles
+from serve_app.rollout.evaluate import Trouble, troubles
 
 
 def pod(name: str, **status: Any) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.rollout.pods import Trouble
+from serve_app.rollout.evaluate import Done, Failed, Goal, Judge, Sight, Trouble, Verdict, Working
 from serve_app.rollout.status import ServiceState, read
-from serve_app.rollout.verdict import Done, Failed, Goal, Judge, Sight, Verdict, Working
 
 GOAL = Goal(generation=2, resource_version="10")
 RUNNING = {"app": {"status": "RUNNING", "serveDeploymentStatuses": {"D": {"status": "HEALTHY"}}}}

@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from serve_app.errors import StartupError
-from serve_app.tracing import exporter
-from serve_app.tracing.exporter import HOOK, processors, variables
+from serve_app.telemetry import tracing as exporter
+from serve_app.telemetry.tracing import HOOK, processors, variables
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
@@ -36,8 +36,8 @@ def test_an_endpoint_without_an_exporter_is_refused_with_what_to_do(
 def test_nothing_of_opentelemetry_is_imported_while_it_is_off() -> None:
     program = (
         "import contextvars, sys\n"
-        "import serve_app.fanout.single_flight\n"
-        "from serve_app.tracing.spans import detached, link, origin, span\n"
+        "import serve_app.dispatch.coalescer\n"
+        "from serve_app.telemetry.tracing import detached, link, origin, span\n"
         "with span('cache', texts=1): link([origin()])\n"
         "assert type(detached()) is contextvars.Context\n"
         "print(*sys.modules)"

@@ -1,1 +1,0 @@
-"""Scoring of whole files: rows in, the same rows with their scores out."""

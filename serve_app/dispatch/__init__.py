@@ -1,0 +1,1 @@
+"""From the texts of many requests to calls to classifier replicas."""

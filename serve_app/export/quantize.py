@@ -1,0 +1,197 @@
+"""Quantize matrix products of an fp32 ONNX graph to int8, one scale for each row.
+
+A row is one token. Its scale comes from its own values while the graph runs, so a text's scores
+do not depend on the texts beside it. docs/quantization.md has the measurements behind the
+choices made here.
+"""
+
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from serve_app.export.smoothquant import balance_channels, quantizable
+
+# QuantizeLinear takes one scale for each row ("blocked quantization") from opset 21 on:
+# https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+_LEAST_OPSET: Final = 21
+_MICROSOFT: Final = "com.microsoft"
+
+_LARGEST: Final = 127
+# A row of zeros needs a scale too, and 1e-12 is far below what any layer computes.
+_LEAST_SCALE: Final = 1e-12
+
+# Activations are unsigned with a constant zero point, since ONNX Runtime's fast x86 kernels
+# multiply unsigned by signed. GELU never falls below -0.17, so its zero point can be low.
+_ZERO_POINT: Final = 128
+_GELU_ZERO_POINT: Final = 16
+_GELU_LOWEST: Final = -0.17
+_UINT8_MAX: Final = 255
+
+_Float = NDArray[np.float32]
+
+
+def quantize_int8(fp32: Path, destination: Path) -> None:
+    """Write a copy of the graph with most products with constant matrices in int8.
+
+    The feed-forward products of the first third of the layers, products of two activations and
+    the classifier's `Gemm` stay fp32. Embeddings are stored in half the memory, as fp16.
+
+    Args:
+        fp32: A graph with opset 21 or later, as `export_onnx` writes it.
+        destination: The file to write; its directory is made if it is missing.
+
+    Raises:
+        ValueError: The graph has an older opset.
+        OSError: A file cannot be read or written.
+    """
+    model = onnx.load(fp32)
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < _LEAST_OPSET:
+        raise ValueError(f"{fp32} has opset {opset}; int8 needs {_LEAST_OPSET} or later")
+    if _MICROSOFT not in (entry.domain for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
+    balance_channels(model)
+    _Rewriter(model.graph).rewrite()
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, destination)
+
+
+def quantized_weight(weight: _Float) -> tuple[NDArray[np.int8], _Float]:
+    """Round a matrix to int8 with one scale a column.
+
+    x86 without VNNI multiplies pairs of neighbours in a column by unsigned activations and adds
+    the two products in a saturating int16 (VPMADDUBSW). The scale therefore keeps the sum of a
+    pair's positive values, and of its negative ones, within 128: 255 * 128 < 2**15.
+
+    Args:
+        weight: Shape [inputs, outputs].
+
+    Returns:
+        The int8 matrix of the same shape, and the scales, shape [outputs].
+    """
+    even = np.pad(weight, ((0, weight.shape[0] % 2), (0, 0)))
+    pairs = even.reshape(-1, 2, weight.shape[1])
+    positive = np.maximum(pairs, 0).sum(axis=1).max(axis=0)
+    negative = np.maximum(-pairs, 0).sum(axis=1).max(axis=0)
+    # Rounding adds at most 0.5 to each of the two, which makes 127 into 128.
+    scale = np.maximum(positive, negative) / _LARGEST
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+class _Rows(NamedTuple):
+    """One value in uint8: the names of its values, its scales [..., 1] and its zero point."""
+
+    values: str
+    scale: str
+    zero_point: str
+
+
+class _Rewriter:
+    """Replaces products with constant matrices by int8 products.
+
+    Args:
+        graph: The graph to change in place.
+    """
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._gelus = {n.output[0] for n in graph.node if n.op_type in ("BiasGelu", "Gelu")}
+        self._nodes: list[onnx.NodeProto] = []
+        self._rows: dict[str, _Rows] = {}
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def rewrite(self) -> None:
+        """Replace the products, and drop the matrices that nothing reads any more."""
+        readers = [reader for found in quantizable(self._graph).values() for reader in found]
+        matrices = {node.output[0]: tensor for node, tensor in readers}
+        tables = {
+            t.name: t for t in self._graph.initializer if t.data_type == onnx.TensorProto.FLOAT
+        }
+        for node in self._graph.node:
+            if node.output[0] in matrices:
+                self._product(node, numpy_helper.to_array(matrices[node.output[0]]))
+            elif node.op_type == "Gather" and node.input[0] in tables:
+                self._look_up(node, numpy_helper.to_array(tables[node.input[0]]))
+            else:
+                self._nodes.append(node)
+        used = {name for node in self._nodes for name in node.input}
+        kept = [tensor for tensor in self._graph.initializer if tensor.name in used]
+        self._graph.ClearField("node")
+        self._graph.node.extend(self._nodes)
+        self._graph.ClearField("initializer")
+        self._graph.initializer.extend([*kept, *self._constants.values()])
+
+    def _product(self, node: onnx.NodeProto, matrix: _Float) -> None:
+        name, output = node.input[0], node.output[0]
+        if name not in self._rows:
+            self._rows[name] = self._quantized(name, matrix.shape[0])
+        rows = self._rows[name]
+        quantized, scales = quantized_weight(matrix)
+        unscaled = self._emit(
+            "MatMulIntegerToFloat",
+            [
+                rows.values,
+                self._constant(f"{output}_int8", quantized),
+                self._constant("int8_one", np.float32(1)),
+                self._constant(f"{output}_scales", scales),
+                rows.zero_point,
+            ],
+            f"{output}_unscaled",
+            domain=_MICROSOFT,
+        )
+        self._emit("Mul", [unscaled, rows.scale], output)
+
+    def _look_up(self, node: onnx.NodeProto, table: _Float) -> None:
+        """Keep an embedding in fp16, exactly where the model's weights are fp16 too."""
+        if np.abs(table).max() > np.finfo(np.float16).max:
+            self._nodes.append(node)
+            return
+        name, output = node.input[0], node.output[0]
+        half = self._constant(f"{name}_fp16", table.astype(np.float16))
+        found = self._emit("Gather", [half, node.input[1]], f"{output}_fp16")
+        self._emit("Cast", [found], output, to=onnx.TensorProto.FLOAT)
+
+    def _quantized(self, name: str, width: int) -> _Rows:
+        if name in self._gelus:
+            least = _GELU_LOWEST / -_GELU_ZERO_POINT
+            zero_point = self._constant("gelu_zero_point", np.uint8(_GELU_ZERO_POINT))
+            reach = self._extreme("ReduceMax", name)
+            steps = _UINT8_MAX - _GELU_ZERO_POINT
+        else:
+            least = _LEAST_SCALE
+            zero_point = self._constant("int8_zero_point", np.uint8(_ZERO_POINT))
+            highest, lowest = self._extreme("ReduceMax", name), self._extreme("ReduceMin", name)
+            mirrored = self._emit("Neg", [lowest], f"{name}_mirrored")
+            reach = self._emit("Max", [highest, mirrored], f"{name}_reach")
+            steps = _LARGEST
+        step = self._constant(f"int8_step_{steps}", np.float32(1 / steps))
+        bare = self._emit("Mul", [reach, step], f"{name}_bare_scale")
+        floor = self._constant(f"int8_floor_{steps}", np.float32(least))
+        scale = self._emit("Max", [bare, floor], f"{name}_scale")
+        # The standard asks for a zero point in the shape of the scale.
+        shape = self._emit("Shape", [scale], f"{name}_scale_shape")
+        zeros = self._emit("Expand", [zero_point, shape], f"{name}_zeros")
+        values = self._emit(
+            "QuantizeLinear", [name, scale, zeros], f"{name}_uint8", axis=-1, block_size=width
+        )
+        return _Rows(values, scale, zero_point)
+
+    def _extreme(self, operator: str, name: str) -> str:
+        axis = self._constant("last_axis", np.array([-1], dtype=np.int64))
+        return self._emit(operator, [name, axis], f"{name}_{operator}", keepdims=1)
+
+    def _constant(self, name: str, array: NDArray[np.generic] | np.generic) -> str:
+        self._constants.setdefault(name, numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def _emit(
+        self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes: Any
+    ) -> str:
+        node = helper.make_node(operator, inputs, [output], domain=domain, **attributes)
+        self._nodes.append(node)
+        return output

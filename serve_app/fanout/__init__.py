@@ -1,1 +1,0 @@
-"""From the texts of many requests to calls to model replicas."""

@@ -1,1 +1,0 @@
-"""The service's own metrics: one catalogue, and what carries their values to Ray."""

@@ -1,1 +1,0 @@
-"""From a model directory to verified ONNX files: export, quantize, verify, evaluate."""

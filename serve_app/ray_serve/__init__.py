@@ -1,0 +1,1 @@
+"""Adapters to Ray Serve, so all that an upgrade of Ray can break."""

@@ -1,0 +1,114 @@
+"""Calls to classifier replicas over a Ray Serve handle."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    ModelUnavailable,
+    OtherRevision,
+    Overloaded,
+)
+from serve_app.scores import ChunkReply
+
+# Scoring a text twice does no harm, so a call that a dying replica lost is made again.
+ATTEMPTS: Final = 3
+# While a model is replaced, replicas of either revision take calls; the next may be the right one.
+OTHER_REVISION_PAUSE_S: Final = 0.02
+# Longer than it takes to meet one of several, shorter than a caller likes to wait for nothing.
+OTHER_REVISION_S: Final = 1.0
+
+
+class ClassifierClient:
+    """Turns what can happen to a call into the service's own errors.
+
+    Args:
+        handle: Handle of the classifier deployment.
+        digest: The model's whose scores are wanted.
+    """
+
+    def __init__(self, handle: DeploymentHandle[Any], digest: str) -> None:
+        self._handle = handle.classify_as
+        self._digest = digest
+        self._met = False
+
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> ChunkReply:
+        """Score one chunk of texts on some replica.
+
+        Args:
+            texts: At least one text.
+            within_s: Seconds after which the answer is of no use.
+            sizes: How many characters the request of each text has; unknown where it is empty.
+
+        Raises:
+            Overloaded: The queue to the replicas is full.
+            DeadlineExceeded: No answer in time.
+            OtherRevision: For a second, only replicas of another model answered. Where this model
+                has answered before, its last replicas are gone: a caller's next attempt reaches
+                another gateway. Where it has not, they are yet to start, and there is time for it.
+            ModelUnavailable: No replica runs, or every attempt lost its replica.
+            InferenceFailed: The replica raised.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        lost, others_since = 0, math.inf
+        while lost < ATTEMPTS:
+            try:
+                reply = await self._call(texts, deadline - loop.time(), sizes)
+            except RayActorError:
+                lost += 1
+            except OtherRevision:
+                now = loop.time()
+                others_since = min(others_since, now)
+                gone = self._met and now - others_since >= OTHER_REVISION_S
+                if gone or now + OTHER_REVISION_PAUSE_S >= deadline:
+                    raise OtherRevision("only another revision of the model runs here") from None
+                await asyncio.sleep(OTHER_REVISION_PAUSE_S)
+            else:
+                self._met = True
+                return reply
+        raise ModelUnavailable("replicas were lost while they scored the texts")
+
+    def replicas(self) -> int:
+        """Return how many replicas run, as far as this process has been told.
+
+        Ray's own `running_replicas_populated` stays true once it was true, and the property
+        `request_router` makes a router where there is none yet.
+        """
+        router: Any = self._handle._router
+        told = router._asyncio_router._request_router if router else None
+        return len(told.curr_replicas) if told else 0
+
+    async def _call(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int]
+    ) -> ChunkReply:
+        response = self._handle.remote(self._digest, list(texts), within_s, list(sizes))
+        try:
+            async with asyncio.timeout(within_s):
+                reply: ChunkReply = await response
+                return reply
+        except TimeoutError:
+            response.cancel()  # type: ignore[no-untyped-call]
+            if not self.replicas():
+                raise ModelUnavailable("no model replica is running") from None
+            raise DeadlineExceeded("the model did not answer in time") from None
+        except asyncio.CancelledError:
+            response.cancel()  # type: ignore[no-untyped-call]
+            raise
+        except BackPressureError:
+            raise Overloaded("too many texts wait for the model") from None
+        except DeploymentUnavailableError:
+            raise ModelUnavailable("the model's deployment failed") from None
+        except (DeadlineExceeded, OtherRevision, RayActorError):
+            raise
+        except RayError as error:
+            raise InferenceFailed("a model replica failed on the texts") from error

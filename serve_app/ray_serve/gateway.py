@@ -1,0 +1,141 @@
+"""The gateway as a Ray Serve deployment that takes HTTP."""
+
+import time
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.api.app import PREDICTIONS, create_app
+from serve_app.api.request_record import WRITE_S, RequestLog, RequestMetrics
+from serve_app.app_args import AppArgs
+from serve_app.autoscaling.replica_stats import gateway_stats
+from serve_app.cache.redis import BreakerState, CircuitBreaker
+from serve_app.cache.score_cache import ScoreCache, open_cache
+from serve_app.gateway.gateway import Gateway
+from serve_app.lab.live import RecentFigures, RecentRequests
+from serve_app.model.store import ModelIdentity
+from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
+from serve_app.ray_serve.classifier_client import ClassifierClient
+from serve_app.ray_serve.metrics import EXPORT_S, RayMeters, every
+from serve_app.settings import EngineName, GatewaySettings
+from serve_app.telemetry import tracing as spans
+from serve_app.telemetry.logs import configure
+from serve_app.telemetry.metrics import (
+    ABANDONED_TEXTS,
+    CACHE_BREAKER,
+    CACHE_ENTRIES,
+    CACHE_FAILURES,
+    CACHE_UP,
+    MODEL_INFO,
+    TEXTS,
+    TEXTS_IN_FLIGHT,
+    WAITING_REQUESTS,
+    Meters,
+    follow_tasks,
+)
+
+
+@serve.ingress()
+class GatewayIngress:
+    """Hosts the HTTP application over a gateway.
+
+    Args:
+        classifier: Handle of the classifier deployment.
+        args: The application's arguments; the cache URL is read from the environment here, so
+            that no secret is part of what Serve stores.
+        model: The model that answers.
+        engine: The engine that runs it.
+    """
+
+    def __init__(
+        self,
+        classifier: DeploymentHandle[Any],
+        args: AppArgs,
+        model: ModelIdentity,
+        engine: EngineName,
+    ) -> None:
+        settings = GatewaySettings()
+        cache = open_cache(args.cache_url(), len(model.labels), settings)
+        self._classifier = ClassifierClient(classifier, model.digest)
+        self._gateway = Gateway(model, engine, cache, self._classifier, settings)
+        self._meters = RayMeters()
+        follow_gateway(self._meters, self._gateway, cache)
+        follow_tasks(self._meters)
+        every(EXPORT_S, self._meters.flush)
+        configure(args.log_form)
+        self._request_log = RequestLog(args.log_form)
+        every(WRITE_S, self._request_log.write)
+        self._recent = RecentRequests()
+
+    def reconfigure(self, user_config: dict[str, object]) -> None:
+        """Apply new tunables without a restart."""
+        settings = GatewaySettings.model_validate(user_config)
+        self._gateway.reconfigure(settings)
+        self._request_log.enabled = settings.request_log
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Publish this process's CPU time, and the characters for the model; Serve asks.
+
+        A gateway's work is what its process computes, for cached texts as for others. Its ongoing
+        requests would count the time in which they wait for the classifier, and a slow classifier
+        would multiply gateways that have nothing to do.
+
+        A coroutine, since Serve gives a plain method a new thread each time, in which it would read
+        flights while the event loop changes them.
+        """
+        return gateway_stats(
+            cpu_seconds=time.process_time(),
+            wanted_chars=self._gateway.demand.chars,
+            held_chars=self._gateway.flights.held_chars,
+        )
+
+    async def recent(self) -> RecentFigures:
+        """Return this gateway's last seconds; the lab asks."""
+        return self._recent.figures(self._classifier.replicas())
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Return the application that Serve hosts on this replica."""
+        metrics = RequestMetrics(self._meters)
+        observers = (metrics, self._request_log, self._recent)
+        # Ray Serve begins a request's trace where it hands the request to the gateway.
+        if not spans.ENABLED:
+            FastLane.lane = MemoryLane(self._gateway, PREDICTIONS, observers)
+        return create_app(self._gateway, observers)
+
+    async def __del__(self) -> None:
+        """Finish pending writes; Serve calls this when the replica is to end."""
+        await self._gateway.aclose()
+        self._request_log.write()
+
+
+_BREAKER_STATES: Final[dict[BreakerState, float]] = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
+
+
+def follow_gateway(meters: Meters, gateway: Gateway, cache: ScoreCache) -> None:
+    """Let the metrics follow a gateway and its cache from now on."""
+    model, flights = gateway.model, gateway.flights
+    meters.follow(MODEL_INFO, partial(float, 1), model.model_id, model.revision, gateway.engine)
+    meters.follow(TEXTS, lambda: cache.memory_hits, "memory")
+    meters.follow(TEXTS, lambda: cache.shared_hits, "redis")
+    meters.follow(TEXTS, lambda: flights.started, "computed")
+    meters.follow(TEXTS, lambda: flights.joined, "shared")
+    meters.follow(TEXTS, lambda: gateway.duplicates, "duplicate")
+    meters.follow(ABANDONED_TEXTS, lambda: flights.abandoned, "left")
+    meters.follow(TEXTS_IN_FLIGHT, lambda: flights.texts_in_flight)
+    meters.follow(WAITING_REQUESTS, lambda: flights.waiting)
+    meters.follow(CACHE_ENTRIES, lambda: cache.memory_entries)
+    if cache.shared is None:
+        return
+    shared = cache.shared
+    meters.follow(CACHE_UP, lambda: float(shared.state == "ok"))
+    for operation, breaker in shared.breakers.items():
+        meters.follow(CACHE_BREAKER, partial(_openness, breaker), operation)
+    for operation in shared.failures:
+        meters.follow(CACHE_FAILURES, partial(shared.failures.__getitem__, operation), operation)
+
+
+def _openness(breaker: CircuitBreaker) -> float:
+    return _BREAKER_STATES[breaker.state]

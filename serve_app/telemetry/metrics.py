@@ -1,0 +1,253 @@
+"""Every metric of the service, named once. `docs/metrics.md` is generated from this module.
+
+Units and names follow https://prometheus.io/docs/practices/naming/: seconds, and no unit in the
+name of a count. Labels are bounded: by the service's own statuses, by the model's labels, or by
+the fixed values that the help text lists.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+Kind = Literal["counter", "gauge", "histogram"]
+Deployment = Literal["Gateway", "Classifier"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        deployment: Whose replicas export it.
+        kind: What Prometheus takes it for.
+        name: Its name before Ray and Prometheus add to it.
+        help: What it says, for the documentation and for Prometheus.
+        labels: Names of its labels, beside those that Ray Serve adds: `deployment`, `replica`
+            and `application`.
+        buckets: Upper bounds of a histogram's buckets, in the metric's unit.
+    """
+
+    deployment: Deployment
+    kind: Kind
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def exported_name(self) -> str:
+        """Name in Prometheus: Ray adds `ray_`, and to counters `_total`."""
+        return f"ray_{self.name}{'_total' if self.kind == 'counter' else ''}"
+
+
+# The objectives of monitoring/rules.yaml are bounds of these buckets.
+_REQUEST_SECONDS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+)  # fmt: skip
+_CACHE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+_TOKENIZE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+
+REQUESTS: Final = Metric(
+    "Gateway",
+    "counter",
+    "sentiment_requests",
+    "Predictions asked for, by HTTP status and by `outcome`: `ok`, `disconnected`, or the last "
+    "part of the problem's type",
+    ("status", "outcome"),
+)
+REQUEST_SECONDS: Final = Metric(
+    "Gateway",
+    "histogram",
+    "sentiment_request_seconds",
+    "Time from the arrival of a prediction's head to the last byte of a 200 answer",
+    buckets=_REQUEST_SECONDS,
+)
+TEXTS: Final = Metric(
+    "Gateway",
+    "counter",
+    "sentiment_texts",
+    "Texts by `source` of their scores: `memory`, `redis`, `computed`, `shared` (another request "
+    "was computing them) or `duplicate` (of a text of the same request)",
+    ("source",),
+)
+REFUSED_TEXTS: Final = Metric(
+    "Gateway",
+    "counter",
+    "sentiment_refused_texts",
+    "Texts of well-formed requests that were answered with a problem, by its `reason`",
+    ("reason",),
+)
+TRUNCATED_TEXTS: Final = Metric(
+    "Gateway",
+    "counter",
+    "sentiment_truncated_texts",
+    "Texts answered that had more tokens than the model reads",
+)
+CACHE_SECONDS: Final = Metric(
+    "Gateway",
+    "histogram",
+    "sentiment_cache_seconds",
+    "Time of a request's one look-up in memory and Redis",
+    buckets=_CACHE_SECONDS,
+)
+CACHE_UP: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_cache_up",
+    "1 while Redis helps, 0 while requests are answered without it; absent where none is used",
+)
+CACHE_BREAKER: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_cache_breaker_open",
+    "State of the breaker of each `operation`, `read` or `write`: 0 closed, 0.5 half-open, 1 open",
+    ("operation",),
+)
+CACHE_FAILURES: Final = Metric(
+    "Gateway",
+    "counter",
+    "sentiment_cache_failures",
+    "Calls to Redis that failed or were too slow, by `operation`: `read`, `write` or `probe`",
+    ("operation",),
+)
+CACHE_ENTRIES: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_cache_entries",
+    "Texts in a replica's memory tier, expired ones included until they are found so",
+)
+TEXTS_IN_FLIGHT: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_texts_in_flight",
+    "Distinct texts that wait for the model's replicas or are being computed",
+)
+WAITING_REQUESTS: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_waiting_requests",
+    "Requests that wait for texts in flight, their own or those of others (single-flight)",
+)
+MODEL_INFO: Final = Metric(
+    "Gateway",
+    "gauge",
+    "sentiment_model_info",
+    "1; its labels say what is served",
+    ("model", "revision", "engine"),
+)
+TOKENIZE_SECONDS: Final = Metric(
+    "Classifier",
+    "histogram",
+    "sentiment_tokenize_seconds",
+    "Time to tokenize the texts of one call",
+    buckets=_TOKENIZE_SECONDS,
+)
+QUEUE_SECONDS: Final = Metric(
+    "Classifier",
+    "histogram",
+    "sentiment_queue_seconds",
+    "Age of the oldest text of a batch when its pass through the model starts",
+    buckets=_REQUEST_SECONDS,
+)
+INFERENCE_SECONDS: Final = Metric(
+    "Classifier",
+    "histogram",
+    "sentiment_inference_seconds",
+    "Time of one pass through the model",
+    buckets=_REQUEST_SECONDS,
+)
+BATCH_TEXTS: Final = Metric(
+    "Classifier",
+    "histogram",
+    "sentiment_batch_texts",
+    "Texts in one pass through the model",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+BATCH_TOKENS: Final = Metric(
+    "Classifier",
+    "histogram",
+    "sentiment_batch_tokens",
+    "Tokens in one pass through the model, padding included",
+    buckets=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
+)
+TOKENS: Final = Metric(
+    "Classifier",
+    "counter",
+    "sentiment_tokens",
+    "Tokens in passes, by `kind`: `text`, or `padding`, of which ONNX computes attention only",
+    ("kind",),
+)
+WAITING_TEXTS: Final = Metric(
+    "Classifier",
+    "gauge",
+    "sentiment_waiting_texts",
+    "Tokenized texts that wait for a replica's engine",
+)
+ABANDONED_TEXTS: Final = Metric(
+    "Classifier",
+    "counter",
+    "sentiment_abandoned_texts",
+    "Texts dropped before inference, by `reason`: their caller `left`, or their `deadline` passed; "
+    "in the gateway too, where texts are held",
+    ("reason",),
+)
+FAILED_TEXTS: Final = Metric(
+    "Classifier",
+    "counter",
+    "sentiment_failed_texts",
+    "Texts that the model could not score",
+)
+PREDICTIONS: Final = Metric(
+    "Classifier",
+    "counter",
+    "sentiment_predictions",
+    "Texts computed by predicted `label` and by `confidence`: its probability, rounded up to a "
+    "tenth. A shift of either is drift of the texts or of the model",
+    ("label", "confidence"),
+)
+EVENT_LOOP_TASKS: Final = Metric(
+    "Classifier",
+    "gauge",
+    "sentiment_event_loop_tasks",
+    "Tasks of the event loop that serves a replica's requests; in the gateway too",
+)
+
+METRICS: Final = (
+    REQUESTS, REQUEST_SECONDS, TEXTS, REFUSED_TEXTS, TRUNCATED_TEXTS, CACHE_SECONDS, CACHE_UP,
+    CACHE_BREAKER, CACHE_FAILURES, CACHE_ENTRIES, TEXTS_IN_FLIGHT, WAITING_REQUESTS, MODEL_INFO,
+    TOKENIZE_SECONDS, QUEUE_SECONDS, INFERENCE_SECONDS, BATCH_TEXTS, BATCH_TOKENS, TOKENS,
+    WAITING_TEXTS, ABANDONED_TEXTS, FAILED_TEXTS, PREDICTIONS, EVENT_LOOP_TASKS,
+)  # fmt: skip
+
+
+class Meters(Protocol):
+    """Takes the values of the metrics of one replica."""
+
+    def count(self, metric: Metric, amount: float, *labels: str) -> None:
+        """Add to a counter.
+
+        Args:
+            metric: A counter.
+            amount: What to add, not negative.
+            labels: Values of the metric's labels, in their order.
+        """
+
+    def observe(self, metric: Metric, value: float) -> None:
+        """Add a value to a histogram without labels."""
+
+    def follow(self, metric: Metric, read: Callable[[], float | None], *labels: str) -> None:
+        """Read a gauge's value, or a counter's total, from now on.
+
+        Args:
+            metric: A gauge or a counter.
+            read: Returns the value, or None where there is none; called about once a second,
+                from another thread.
+            labels: Values of the metric's labels, in their order.
+        """
+
+
+def follow_tasks(meters: Meters) -> None:
+    """Let the metrics follow from now on how many tasks the running event loop has."""
+    loop = asyncio.get_running_loop()
+    meters.follow(EVENT_LOOP_TASKS, lambda: len(asyncio.all_tasks(loop)))

@@ -1,1 +1,0 @@
-"""OpenTelemetry traces, where an endpoint is configured."""
