@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve import Application
 
 from serve_app.app_args import AppArgs
-from serve_app.export.prepare import choose
+from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.classifier import Classifier
 from serve_app.ray_serve.gateway import GatewayIngress
@@ -34,7 +34,7 @@ def build(args: AppArgs) -> Application:
     """
     args.cache_url()
     model = resolve(args.model_source())
-    engine = choose(model, args.engine, logger.info)
+    engine = resolve_engine(model, args.engine, logger.info)
     classifier = serve.deployment(
         name="Classifier",
         user_config=ClassifierSettings().model_dump(),

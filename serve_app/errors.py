@@ -4,7 +4,7 @@ Exception
 ├── StartupError              the process ends with one line and a hint
 │   ├── InvalidConfig
 │   ├── ModelUnusable
-│   ├── UnfaithfulArtefact
+│   ├── UnfaithfulExport
 │   ├── PortTaken
 │   ├── RunUnreadable
 │   ├── InvalidManifest
@@ -23,7 +23,7 @@ Exception
     ├── Overloaded            429, Retry-After
     ├── InferenceFailed       500
     ├── ModelUnavailable      503, Retry-After
-    │   └── OtherRevision
+    │   └── RevisionMismatch
     ├── FiguresUnavailable    503, Retry-After
     └── DeadlineExceeded      504
 
@@ -69,7 +69,7 @@ class ModelUnusable(StartupError):
     """A model cannot be found, read, or served by the chosen engine."""
 
 
-class UnfaithfulArtefact(StartupError):
+class UnfaithfulExport(StartupError):
     """A derived model file does not agree with the torch reference within its bounds."""
 
 
@@ -233,7 +233,7 @@ class ModelUnavailable(ServiceError):
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
-class OtherRevision(ModelUnavailable):
+class RevisionMismatch(ModelUnavailable):
     """The replica serves another revision of the model than the one that is asked for.
 
     Gateways of that revision are there as well, and the next attempt reaches one of them: what

@@ -42,7 +42,7 @@ class Classification(NamedTuple):
     times: StageTimes
 
 
-class ChunkReply(NamedTuple):
+class CallReply(NamedTuple):
     """Results for one chunk of texts.
 
     Attributes:

@@ -20,7 +20,7 @@ from serve_app.telemetry.metrics import (
     REQUEST_SECONDS,
     REQUESTS,
     TRUNCATED_TEXTS,
-    Meters,
+    MetricSink,
 )
 
 _KEY: Final = "sentiment.observation"
@@ -259,7 +259,7 @@ class RequestMetrics:
         meters: Take the values.
     """
 
-    def __init__(self, meters: Meters) -> None:
+    def __init__(self, meters: MetricSink) -> None:
         self._meters = meters
 
     def __call__(self, report: Report) -> None:

@@ -17,7 +17,7 @@ from serve_app.telemetry.metrics import (
     QUEUE_SECONDS,
     TOKENS,
     WAITING_TEXTS,
-    Meters,
+    MetricSink,
 )
 from serve_app.telemetry.tracing import shared_span
 
@@ -35,7 +35,7 @@ class PassMetrics:
         meters: Take the values.
     """
 
-    def __init__(self, labels: Sequence[str], meters: Meters) -> None:
+    def __init__(self, labels: Sequence[str], meters: MetricSink) -> None:
         self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
         self._meters = meters
 
@@ -54,7 +54,7 @@ class PassMetrics:
             meters.count(PREDICTIONS, count, self._labels[label], f"{tenth / TENTHS:.1f}")
 
 
-def follow_scheduler(meters: Meters, scheduler: Scheduler) -> None:
+def follow_scheduler(meters: MetricSink, scheduler: Scheduler) -> None:
     """Let the metrics follow a scheduler from now on."""
     meters.follow(WAITING_TEXTS, lambda: scheduler.waiting)
     meters.follow(ABANDONED_TEXTS, lambda: scheduler.left, "left")

@@ -10,7 +10,7 @@ from serve_app.cli.help import INTERRUPTED, ROWS_FAILED, help_text
 from serve_app.cli.scoring import ENGINE, MODEL, Engine
 from serve_app.console import install, say
 from serve_app.errors import StartupError
-from serve_app.export.prepare import choose
+from serve_app.export.prepare import resolve_engine
 from serve_app.files.reader import ERROR
 from serve_app.model.store import resolve
 
@@ -58,7 +58,7 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
             install("batch"),
         ) from error
     identity = resolve(model)
-    chosen = choose(identity, engine, say)
+    chosen = resolve_engine(identity, engine, say)
     filesystem, files = input_files(source, column, identity.labels)
     job = Job(model, identity.digest, chosen, identity.labels, column, files)
     output = Output(*file_system(target))

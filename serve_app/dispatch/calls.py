@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serve_app.errors import ModelUnavailable
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 from serve_app.telemetry.tracing import detached, origin
 
 
@@ -87,12 +87,12 @@ class Flight:
         self.filled = 0.0
         self.late = False
         self.boarding_ms = 0.0
-        self.reply: asyncio.Future[ChunkReply] = asyncio.get_running_loop().create_future()
+        self.reply: asyncio.Future[CallReply] = asyncio.get_running_loop().create_future()
         self.origin: SpanContext | None = None
         self._context = Context()
         self._opened = time.perf_counter()
         self._passengers: Counter[bytes] = Counter()
-        self._call: asyncio.Task[ChunkReply] | None = None
+        self._call: asyncio.Task[CallReply] | None = None
 
     @property
     def wanted(self) -> bool:
@@ -140,7 +140,7 @@ class Flight:
         if self._call:
             self._call.cancel()
 
-    def depart(self, call: Coroutine[Any, Any, ChunkReply]) -> None:
+    def depart(self, call: Coroutine[Any, Any, CallReply]) -> None:
         """Make the call."""
         self.boarding_ms = (time.perf_counter() - self._opened) * 1000
         # A detached context unties the call from the request that starts it: Ray Serve cancels
@@ -155,7 +155,7 @@ class Flight:
         if self.origin is None and self._call is None:
             self.origin, self._context = origin(), detached()
 
-    def _land(self, call: "asyncio.Task[ChunkReply]") -> None:
+    def _land(self, call: "asyncio.Task[CallReply]") -> None:
         if call.cancelled() and self.wanted:
             self.reply.set_exception(ModelUnavailable("the call to the model was cancelled"))
             self.reply.exception()

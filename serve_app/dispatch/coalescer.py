@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from serve_app.dispatch.calls import Flight, Landed, chunks, landed
 from serve_app.dispatch.wait_estimator import Backlog
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from serve_app.telemetry.tracing import link
 
-Compute = Callable[[Sequence[str], Sequence[int]], Coroutine[Any, Any, ChunkReply]]
+Compute = Callable[[Sequence[str], Sequence[int]], Coroutine[Any, Any, CallReply]]
 OnLanded = Callable[[Mapping[bytes, TextLogits]], None]
 
 # A call costs as much CPU as a few short texts do, so spreading fewer over replicas is slower.

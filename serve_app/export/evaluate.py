@@ -15,7 +15,7 @@ from serve_app.engine.load import load_torch
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.onnx_bundle import Artefact, find
+from serve_app.model.onnx_bundle import OnnxBundle, find
 from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineName, OnnxName
@@ -132,7 +132,7 @@ def table(rows: list[Evaluation]) -> str:
     return "\n".join([head, "|---|---|---|---|---|---|", *body])
 
 
-def _onnx(model: ModelIdentity, artefact: Artefact, name: OnnxName) -> OnnxEngine:
+def _onnx(model: ModelIdentity, artefact: OnnxBundle, name: OnnxName) -> OnnxEngine:
     return OnnxEngine(artefact.path(name), name, pad_id=model.pad_id, threads=1)
 
 

@@ -14,15 +14,15 @@ from serve_app.console import install
 from serve_app.engine.engine import Engine, batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import ModelUnusable, UnfaithfulArtefact
+from serve_app.errors import ModelUnusable, UnfaithfulExport
 from serve_app.model.onnx_bundle import (
-    Artefact,
+    OnnxBundle,
     beside_directory,
     cache_directory,
     check_weights,
     find,
 )
-from serve_app.model.parity import Fidelity, compare, probe_texts
+from serve_app.model.parity import Parity, compare, verification_texts
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
@@ -31,7 +31,7 @@ VERIFY_BATCH = 16
 Report = Callable[[str], None]
 
 
-def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> EngineName:
+def resolve_engine(model: ModelIdentity, engine: EngineChoice, report: Report) -> EngineName:
     """Make sure that the engine's files exist, and settle what `auto` stands for.
 
     Args:
@@ -53,7 +53,7 @@ def choose(model: ModelIdentity, engine: EngineChoice, report: Report) -> Engine
     return chosen
 
 
-def _prepare_apart(model: ModelIdentity, report: Report) -> Artefact:
+def _prepare_apart(model: ModelIdentity, report: Report) -> OnnxBundle:
     """Prepare in a process of its own, so that torch does not stay in this one's memory."""
     report(f"preparing {model.model_id}, once:")
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
@@ -74,7 +74,7 @@ def _prepare_apart(model: ModelIdentity, report: Report) -> Artefact:
     return artefact
 
 
-def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Artefact:
+def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> OnnxBundle:
     """Derive and verify the ONNX files, unless that was done before.
 
     Safe to run several times at once: one process works, the others wait for its result, and
@@ -87,7 +87,7 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Ar
 
     Raises:
         ModelUnusable: torch is missing, the model cannot be exported, or no write access.
-        UnfaithfulArtefact: The fp32 export does not agree with the reference.
+        UnfaithfulExport: The fp32 export does not agree with the reference.
     """
     target = beside_directory(model) if beside else cache_directory(model)
     try:
@@ -100,7 +100,7 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Ar
             aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".preparing-"))
             try:
                 fidelity = _derive(model, aside, report)
-                sealed = Artefact.write(aside, fidelity)
+                sealed = OnnxBundle.write(aside, fidelity)
                 # mkdtemp lets nobody else in, but other users may serve what one has prepared.
                 aside.chmod(0o755)
                 shutil.rmtree(target, ignore_errors=True)
@@ -121,7 +121,7 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> Ar
     return replace(sealed, directory=target)
 
 
-def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxName, Fidelity]:
+def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxName, Parity]:
     files: dict[OnnxName, Path] = {
         name: directory / f"{name}.onnx" for name in ("onnx-fp32", "onnx-int8")
     }
@@ -145,7 +145,7 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
     for name, found in fidelity.items():
         report(f"{name}: {found.refusal(name) or 'faithful'}")
     if refusal := fidelity["onnx-fp32"].refusal("onnx-fp32"):
-        raise UnfaithfulArtefact(
+        raise UnfaithfulExport(
             f"the ONNX export of {model.model_id} does not agree with torch: {refusal}",
             "serve it with the torch engine",
         )
@@ -154,10 +154,10 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
 
 def _verify(
     model: ModelIdentity, reference: Engine, files: dict[OnnxName, Path]
-) -> dict[OnnxName, Fidelity]:
-    token_ids = [tokens.ids for tokens in Tokenizer(model).encode(probe_texts())]
+) -> dict[OnnxName, Parity]:
+    token_ids = [tokens.ids for tokens in Tokenizer(model).encode(verification_texts())]
     expected = batched_logits(reference, token_ids, VERIFY_BATCH)
-    fidelity: dict[OnnxName, Fidelity] = {}
+    fidelity: dict[OnnxName, Parity] = {}
     for name, path in files.items():
         engine = OnnxEngine(path, name, pad_id=model.pad_id, threads=1)
         together = batched_logits(engine, token_ids, VERIFY_BATCH)

@@ -14,7 +14,7 @@ from serve_app.client.sync import SentimentClient
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
-from serve_app.export.prepare import choose
+from serve_app.export.prepare import resolve_engine
 from serve_app.files.reader import Failed, Outcome, is_utf8
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineChoice
@@ -66,7 +66,7 @@ class LocalScorer:
         model = resolve(source)
         self.labels = model.labels
         self._tokenizer = Tokenizer(model)
-        self._engine = load(model, choose(model, engine, report), threads=1)
+        self._engine = load(model, resolve_engine(model, engine, report), threads=1)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""

@@ -22,7 +22,7 @@ from serve_app.errors import (
 from serve_app.gateway.admission import Demand
 from serve_app.gateway.readiness import Readiness
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import ChunkReply, Classification, StageTimes, TextLogits
+from serve_app.scores import CallReply, Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 from serve_app.telemetry.tracing import span
 
@@ -40,7 +40,7 @@ class Classifier(Protocol):
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         """Score texts, each with the size of its request, within so many seconds."""
 
     def replicas(self) -> int:
@@ -198,7 +198,7 @@ class Gateway:
                 raise ModelUnavailable("no replica of the model is running") from None
             raise DeadlineExceeded("the model did not answer in time") from None
 
-    async def _compute_chunk(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
+    async def _compute_chunk(self, texts: Sequence[str], sizes: Sequence[int]) -> CallReply:
         # A flight ends with its last passenger, who may have boarded as its first one left.
         reply = await self._classifier.classify(texts, 2 * self.settings.deadline_s, sizes)
         self._answered_at = time.monotonic()

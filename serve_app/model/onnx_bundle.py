@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from serve_app.errors import ModelUnusable
-from serve_app.model.parity import FAR, Fidelity
+from serve_app.model.parity import FAR, Parity
 from serve_app.model.store import ModelIdentity, digest_of
 from serve_app.settings import OnnxName
 
@@ -18,7 +18,7 @@ ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 
 
 @dataclass(frozen=True)
-class Artefact:
+class OnnxBundle:
     """A directory with the ONNX files of one model.
 
     Attributes:
@@ -28,11 +28,11 @@ class Artefact:
     """
 
     directory: Path
-    fidelity: dict[OnnxName, Fidelity]
+    fidelity: dict[OnnxName, Parity]
     digests: dict[OnnxName, str]
 
     @classmethod
-    def write(cls, directory: Path, fidelity: dict[OnnxName, Fidelity]) -> Self:
+    def write(cls, directory: Path, fidelity: dict[OnnxName, Parity]) -> Self:
         """Seal files that were verified: write what was found beside them."""
         files = cls(directory, fidelity, {})
         digests = {engine: digest_of([files.path(engine)]) for engine in fidelity}
@@ -93,7 +93,7 @@ def cache_directory(model: ModelIdentity) -> Path:
     return Path(base) / f"{model.digest}-{FORMAT}"
 
 
-def find(model: ModelIdentity) -> Artefact | None:
+def find(model: ModelIdentity) -> OnnxBundle | None:
     """Find a model's artefact: beside the model, else in the cache directory."""
     for directory in (beside_directory(model), cache_directory(model)):
         if (directory / REPORT).is_file():
@@ -117,20 +117,20 @@ def check_weights(model: ModelIdentity) -> None:
         )
 
 
-def _read(directory: Path) -> Artefact:
+def _read(directory: Path) -> OnnxBundle:
     try:
         report = json.loads((directory / REPORT).read_bytes())
-        fidelity = {name: Fidelity(**report[name]["fidelity"]) for name in ENGINES}
+        fidelity = {name: Parity(**report[name]["fidelity"]) for name in ENGINES}
         digests = {name: str(report[name]["digest"]) for name in ENGINES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelUnusable(
             f"cannot read {directory / REPORT}: {error}",
             f"remove {directory} and run `sentiment model prepare`",
         ) from error
-    return Artefact(directory, fidelity, digests)
+    return OnnxBundle(directory, fidelity, digests)
 
 
-def table(artefact: Artefact) -> str:
+def table(artefact: OnnxBundle) -> str:
     """Return what verification found as a Markdown table."""
     rows = [
         f"| {name} | {found.flips:.2%} | {found.far:.2%} | {found.worst:.4f} "

@@ -31,7 +31,7 @@ BOUNDS: Final = {
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Parity:
     """How far an engine's probabilities are from the reference's.
 
     Attributes:
@@ -77,7 +77,7 @@ def compare(
     reference: NDArray[np.floating],
     candidate: NDArray[np.floating],
     candidate_alone: NDArray[np.floating],
-) -> Fidelity:
+) -> Parity:
     """Measure a candidate's logits against the reference's.
 
     Args:
@@ -87,7 +87,7 @@ def compare(
     """
     expected, seen = probabilities(reference), probabilities(candidate)
     off = np.abs(expected - seen).max(axis=1)
-    return Fidelity(
+    return Parity(
         texts=len(expected),
         flips=float((expected.argmax(axis=1) != seen.argmax(axis=1)).mean()),
         far=float((off > FAR).mean()),
@@ -129,7 +129,7 @@ _NEGATED_SHARE: Final = 0.15
 _MIXED_SHARE: Final = 0.1
 
 
-def probe_texts() -> list[str]:
+def verification_texts() -> list[str]:
     """Return the same sentences and long texts every time."""
     source = random.Random(0)
     short = [_sentence(source) for _ in range(SENTENCES)]

@@ -14,10 +14,10 @@ from serve_app.classifier.observability import PassMetrics, follow_scheduler, tr
 from serve_app.classifier.scheduler import Job, Scheduler, Scored
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import InferenceFailed, ModelUnusable, OtherRevision
+from serve_app.errors import InferenceFailed, ModelUnusable, RevisionMismatch
 from serve_app.model.store import resolve
-from serve_app.ray_serve.metrics import EXPORT_S, RayMeters, every
-from serve_app.scores import ChunkReply
+from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
+from serve_app.scores import CallReply
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
 from serve_app.telemetry.logs import LogForm, configure
 from serve_app.telemetry.metrics import TOKENIZE_SECONDS, follow_tasks
@@ -65,7 +65,7 @@ class Classifier:
         self._digest = digest
         self._tokenizer = Tokenizer(model)
         self._settings = ClassifierSettings()
-        self._meters = RayMeters()
+        self._meters = RayMetricSink()
         self._scheduler = Scheduler(
             load(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
@@ -73,7 +73,7 @@ class Classifier:
         )
         follow_scheduler(self._meters, self._scheduler)
         follow_tasks(self._meters)
-        every(EXPORT_S, self._meters.flush)
+        run_periodically(EXPORT_S, self._meters.flush)
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
@@ -85,7 +85,7 @@ class Classifier:
 
     async def classify_as(
         self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         """Score one chunk of texts, unless another model than this one is asked for.
 
         While a model is replaced in place, gateways of one revision reach classifiers of the
@@ -98,16 +98,16 @@ class Classifier:
             sizes: How many characters the request of each text has; unknown where it is empty.
 
         Raises:
-            OtherRevision: This replica serves another model.
+            RevisionMismatch: This replica serves another model.
             DeadlineExceeded: Not all texts could be scored in time.
         """
         if digest != self._digest:
-            raise OtherRevision("this replica serves another revision of the model")
+            raise RevisionMismatch("this replica serves another revision of the model")
         return await self.classify(texts, within_s, sizes)
 
     async def classify(
         self, texts: list[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         """Score one chunk of texts.
 
         Args:
@@ -181,12 +181,12 @@ class Classifier:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
 
 
-def _reply(results: Sequence[Scored | BaseException]) -> ChunkReply:
+def _reply(results: Sequence[Scored | BaseException]) -> CallReply:
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, InferenceFailed):
             raise result
     scored = [result if isinstance(result, Scored) else None for result in results]
-    return ChunkReply(
+    return CallReply(
         texts=[result.logits if result else None for result in scored],
         queue_ms=max((result.queue_ms for result in scored if result), default=0.0),
         inference_ms=max((result.inference_ms for result in scored if result), default=0.0),

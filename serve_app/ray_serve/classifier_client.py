@@ -13,10 +13,10 @@ from serve_app.errors import (
     DeadlineExceeded,
     InferenceFailed,
     ModelUnavailable,
-    OtherRevision,
     Overloaded,
+    RevisionMismatch,
 )
-from serve_app.scores import ChunkReply
+from serve_app.scores import CallReply
 
 # Scoring a text twice does no harm, so a call that a dying replica lost is made again.
 ATTEMPTS: Final = 3
@@ -41,7 +41,7 @@ class ClassifierClient:
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         """Score one chunk of texts on some replica.
 
         Args:
@@ -52,7 +52,7 @@ class ClassifierClient:
         Raises:
             Overloaded: The queue to the replicas is full.
             DeadlineExceeded: No answer in time.
-            OtherRevision: For a second, only replicas of another model answered. Where this model
+            RevisionMismatch: For a second, only replicas of another model answered. Where this one
                 has answered before, its last replicas are gone: a caller's next attempt reaches
                 another gateway. Where it has not, they are yet to start, and there is time for it.
             ModelUnavailable: No replica runs, or every attempt lost its replica.
@@ -66,12 +66,12 @@ class ClassifierClient:
                 reply = await self._call(texts, deadline - loop.time(), sizes)
             except RayActorError:
                 lost += 1
-            except OtherRevision:
+            except RevisionMismatch:
                 now = loop.time()
                 others_since = min(others_since, now)
                 gone = self._met and now - others_since >= OTHER_REVISION_S
                 if gone or now + OTHER_REVISION_PAUSE_S >= deadline:
-                    raise OtherRevision("only another revision of the model runs here") from None
+                    raise RevisionMismatch("only another revision of the model runs here") from None
                 await asyncio.sleep(OTHER_REVISION_PAUSE_S)
             else:
                 self._met = True
@@ -88,13 +88,11 @@ class ClassifierClient:
         told = router._asyncio_router._request_router if router else None
         return len(told.curr_replicas) if told else 0
 
-    async def _call(
-        self, texts: Sequence[str], within_s: float, sizes: Sequence[int]
-    ) -> ChunkReply:
+    async def _call(self, texts: Sequence[str], within_s: float, sizes: Sequence[int]) -> CallReply:
         response = self._handle.remote(self._digest, list(texts), within_s, list(sizes))
         try:
             async with asyncio.timeout(within_s):
-                reply: ChunkReply = await response
+                reply: CallReply = await response
                 return reply
         except TimeoutError:
             response.cancel()  # type: ignore[no-untyped-call]
@@ -108,7 +106,7 @@ class ClassifierClient:
             raise Overloaded("too many texts wait for the model") from None
         except DeploymentUnavailableError:
             raise ModelUnavailable("the model's deployment failed") from None
-        except (DeadlineExceeded, OtherRevision, RayActorError):
+        except (DeadlineExceeded, RevisionMismatch, RayActorError):
             raise
         except RayError as error:
             raise InferenceFailed("a model replica failed on the texts") from error

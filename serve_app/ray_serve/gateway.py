@@ -19,7 +19,7 @@ from serve_app.lab.live import RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
 from serve_app.ray_serve.classifier_client import ClassifierClient
-from serve_app.ray_serve.metrics import EXPORT_S, RayMeters, every
+from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.settings import EngineName, GatewaySettings
 from serve_app.telemetry import tracing as spans
 from serve_app.telemetry.logs import configure
@@ -33,7 +33,7 @@ from serve_app.telemetry.metrics import (
     TEXTS,
     TEXTS_IN_FLIGHT,
     WAITING_REQUESTS,
-    Meters,
+    MetricSink,
     follow_tasks,
 )
 
@@ -61,13 +61,13 @@ class GatewayIngress:
         cache = open_cache(args.cache_url(), len(model.labels), settings)
         self._classifier = ClassifierClient(classifier, model.digest)
         self._gateway = Gateway(model, engine, cache, self._classifier, settings)
-        self._meters = RayMeters()
+        self._meters = RayMetricSink()
         follow_gateway(self._meters, self._gateway, cache)
         follow_tasks(self._meters)
-        every(EXPORT_S, self._meters.flush)
+        run_periodically(EXPORT_S, self._meters.flush)
         configure(args.log_form)
         self._request_log = RequestLog(args.log_form)
-        every(WRITE_S, self._request_log.write)
+        run_periodically(WRITE_S, self._request_log.write)
         self._recent = RecentRequests()
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
@@ -114,7 +114,7 @@ class GatewayIngress:
 _BREAKER_STATES: Final[dict[BreakerState, float]] = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
-def follow_gateway(meters: Meters, gateway: Gateway, cache: ScoreCache) -> None:
+def follow_gateway(meters: MetricSink, gateway: Gateway, cache: ScoreCache) -> None:
     """Let the metrics follow a gateway and its cache from now on."""
     model, flights = gateway.model, gateway.flights
     meters.follow(MODEL_INFO, partial(float, 1), model.model_id, model.revision, gateway.engine)

@@ -22,7 +22,7 @@ from serve_app.app_args import AppArgs
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
-from serve_app.export.prepare import choose
+from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, StrictHttpOptions, load, read
 
@@ -126,7 +126,7 @@ def check_model(args: AppArgs) -> None:
     args.cache_url()
     model = resolve(args.model_source())
     Tokenizer(model)
-    engine = choose(model, args.engine, say)
+    engine = resolve_engine(model, args.engine, say)
     scheme = args.cache.partition("://")[0]
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 

@@ -221,7 +221,7 @@ METRICS: Final = (
 )  # fmt: skip
 
 
-class Meters(Protocol):
+class MetricSink(Protocol):
     """Takes the values of the metrics of one replica."""
 
     def count(self, metric: Metric, amount: float, *labels: str) -> None:
@@ -247,7 +247,7 @@ class Meters(Protocol):
         """
 
 
-def follow_tasks(meters: Meters) -> None:
+def follow_tasks(meters: MetricSink) -> None:
     """Let the metrics follow from now on how many tasks the running event loop has."""
     loop = asyncio.get_running_loop()
     meters.follow(EVENT_LOOP_TASKS, lambda: len(asyncio.all_tasks(loop)))

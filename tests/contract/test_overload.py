@@ -17,7 +17,7 @@ from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import open_cache
 from serve_app.gateway.gateway import Gateway
 from serve_app.ray_serve.proxy import ServeErrors
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL
 from tests.unit.metrics.meters import RecordedMeters
@@ -41,9 +41,9 @@ class Model:
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         await self.free.wait()
-        return ChunkReply([TextLogits((0.0, 1.0), truncated=False)] * len(texts), 1.0, 1.0)
+        return CallReply([TextLogits((0.0, 1.0), truncated=False)] * len(texts), 1.0, 1.0)
 
     def replicas(self) -> int:
         return 1

@@ -29,7 +29,7 @@ from serve_app.engine.tokenizer import Tokenizer
 from serve_app.gateway.gateway import Gateway
 from serve_app.model.onnx_bundle import find
 from serve_app.model.store import ModelIdentity, resolve
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 from tests.conftest import WORDS
 from tests.contract.server import hosted, serving
@@ -86,14 +86,14 @@ class InProcess:
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         tokens = self._tokenizer.encode(texts)
         logits = self._engine.logits([each.ids for each in tokens])
         scored = [
             TextLogits(tuple(row.tolist()), each.truncated)
             for row, each in zip(logits, tokens, strict=True)
         ]
-        return ChunkReply(list(scored), 0.0, 0.0)
+        return CallReply(list(scored), 0.0, 0.0)
 
     def replicas(self) -> int:
         return 1

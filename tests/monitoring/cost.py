@@ -53,11 +53,11 @@ def measure() -> dict[str, float]:
     from serve_app.api.request_record import Observer, RequestLog, RequestMetrics  # noqa: PLC0415
     from serve_app.classifier.observability import PassMetrics  # noqa: PLC0415
     from serve_app.classifier.scheduler import Pass  # noqa: PLC0415
-    from serve_app.ray_serve.metrics import RayMeters  # noqa: PLC0415
+    from serve_app.ray_serve.metrics import RayMetricSink  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
     from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415
 
-    meters = RayMeters()
+    meters = RayMetricSink()
     service = HashService(GatewaySettings(), None, False, READY, MODEL)
     with Path("/dev/null").open("w") as nowhere:
         log = RequestLog("json", nowhere)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.model.onnx_bundle import ENGINES, Artefact, beside_directory
-from serve_app.model.parity import Fidelity
+from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, beside_directory
+from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
 from tests.serve.service import Service, configured
 
@@ -150,7 +150,7 @@ def seal(model_directory: Path) -> None:
     directory.mkdir(parents=True)
     for engine in ENGINES:
         (directory / f"{engine}.onnx").write_bytes(b"a graph")
-    Artefact.write(directory, dict.fromkeys(ENGINES, Fidelity(100, 0, 0, 0, 0)))
+    OnnxBundle.write(directory, dict.fromkeys(ENGINES, Parity(100, 0, 0, 0, 0)))
 
 
 def test_a_cache_of_models_that_cannot_be_written_is_named(config: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import gc
 import threading
 import weakref
 
-from serve_app.ray_serve.metrics import every
+from serve_app.ray_serve.metrics import run_periodically
 
 
 class Clockwork:
@@ -19,7 +19,7 @@ class Clockwork:
 def test_a_method_is_called_again_and_again_as_long_as_its_object_lives() -> None:
     clockwork = Clockwork()
     before = set(threading.enumerate())
-    every(0.001, clockwork.tick)
+    run_periodically(0.001, clockwork.tick)
     (thread,) = set(threading.enumerate()) - before
     assert clockwork.ticked.wait(5)
     gone = weakref.ref(clockwork)

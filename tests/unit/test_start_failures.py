@@ -10,8 +10,8 @@ import yaml
 from ray.serve._private import constants
 
 from serve_app.errors import StartupError
-from serve_app.model.onnx_bundle import ENGINES, Artefact, cache_directory
-from serve_app.model.parity import Fidelity
+from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, cache_directory
+from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
 from serve_app.ray_serve import run
 from serve_app.ray_serve.config import ServeConfig, read
@@ -37,8 +37,8 @@ def config(tmp_path: Path, model_directory: Path, cache_dir: Path) -> Path:
     directory.mkdir(parents=True)
     for engine in ENGINES:
         (directory / f"{engine}.onnx").write_bytes(b"a graph")
-    faithful = Fidelity(100, 0, 0, 0, 0)
-    Artefact.write(directory, dict.fromkeys(ENGINES, faithful))
+    faithful = Parity(100, 0, 0, 0, 0)
+    OnnxBundle.write(directory, dict.fromkeys(ENGINES, faithful))
     return configured(tmp_path, {"model": str(model_directory)})
 
 

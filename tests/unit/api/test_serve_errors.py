@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.errors import ELSEWHERE, PROBLEM_JSON, OtherRevision
+from serve_app.errors import ELSEWHERE, PROBLEM_JSON, RevisionMismatch
 from serve_app.ray_serve.proxy import MOST_KEPT_BYTES, ServeErrors
 
 
@@ -62,7 +62,7 @@ def test_a_request_that_another_gateway_can_answer_is_made_again(old: int, statu
     def gateways(body: bytes) -> Response:
         asked.append(body)
         if len(asked) <= old:
-            return Response(b"{}", 503, OtherRevision.headers, media_type=PROBLEM_JSON)
+            return Response(b"{}", 503, RevisionMismatch.headers, media_type=PROBLEM_JSON)
         return echo(body)
 
     answer = ask(Serve(gateways), b"again")

@@ -14,7 +14,7 @@ from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
 from serve_app.autoscaling.replica_stats import PER_CHAR, RATE, WAITING
-from serve_app.errors import DeadlineExceeded, ModelUnusable, OtherRevision
+from serve_app.errors import DeadlineExceeded, ModelUnusable, RevisionMismatch
 from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.classifier import INLINE_CHARS, Classifier
 from serve_app.settings import EngineName
@@ -205,5 +205,5 @@ async def test_a_replica_scores_nothing_as_another_model_than_its_own(
     classifier: Classifier, model: ModelIdentity
 ) -> None:
     assert len((await classifier.classify_as(model.digest, ["good"], 60)).texts) == 1
-    with pytest.raises(OtherRevision):
+    with pytest.raises(RevisionMismatch):
         await classifier.classify_as("digest of another", ["good"], 60)

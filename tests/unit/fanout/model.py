@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from serve_app.dispatch.calls import Landed
 from serve_app.dispatch.coalescer import SingleFlight
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 
 # Waiting for company ends when a call returns, here never by time.
@@ -22,7 +22,7 @@ class Model:
         self.cancelled = 0
         self.error: Exception | None = None
 
-    async def compute(self, texts: Sequence[str], sizes: Sequence[int]) -> ChunkReply:
+    async def compute(self, texts: Sequence[str], sizes: Sequence[int]) -> CallReply:
         self.asked.append(list(texts))
         self.sizes.append(list(sizes))
         try:
@@ -33,7 +33,7 @@ class Model:
         if self.error:
             raise self.error
         scored = [None if text == "poison" else logits(text) for text in texts]
-        return ChunkReply(scored, 1.0, 2.0)
+        return CallReply(scored, 1.0, 2.0)
 
 
 def logits(text: str) -> TextLogits:

@@ -4,20 +4,20 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 
-from serve_app.errors import ModelUnavailable, OtherRevision
+from serve_app.errors import ModelUnavailable, RevisionMismatch
 from serve_app.ray_serve import classifier_client as client_module
 from serve_app.ray_serve.classifier_client import ATTEMPTS, ClassifierClient
-from serve_app.scores import ChunkReply
+from serve_app.scores import CallReply
 
-OTHER = OtherRevision("another revision")
+OTHER = RevisionMismatch("another revision")
 LOST = RayActorError()
-REPLY = ChunkReply([], 0.0, 0.0)
+REPLY = CallReply([], 0.0, 0.0)
 
 
 class Handle:
     """A handle whose calls end, one after the other, in what it is given."""
 
-    def __init__(self, *ends: ChunkReply | Exception) -> None:
+    def __init__(self, *ends: CallReply | Exception) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self._ends = list(ends)
 
@@ -29,7 +29,7 @@ class Handle:
         self.calls.append(arguments)
         return self._end(self._ends.pop(0) if len(self._ends) > 1 else self._ends[0])
 
-    async def _end(self, end: ChunkReply | Exception) -> ChunkReply:
+    async def _end(self, end: CallReply | Exception) -> CallReply:
         if isinstance(end, Exception):
             raise end
         return end
@@ -56,7 +56,7 @@ async def test_where_no_replica_of_the_revision_is_left_callers_are_sent_away_so
     monkeypatch.setattr(client_module, "OTHER_REVISION_S", 0.1)
     client: Any = ClassifierClient(Handle(REPLY, OTHER), "digest")  # type: ignore[arg-type]
     await client.classify(["good"], 60)
-    with pytest.raises(OtherRevision) as sent_away:
+    with pytest.raises(RevisionMismatch) as sent_away:
         async with asyncio.timeout(10):
             await client.classify(["good"], 60)
     assert sent_away.value.headers["Retry-After"] == "1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import ChunkReply, TextLogits
+from serve_app.scores import CallReply, TextLogits
 
 MODEL = ModelIdentity(Path(), "m", "r", "d", ("NEGATIVE", "POSITIVE"), 512, 0)
 
@@ -24,7 +24,7 @@ class Model:
 
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> ChunkReply:
+    ) -> CallReply:
         self.asked.append(list(texts))
         if not self.available:
             raise ModelUnavailable("no replica")
@@ -37,7 +37,7 @@ class Model:
             raise DeadlineExceeded("silent")
         if "busy" in texts or self.busy:
             raise Overloaded("busy")
-        return ChunkReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
+        return CallReply([None if t == "poison" else logits(t) for t in texts], 3.0, 7.0)
 
     def replicas(self) -> int:
         return int(self.available)

@@ -1,4 +1,4 @@
-"""Meters that remember, in place of Ray's."""
+"""MetricSink that remember, in place of Ray's."""
 
 from collections.abc import Callable
 

@@ -3,7 +3,7 @@ from typing import Any, ClassVar
 import pytest
 
 from serve_app.ray_serve import metrics as ray
-from serve_app.ray_serve.metrics import RayMeters
+from serve_app.ray_serve.metrics import RayMetricSink
 from serve_app.telemetry.metrics import CACHE_UP, INFERENCE_SECONDS, MODEL_INFO, TEXTS, TOKENS
 
 HandedOver = list[tuple[str, float, dict[str, str]]]
@@ -33,7 +33,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> HandedOver:
 
 
 def test_counters_are_handed_over_as_increments(handed_over: HandedOver) -> None:
-    meters = RayMeters()
+    meters = RayMetricSink()
     meters.count(TOKENS, 3, "text")
     meters.count(TOKENS, 4, "text")
     meters.flush()
@@ -48,7 +48,7 @@ def test_counters_are_handed_over_as_increments(handed_over: HandedOver) -> None
 
 
 def test_totals_that_are_followed_become_increments_too(handed_over: HandedOver) -> None:
-    meters, totals = RayMeters(), iter((0, 2, 2, 5))
+    meters, totals = RayMetricSink(), iter((0, 2, 2, 5))
     meters.follow(TEXTS, lambda: next(totals), "memory")
     for _ in range(4):
         meters.flush()
@@ -56,7 +56,7 @@ def test_totals_that_are_followed_become_increments_too(handed_over: HandedOver)
 
 
 def test_gauges_are_set_at_every_flush_as_long_as_there_is_a_value(handed_over: HandedOver) -> None:
-    meters, values = RayMeters(), iter((None, 1.0, 0.0))
+    meters, values = RayMetricSink(), iter((None, 1.0, 0.0))
     meters.follow(CACHE_UP, lambda: next(values))
     for _ in range(3):
         meters.flush()
@@ -64,12 +64,12 @@ def test_gauges_are_set_at_every_flush_as_long_as_there_is_a_value(handed_over: 
 
 
 def test_labels_reach_their_names(handed_over: HandedOver) -> None:
-    meters = RayMeters()
+    meters = RayMetricSink()
     meters.follow(MODEL_INFO, lambda: 1.0, "acme", "rev", "torch")
     meters.flush()
     assert handed_over[0][2] == {"model": "acme", "revision": "rev", "engine": "torch"}
 
 
 def test_histograms_are_handed_over_at_once(handed_over: HandedOver) -> None:
-    RayMeters().observe(INFERENCE_SECONDS, 0.25)
+    RayMetricSink().observe(INFERENCE_SECONDS, 0.25)
     assert handed_over == [(INFERENCE_SECONDS.name, 0.25, {})]

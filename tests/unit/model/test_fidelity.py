@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.model.parity import Fidelity, compare, probabilities
+from serve_app.model.parity import Parity, compare, probabilities
 
 
 def test_probabilities_are_the_softmax() -> None:
@@ -23,20 +23,20 @@ def test_measures_are_shares_of_the_texts() -> None:
 
 
 def test_a_faithful_engine_is_not_refused() -> None:
-    assert Fidelity(1000, 0.007, 0.005, 0.9, 1e-3).refusal("onnx-int8") == ""
+    assert Parity(1000, 0.007, 0.005, 0.9, 1e-3).refusal("onnx-int8") == ""
 
 
 @pytest.mark.parametrize(
     ("found", "measure"),
     [
-        (Fidelity(1000, 0.0071, 0, 0, 0), "flips"),
-        (Fidelity(1000, 0, 0.0051, 0, 0), "far"),
-        (Fidelity(1000, 0, 0, 0, 1.1e-3), "variance"),
+        (Parity(1000, 0.0071, 0, 0, 0), "flips"),
+        (Parity(1000, 0, 0.0051, 0, 0), "far"),
+        (Parity(1000, 0, 0, 0, 1.1e-3), "variance"),
     ],
 )
-def test_every_bound_counts(found: Fidelity, measure: str) -> None:
+def test_every_bound_counts(found: Parity, measure: str) -> None:
     assert found.refusal("onnx-int8").startswith(measure)
 
 
 def test_fp32_has_to_agree_exactly_in_its_labels() -> None:
-    assert Fidelity(1000, 0.001, 0, 0, 0).refusal("onnx-fp32")
+    assert Parity(1000, 0.001, 0, 0, 0).refusal("onnx-fp32")

@@ -6,7 +6,7 @@ import pytest
 
 from serve_app.export.evaluate import evaluate
 from serve_app.export.prepare import prepare
-from serve_app.model.onnx_bundle import Artefact
+from serve_app.model.onnx_bundle import OnnxBundle
 from serve_app.model.store import EMBEDDED, ModelIdentity, resolve
 
 MOST_BYTES = 48 * 1024 * 1024
@@ -22,7 +22,7 @@ def embedded() -> ModelIdentity:
 
 
 @pytest.fixture(scope="module")
-def artefact(embedded: ModelIdentity) -> Artefact:
+def artefact(embedded: ModelIdentity) -> OnnxBundle:
     pytest.importorskip("torch")
     return prepare(embedded, quiet)
 
@@ -42,14 +42,14 @@ def test_transformers_loads_it_unchanged() -> None:
     assert model(**encoded).logits.argmax().item() == 1
 
 
-def test_int8_is_faithful_and_the_default(artefact: Artefact) -> None:
+def test_int8_is_faithful_and_the_default(artefact: OnnxBundle) -> None:
     assert artefact.best == "onnx-int8"
 
 
 @pytest.mark.parametrize("name", ["dev", "test"])
 def test_it_is_as_accurate_as_its_card_says_on_every_engine(
     embedded: ModelIdentity,
-    artefact: Artefact,
+    artefact: OnnxBundle,
     shared_data: Callable[[str], Path],
     name: str,
 ) -> None:

@@ -10,23 +10,23 @@ from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.export.evaluate import evaluate, read_tsv
-from serve_app.export.prepare import choose, prepare
+from serve_app.export.prepare import prepare, resolve_engine
 from serve_app.model.onnx_bundle import (
     ENGINES,
     REPORT,
-    Artefact,
+    OnnxBundle,
     beside_directory,
     cache_directory,
     find,
 )
-from serve_app.model.parity import Fidelity
+from serve_app.model.parity import Parity
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineChoice, EngineName
 
 pytest.importorskip("torch")
 
-FAITHFUL = Fidelity(100, 0, 0, 0, 0)
-UNFAITHFUL = Fidelity(100, 0.5, 0.5, 0.5, 0.5)
+FAITHFUL = Parity(100, 0, 0, 0, 0)
+UNFAITHFUL = Parity(100, 0.5, 0.5, 0.5, 0.5)
 
 
 def quiet(line: str) -> None:
@@ -90,20 +90,20 @@ def test_an_artefact_beside_the_model_is_preferred(model: ModelIdentity, cache_d
     assert found.directory == beside_directory(model)
 
 
-def written(model: ModelIdentity, int8: Fidelity) -> Artefact:
+def written(model: ModelIdentity, int8: Parity) -> OnnxBundle:
     directory = cache_directory(model)
     directory.mkdir(parents=True)
     for name in ENGINES:
         (directory / f"{name}.onnx").write_bytes(b"a graph")
-    return Artefact.write(directory, {"onnx-fp32": FAITHFUL, "onnx-int8": int8})
+    return OnnxBundle.write(directory, {"onnx-fp32": FAITHFUL, "onnx-int8": int8})
 
 
 @pytest.mark.parametrize(("int8", "chosen"), [(FAITHFUL, "onnx-int8"), (UNFAITHFUL, "onnx-fp32")])
 def test_auto_takes_int8_only_where_it_is_faithful(
-    model: ModelIdentity, cache_dir: Path, int8: Fidelity, chosen: EngineName
+    model: ModelIdentity, cache_dir: Path, int8: Parity, chosen: EngineName
 ) -> None:
     written(model, int8)
-    assert choose(model, "auto", quiet) == chosen
+    assert resolve_engine(model, "auto", quiet) == chosen
 
 
 @pytest.mark.slow
@@ -111,14 +111,14 @@ def test_a_model_that_was_not_prepared_is_prepared_apart_and_in_sight(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
     lines: list[str] = []
-    assert choose(model, "onnx-fp32", lines.append) == "onnx-fp32"
+    assert resolve_engine(model, "onnx-fp32", lines.append) == "onnx-fp32"
     assert lines[:2] == ["preparing tiny, once:", "  exporting to ONNX"]
 
 
 def test_a_model_that_cannot_be_prepared_says_why(model: ModelIdentity, cache_dir: Path) -> None:
     (model.path / "config.json").write_text("{}")
     with pytest.raises(ModelUnusable, match=r"cannot prepare tiny: .*not a sequence classifier"):
-        choose(model, "auto", quiet)
+        resolve_engine(model, "auto", quiet)
 
 
 def test_an_unfaithful_engine_is_refused_with_its_figures(
@@ -126,7 +126,7 @@ def test_an_unfaithful_engine_is_refused_with_its_figures(
 ) -> None:
     written(model, UNFAITHFUL)
     with pytest.raises(ModelUnusable, match=r"flips 0\.5 > 0\.007"):
-        choose(model, "onnx-int8", quiet)
+        resolve_engine(model, "onnx-int8", quiet)
 
 
 def test_a_broken_report_says_what_to_remove(model: ModelIdentity, cache_dir: Path) -> None:
@@ -141,7 +141,7 @@ def test_an_onnx_folder_of_somebody_elses_is_no_sign_of_another_model(
     written(model, FAITHFUL)
     (model.path / "onnx").mkdir()
     (model.path / "onnx" / "model.onnx").write_bytes(b"a graph")
-    assert choose(model, "auto", quiet) == "onnx-int8"
+    assert resolve_engine(model, "auto", quiet) == "onnx-int8"
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx-int8"])
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(
     if content is not None:
         path.write_bytes(content)
     for start in (
-        partial(choose, model, engine, quiet),
+        partial(resolve_engine, model, engine, quiet),
         partial(load, model, "onnx-int8", threads=1),
     ):
         with pytest.raises(ModelUnusable, match=r"onnx-int8\.onnx") as refused:
@@ -171,7 +171,7 @@ def test_a_cache_directory_that_cannot_be_written_says_which_and_what_to_do(
     with pytest.raises(
         ModelUnusable, match=r"cannot prepare tiny: cannot write .*/file"
     ) as refused:
-        choose(model, "auto", quiet)
+        resolve_engine(model, "auto", quiet)
     assert refused.value.hint == "set SENTIMENT_CACHE_DIR to a directory that can be written"
 
 
