@@ -32,13 +32,13 @@ What a caller of the service meets is the client's: `serve_app.client.errors`.
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any, ClassVar, Final, TypedDict
+from typing import Any, ClassVar, Final, Self, TypedDict
 
 ELSEWHERE: Final = "X-Retry-Elsewhere"
 """Header of an answer whose request another gateway can answer."""
 
 # A client that would have to wait longer should ask again: more replicas may have started.
-LONGEST_RETRY_AFTER_S: Final = 30.0
+MAX_RETRY_AFTER_S: Final = 30.0
 
 
 class StartupError(Exception):
@@ -139,11 +139,12 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
-    headers: ClassVar[dict[str, str]] = {}
+    default_headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.headers = self.default_headers
 
 
 class Unauthorized(ServiceError):
@@ -152,7 +153,9 @@ class Unauthorized(ServiceError):
     status = 401
     slug = "unauthorized"
     title = "Unauthorized"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="sentiment-serve"'}
+    default_headers: ClassVar[dict[str, str]] = {
+        "WWW-Authenticate": 'Bearer realm="sentiment-serve"'
+    }
 
 
 class NotFound(ServiceError):
@@ -164,11 +167,21 @@ class NotFound(ServiceError):
 
 
 class MethodNotAllowed(ServiceError):
-    """The path exists, but not for this method."""
+    """The path exists, but not for this method.
+
+    Args:
+        allow: The methods of the path, as in the header `Allow`.
+    """
 
     status = 405
     slug = "method-not-allowed"
     title = "Method not allowed"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(
+            "This path does not take this method; the header Allow names those it takes."
+        )
+        self.headers = {"Allow": allow}
 
 
 class BodyTooLarge(ServiceError):
@@ -195,26 +208,28 @@ class InvalidRequest(ServiceError):
         super().__init__(detail)
         self.errors = list(errors)
 
+    @classmethod
+    def at(cls, loc: list[str | int], detail: str, msg: str, kind: str) -> Self:
+        """Return the error of a request that is wrong at one place."""
+        return cls(detail, [{"loc": loc, "msg": msg, "type": kind}])
+
 
 class Overloaded(ServiceError):
     """Every queue that could take the request is full.
 
     Args:
         detail: One sentence for the person who sent the request.
-        wait_s: Seconds after which what waits now will have been done, if known.
-
-    Attributes:
-        retry_after_s: Value of `Retry-After`.
+        wait_s: Seconds after which the queue of now will be done, if known.
     """
 
     status = 429
     slug = "overloaded"
     title = "Overloaded"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
     def __init__(self, detail: str, wait_s: float = 0.0) -> None:
         super().__init__(detail)
-        self.retry_after_s = ceil(min(max(1.0, wait_s), LONGEST_RETRY_AFTER_S))
+        self.headers = {"Retry-After": str(ceil(min(max(1.0, wait_s), MAX_RETRY_AFTER_S)))}
 
 
 class InferenceFailed(ServiceError):
@@ -230,7 +245,7 @@ class ModelUnavailable(ServiceError):
     status = 503
     slug = "model-unavailable"
     title = "Model unavailable"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class RevisionMismatch(ModelUnavailable):
@@ -240,7 +255,7 @@ class RevisionMismatch(ModelUnavailable):
     wraps Ray's proxy makes it by itself, told by a header of its own.
     """
 
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "1", ELSEWHERE: "1"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1", ELSEWHERE: "1"}
 
 
 class FiguresUnavailable(ServiceError):
@@ -249,7 +264,7 @@ class FiguresUnavailable(ServiceError):
     status = 503
     slug = "figures-unavailable"
     title = "Figures unavailable"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class DeadlineExceeded(ServiceError):

@@ -1,5 +1,6 @@
 """Values that travel between the stages of a request."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -13,6 +14,13 @@ class TextLogits(NamedTuple):
 
     logits: tuple[float, ...]
     truncated: bool
+
+
+class KeyedTexts(NamedTuple):
+    """The texts of a request, and the cache keys of the distinct ones."""
+
+    texts: Sequence[str]
+    keys: dict[str, bytes]
 
 
 class StageTimes(NamedTuple):

@@ -1,6 +1,5 @@
-"""Who may ask: bearer tokens (RFC 6750), where the configuration names API keys."""
+"""The application's ASGI stages, and the check of API keys that endpoints call."""
 
-from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
@@ -9,108 +8,46 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app import api_keys
 from serve_app.api.openapi import header_components
-from serve_app.api.problems import problem
-from serve_app.api_keys import accepts
-from serve_app.errors import Overloaded, Unauthorized
-from serve_app.gateway.readiness import SentimentService
+from serve_app.api.problems import on_error
+from serve_app.errors import Unauthorized
+from serve_app.gateway.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
+# https://fetch.spec.whatwg.org/#x-content-type-options-header
+NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 
-class Authenticated:
-    """ASGI middleware that lets only requests with a known API key pass.
 
-    Args:
-        app: The application within.
-        service: Its settings name the keys; without any, every request passes.
-        open_paths: Paths that need no key. Every other one does, whether it exists or not.
+class NoSniff:
+    """ASGI middleware that keeps browsers from guessing an answer's type.
+
+    Answers may hold texts of users.
     """
 
-    def __init__(
-        self, app: ASGIApp, service: SentimentService, open_paths: Collection[str]
-    ) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._service = service
-        self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it before a byte of its body is read."""
-        closed = scope["type"] == "http" and scope["path"] not in self._open_paths
-        if closed and not authorized(self._service.settings, scope):
-            request = Request(scope)
-            key = bearer_token(request)
-            wrong = "This API key is not known." if key else "An API key is needed."
-            error = Unauthorized(f"{wrong} Send `Authorization: Bearer KEY`.")
-            await problem(request, error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        """Pass the request on and mark its answer."""
 
+        async def marked_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], NO_SNIFF]
+            await send(message)
 
-def authorized(settings: GatewaySettings, scope: Scope) -> bool:
-    """Tell whether a request carries a known API key, or none is asked for."""
-    hashes = settings.api_keys
-    return not hashes or accepts(hashes, bearer_token(Request(scope)))
-
-
-def bearer_token(request: Request) -> bytes:
-    """Return the token that a request carries, empty where there is none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    # Starlette decodes headers as latin-1, which gives every byte back.
-    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
-
-
-# Of each body, so much is not counted: large ones that stall do not keep small requests out, whose
-# number Ray bounds (`max_ongoing_requests`), but for the 20 ms that they may be in the fast lane.
-FREE_BYTES: Final = 16 * 1024
-
-
-class BodyBudget:
-    """ASGI middleware that counts the bytes of bodies from their arrival to the request's end.
-
-    Args:
-        app: The application within. Its `receive` raises `Overloaded` beyond the budget.
-        service: Its settings have the budget, `max_pending_bytes`.
-
-    Attributes:
-        pending: Bytes that are counted now.
-    """
-
-    def __init__(self, app: ASGIApp, service: SentimentService) -> None:
-        self.pending = 0
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        received = charged = 0
-
-        async def counted_receive() -> Message:
-            nonlocal received, charged
-            message = await receive()
-            received += len(message.get("body", b""))
-            more = max(0, received - FREE_BYTES) - charged
-            if more:
-                if self.pending + more > self._service.settings.max_pending_bytes:
-                    raise Overloaded("The bodies of other requests take all the room there is.")
-                self.pending += more
-                charged += more
-            return message
-
-        try:
-            await self._app(scope, counted_receive, send)
-        finally:
-            self.pending -= charged
+        await self._app(scope, receive, marked_send)
 
 
 class CrossOrigin:
-    """ASGI middleware that grants what CORS asks to the origins of the settings.
+    """ASGI middleware that grants CORS to the origins of the settings.
 
-    Starlette's own, but with origins that may change while the service runs, and without its
-    refusals in plain text: a foreign origin is answered like anyone, and its browser keeps the
-    answer from the page.
+    Starlette's own middleware fixes the origins and refuses others in plain text. Here the origins
+    may change while the service runs, and a request of another origin is answered like any
+    request: its browser keeps the answer from the page.
 
     Args:
-        app: The application within.
+        app: The next stage.
         service: Its settings name the origins.
     """
 
@@ -133,23 +70,18 @@ class CrossOrigin:
         return CORSMiddleware(
             self._app,
             allow_origins=origins,
-            # Methods and headers are the routes' own affair: with cookies never allowed, a page
-            # gains nothing that its server could not ask for.
+            # Cookies are never allowed, so a page gains nothing that its server could not ask for.
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=list(header_components()),
         )
 
 
-# https://fetch.spec.whatwg.org/#x-content-type-options-header
-HEADER: Final = (b"x-content-type-options", b"nosniff")
+class UnexpectedErrors:
+    """ASGI middleware that answers an unexpected error with a problem of status 500.
 
-
-class NoSniff:
-    """ASGI middleware that marks every answer: texts of users may be part of one.
-
-    Args:
-        app: The application within.
+    Starlette's own raises the error again, and the server would log its message, which may quote
+    a user's text.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -157,10 +89,39 @@ class NoSniff:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
 
-        async def marked_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], HEADER]
+        async def observed_send(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
 
-        await self._app(scope, receive, marked_send)
+        try:
+            await self._app(scope, receive, observed_send)
+        except Exception as error:
+            if started:
+                raise
+            response = await on_error(Request(scope), error)
+            await response(scope, receive, send)
+
+
+def check_key(settings: GatewaySettings, scope: Scope) -> None:
+    """Refuse a request without a known API key, where the settings name keys (RFC 6750).
+
+    Raises:
+        Unauthorized: The request has no key, or an unknown one.
+    """
+    if settings.api_keys:
+        key = _bearer_token(scope)
+        if not api_keys.accepts(settings.api_keys, key):
+            problem = "This API key is not known." if key else "An API key is needed."
+            raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
+
+
+def _bearer_token(scope: Scope) -> bytes:
+    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    # Starlette decodes headers as latin-1, which gives every byte back.
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""

@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document.
 
-Written here and not derived by FastAPI, whose view of a route ends at `Request`. The forms come
-from the models that parse and answer, the errors from the classes that are raised.
+The forms come from the models that parse and answer, the errors from the classes that are raised.
 """
 
 from functools import cache
@@ -10,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serve_app.api.formats import HuggingFaceAnswer, HuggingFaceRequest
-from serve_app.api.predict import DEADLINE_HEADER
 from serve_app.api.schemas import (
+    DEADLINE_HEADER,
     Health,
+    HuggingFaceAnswer,
+    HuggingFaceRequest,
     Info,
     InvalidRequestProblem,
     PredictAnswer,
@@ -44,18 +44,14 @@ _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 _ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "Unauthorized": (Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),),
     "NotFound": (NotFound("There is nothing at this path; see /project/docs."),),
-    "MethodNotAllowed": (MethodNotAllowed("This path is not there for this method."),),
+    "MethodNotAllowed": (MethodNotAllowed("POST"),),
     "BodyTooLarge": (BodyTooLarge("The body has more than 2097152 bytes."),),
     "InvalidRequest": (
-        InvalidRequest(
+        InvalidRequest.at(
+            ["body", "text", 0],
             "The body is not the JSON asked for.",
-            [
-                {
-                    "loc": ["body", "text", 0],
-                    "msg": "Input should be a valid string",
-                    "type": "string_type",
-                }
-            ],
+            "Input should be a valid string",
+            "string_type",
         ),
     ),
     "Overloaded": (Overloaded("Every queue is full."),),
@@ -88,20 +84,18 @@ _HEADERS = {
 
 
 def header_components() -> Json:
-    """Return the headers by name."""
+    """Return the headers of answers by name."""
     return {
         name: {"description": description, "schema": {"type": kind}}
         for name, (kind, description) in _HEADERS.items()
     }
 
 
-def error_components() -> Json:
-    """Return the error responses by name, each with an example of every error it stands for."""
+def _error_components() -> Json:
     return {name: _error_response(*errors) for name, errors in _ERRORS.items()}
 
 
-def error_refs(*names: str) -> Json:
-    """Return references to error responses by status."""
+def _error_refs(*names: str) -> Json:
     return {
         str(_ERRORS[name][0].status): {"$ref": f"#/components/responses/{name}"} for name in names
     }
@@ -110,13 +104,12 @@ def error_refs(*names: str) -> Json:
 def _error_response(*errors: ServiceError) -> Json:
     first = errors[0]
     schema = InvalidRequestProblem if isinstance(first, InvalidRequest) else Problem
-    allow = ("Allow",) if isinstance(first, MethodNotAllowed) else ()
     return {
         "description": first.title,
-        "headers": header_refs("X-Request-ID", *first.headers, *allow),
+        "headers": _header_refs("X-Request-ID", *first.headers),
         "content": {
             PROBLEM_JSON: {
-                "schema": schema_ref(schema),
+                "schema": _schema_ref(schema),
                 "examples": {
                     error.slug: {"value": problem_members(error, _REQUEST_ID)} for error in errors
                 },
@@ -125,23 +118,20 @@ def _error_response(*errors: ServiceError) -> Json:
     }
 
 
-def unready() -> Json:
-    """Return the response of a service that is not ready."""
+def _unready() -> Json:
     response = _error_response(*_ERRORS["ModelUnavailable"])
     content = response["content"][PROBLEM_JSON]
-    content["schema"] = schema_ref(UnreadyProblem)
+    content["schema"] = _schema_ref(UnreadyProblem)
     for example in content["examples"].values():
         example["value"] |= {"model": "unavailable", "cache": "ok"}
     return response
 
 
-def header_refs(*names: str) -> Json:
-    """Return references to headers by name."""
+def _header_refs(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def schema_ref(model: type[BaseModel]) -> Json:
-    """Return a reference to a model's schema."""
+def _schema_ref(model: type[BaseModel]) -> Json:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
@@ -162,28 +152,17 @@ _INFO = {
         "max_tokens": 512,
         "deadline_s": 30.0,
     },
-    "versions": {"python": "3.11.7", "sentiment-serve": "0.1.0"},
+    "versions": {"python": "3.11.7", "sentiment-serve": "1.0.0"},
 }
 
 _PREDICTION_ERRORS = (
-    "Unauthorized",
-    "BodyTooLarge",
-    "InvalidRequest",
-    "Overloaded",
-    "Failed",
-    "ModelUnavailable",
+    "Unauthorized", "BodyTooLarge", "InvalidRequest", "Overloaded", "Failed", "ModelUnavailable",
     "DeadlineExceeded",
-)
-
+)  # fmt: skip
 _PREDICTION_HEADERS = (
-    "X-Request-ID",
-    "X-Model-Id",
-    "X-Model-Revision",
-    "X-Cache-Hits",
-    "X-Cache-Misses",
-    "X-Truncated",
-    "Server-Timing",
-)
+    "X-Request-ID", "X-Model-Id", "X-Model-Revision", "X-Cache-Hits", "X-Cache-Misses",
+    "X-Truncated", "Server-Timing",
+)  # fmt: skip
 
 _DEADLINE: Json = {
     "name": DEADLINE_HEADER,
@@ -217,7 +196,7 @@ def document(version: str) -> Json:
         "components": {
             "schemas": _schemas(),
             "headers": header_components(),
-            "responses": error_components(),
+            "responses": _error_components(),
             "securitySchemes": {
                 "ApiKey": {
                     "type": "http",
@@ -243,9 +222,9 @@ def _paths() -> Json:
         _PREDICTIONS,
     )
     ready = _get(Ready, {"status": "ready", "model": "ok", "cache": "degraded"})
-    ready["responses"] |= {"503": unready()} | error_refs("Failed", "DeadlineExceeded")
+    ready["responses"] |= {"503": _unready()} | _error_refs("Failed", "DeadlineExceeded")
     info = _get(Info, _INFO) | {"security": _KEY_WHERE_CONFIGURED}
-    info["responses"] |= error_refs("Unauthorized")
+    info["responses"] |= _error_refs("Unauthorized")
     return {
         "/project/predict": {
             "post": {"operationId": "predict", "summary": "Classify texts"} | predict
@@ -278,8 +257,8 @@ def _prediction(
 ) -> Json:
     ok = {
         "description": "One entry for each text, in order.",
-        "headers": header_refs(*_PREDICTION_HEADERS),
-        "content": {"application/json": {"schema": schema_ref(answer), "example": answered}},
+        "headers": _header_refs(*_PREDICTION_HEADERS),
+        "content": {"application/json": {"schema": _schema_ref(answer), "example": answered}},
     }
     return {
         "parameters": [_DEADLINE],
@@ -287,17 +266,17 @@ def _prediction(
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",
-            "content": {"application/json": {"schema": schema_ref(request), "example": asked}},
+            "content": {"application/json": {"schema": _schema_ref(request), "example": asked}},
         },
-        "responses": {"200": ok} | error_refs(*_PREDICTION_ERRORS),
+        "responses": {"200": ok} | _error_refs(*_PREDICTION_ERRORS),
     }
 
 
 def _get(answer: type[BaseModel], answered: Json) -> Json:
     ok = {
         "description": "The answer.",
-        "headers": header_refs("X-Request-ID"),
-        "content": {"application/json": {"schema": schema_ref(answer), "example": answered}},
+        "headers": _header_refs("X-Request-ID"),
+        "content": {"application/json": {"schema": _schema_ref(answer), "example": answered}},
     }
     return {"responses": {"200": ok}}
 

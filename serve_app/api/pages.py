@@ -1,4 +1,4 @@
-"""`GET /project/docs`: Swagger UI from this machine, for networks without a way out."""
+"""The pages that answer `GET`: health, readiness, information, and the documentation."""
 
 import platform
 from functools import cache
@@ -7,20 +7,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
+from serve_app import __version__
+from serve_app.api.middleware import check_key
+from serve_app.api.openapi import document
 from serve_app.api.predict import deadline
 from serve_app.api.problems import problem
 from serve_app.api.schemas import Health, Info, Limits, Ready
 from serve_app.errors import ModelUnavailable
-from serve_app.gateway.readiness import SentimentService
+from serve_app.gateway.gateway import SentimentService
 
 DOCUMENT: Final = "/project/openapi.json"
-DOCS: Final = "/project/docs"
+DOCS_PATH: Final = "/project/docs"
 
-# The page may run and show what comes from here, and ask this service. Swagger UI carries its
-# icons in its style sheet.
+# Scripts, styles and requests come from and go to this origin alone; Swagger UI has its icons in
+# its style sheet.
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -41,14 +45,14 @@ _PAGE: Final = f"""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>sentiment-serve</title>
-<link rel="icon" href="{DOCS}/favicon-32x32.png">
-<link rel="stylesheet" href="{DOCS}/swagger-ui.css">
+<link rel="icon" href="{DOCS_PATH}/favicon-32x32.png">
+<link rel="stylesheet" href="{DOCS_PATH}/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui" data-document="{DOCUMENT}"></div>
 <noscript><a href="{DOCUMENT}">The OpenAPI document</a></noscript>
-<script src="{DOCS}/swagger-ui-bundle.js"></script>
-<script src="{DOCS}/start.js"></script>
+<script src="{DOCS_PATH}/swagger-ui-bundle.js"></script>
+<script src="{DOCS_PATH}/start.js"></script>
 </body>
 </html>
 """
@@ -57,40 +61,9 @@ SwaggerUIBundle({ domNode: place, url: place.dataset.document, deepLinking: true
 """
 
 
-async def page(_: Request) -> Response:
-    """Answer with the page."""
-    return HTMLResponse(
-        _PAGE, headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
-    )
-
-
-async def start(_: Request) -> Response:
-    """Answer with the script that starts Swagger UI: the policy forbids one within the page."""
-    return Response(_START, headers={"Cache-Control": _MAX_AGE}, media_type="text/javascript")
-
-
-async def asset(request: Request) -> Response:
-    """Answer with the file of Swagger UI that ends the path."""
-    name = request.url.path.rpartition("/")[2]
-    path = Path(str(files("fastapi_swagger").joinpath("resources", name)))
-    return FileResponse(path, headers={"Cache-Control": _MAX_AGE})
-
-
-ROUTES: Final = {
-    DOCS: page,
-    f"{DOCS}/start.js": start,
-    f"{DOCS}/swagger-ui-bundle.js": asset,
-    f"{DOCS}/swagger-ui.css": asset,
-    f"{DOCS}/favicon-32x32.png": asset,
-}
-
-
-_HEALTHY = Health().model_dump_json().encode()
-
-
 async def health(_: SentimentService, __: Request) -> Response:
     """Answer as long as the process can."""
-    return Response(_HEALTHY, media_type="application/json")
+    return _json(Health())
 
 
 async def ready(service: SentimentService, request: Request) -> Response:
@@ -104,12 +77,17 @@ async def ready(service: SentimentService, request: Request) -> Response:
     if state.model == "unavailable":
         error = ModelUnavailable("No model replica answers at the moment.")
         return problem(request, error, **state._asdict())
-    return Response(Ready(cache=state.cache).model_dump_json(), media_type="application/json")
+    return _json(Ready(cache=state.cache))
 
 
-async def info(service: SentimentService, _: Request) -> Response:
-    """Answer with what a client may want to know before it sends texts."""
+async def info(service: SentimentService, request: Request) -> Response:
+    """Answer with what a client may want to know before it sends texts.
+
+    Raises:
+        Unauthorized: The request carries no known API key.
+    """
     model, settings = service.model, service.settings
+    check_key(settings, request.scope)
     answer = Info(
         model=model.model_id,
         revision=model.revision,
@@ -125,7 +103,7 @@ async def info(service: SentimentService, _: Request) -> Response:
         ),
         versions=versions(),
     )
-    return Response(answer.model_dump_json(), media_type="application/json")
+    return _json(answer)
 
 
 @cache
@@ -133,3 +111,48 @@ def versions() -> dict[str, str]:
     """Return the versions of what scores can depend on."""
     packages = ("sentiment-serve", "ray", "onnxruntime")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+async def openapi(_: Request) -> Response:
+    """Answer with the OpenAPI document."""
+    return JSONResponse(document(__version__))
+
+
+async def docs(_: Request) -> Response:
+    """Answer with the page of the documentation."""
+    return HTMLResponse(
+        _PAGE, headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+    )
+
+
+async def docs_script(_: Request) -> Response:
+    """Answer with the script that starts Swagger UI; the policy forbids one within the page."""
+    return Response(_START, headers={"Cache-Control": _MAX_AGE}, media_type="text/javascript")
+
+
+async def docs_file(request: Request) -> Response:
+    """Answer with the file of Swagger UI that the path ends with."""
+    name = request.url.path.rpartition("/")[2]
+    path = Path(str(files("fastapi_swagger").joinpath("resources", name)))
+    return FileResponse(path, headers={"Cache-Control": _MAX_AGE})
+
+
+def _json(content: BaseModel) -> Response:
+    return Response(content.model_dump_json(), media_type="application/json")
+
+
+STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}
+"""The pages that tell the state of a service, by path."""
+
+DOCS: Final = {
+    DOCUMENT: openapi,
+    DOCS_PATH: docs,
+    f"{DOCS_PATH}/start.js": docs_script,
+    f"{DOCS_PATH}/swagger-ui-bundle.js": docs_file,
+    f"{DOCS_PATH}/swagger-ui.css": docs_file,
+    f"{DOCS_PATH}/favicon-32x32.png": docs_file,
+}
+"""The pages of the documentation, by path."""
+
+# Probes carry no keys, and a browser that opens a page sends none. Neither page tells a secret.
+OPEN_PATHS: Final = frozenset({"/project/health", "/project/ready", *DOCS})

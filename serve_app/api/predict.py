@@ -1,132 +1,227 @@
-"""The ordinary way of a prediction, from a request's bytes to the answer's; see `fast_lane` too."""
+"""The predict endpoint: limits, body, parse, classify, render."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, NamedTuple
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from serve_app.api.formats import Dialect
-from serve_app.api.request_record import observation
-from serve_app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest
-from serve_app.gateway.readiness import SentimentService
+from serve_app.api.formats import RequestFormat
+from serve_app.api.middleware import check_key
+from serve_app.api.problems import CLIENT_LEFT, problem, service_error
+from serve_app.api.request_record import Observer, RequestContext, notify
+from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
+from serve_app.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    InvalidRequest,
+    MethodNotAllowed,
+    Overloaded,
+)
+from serve_app.gateway.gateway import SentimentService
+from serve_app.scores import KeyedTexts
+
+MAX_DIGITS: Final = 9
+# The first bytes of each body are not counted: Ray bounds the number of requests
+# (`max_ongoing_requests`), so large bodies that stall do not keep small requests out.
+FREE_BYTES: Final = 16 * 1024
+
+_PARSED: Final = "sentiment.parsed"
 
 
-async def exchange(service: SentimentService, dialect: Dialect[Any], request: Request) -> Response:
-    """Answer a request about texts.
+class ParsedRequest(NamedTuple):
+    """A valid request, and its texts with their cache keys."""
+
+    asked: TextsRequest
+    keyed: KeyedTexts
+
+
+class PredictEndpoint:
+    """ASGI endpoint that scores the texts of a request.
 
     Args:
         service: Scores the texts.
-        dialect: What the body looks like, and the answer.
-        request: A request whose body nobody has read.
+        request_format: The forms of the body and of the answer.
+        budget: Bounds the bytes of all bodies together.
+        observers: Get a record of each request when it is over.
+    """
+
+    def __init__(
+        self,
+        service: SentimentService,
+        request_format: RequestFormat[Any],
+        budget: "BodyBudget",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._service = service
+        self._format = request_format
+        self._budget = budget
+        self._observers = observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, and record it."""
+        request, context, status = Request(scope, receive), RequestContext(), CLIENT_LEFT
+        try:
+            response = await self._answer(request, context)
+            await response(scope, receive, send)
+            status = response.status_code
+        finally:
+            notify(self._observers, scope, context, status)
+
+    async def _answer(self, request: Request, context: RequestContext) -> Response:
+        try:
+            return await self._predict(request, context)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_LEFT)
+        except Exception as error:
+            known = service_error(request, error)
+            context.problem = known.slug
+            return problem(request, known)
+
+    async def _predict(self, request: Request, context: RequestContext) -> Response:
+        service, settings = self._service, self._service.settings
+        check_key(settings, request.scope)
+        if request.method != "POST":
+            raise MethodNotAllowed("POST")
+        limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
+        with self._budget.reserve(settings.max_pending_bytes) as count_bytes:
+            async with deadline(limit_s) as seconds_left:
+                parsed = request.scope.get(_PARSED)
+                if parsed is None:
+                    # No name keeps the body: it may be megabytes, and the answer seconds away.
+                    parsed = parse_request(
+                        service,
+                        self._format,
+                        await read_body(request, settings.max_body_bytes, count_bytes),
+                    )
+                context.texts = len(parsed.keyed.texts)
+                context.result = await service.classify(parsed.keyed, within_s=seconds_left())
+        return self._format.respond(parsed.asked, service.model, context)
+
+
+def parse_request(
+    service: SentimentService, request_format: RequestFormat[Any], body: bytes | bytearray
+) -> ParsedRequest:
+    """Parse a body and hash its texts.
 
     Raises:
-        ServiceError: The request cannot be answered.
-        ClientDisconnect: The client left before the end of the body.
+        InvalidRequest: The body has another form, or asks for more than the settings allow.
     """
-    started = time.perf_counter()
-    settings, noted = service.settings, observation(request.scope)
-    limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
-    async with deadline(limit_s) as seconds_left:
-        # No name keeps the body: it may be megabytes, and the answer seconds away.
-        asked = dialect.read(await read_body(request, settings.max_body_bytes), settings)
-        noted.texts = len(asked.texts)
-        noted.found = found = await service.classify(asked.texts, within_s=seconds_left())
-    return dialect.answer(asked, service.model, found, started)
+    asked = request_format.parse(body, service.settings)
+    return ParsedRequest(asked, service.keyed(asked.texts))
 
 
-async def read_body(request: Request, limit: int) -> bytearray:
-    """Read the body, and stop at the first byte beyond the limit.
+def keep_parsed(scope: Scope, parsed: ParsedRequest) -> None:
+    """Spare the endpoint the parsing of a request that an earlier stage has parsed."""
+    scope[_PARSED] = parsed
+
+
+async def read_body(request: Request, limit: int, count_bytes: Callable[[int], None]) -> bytearray:
+    """Read a body, up to the first byte beyond the limit.
 
     Args:
         request: A request whose body nobody has read.
         limit: Most bytes that are accepted.
+        count_bytes: Called with the size of each part.
 
     Raises:
         BodyTooLarge: The declared or the received size is beyond the limit.
         InvalidRequest: The body is compressed.
+        Overloaded: `count_bytes` refuses the part.
         ClientDisconnect: The client left before the end of the body.
     """
-    _refuse_encoded(request)
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise InvalidRequest.at(
+            ["body"],
+            "The body is to be sent as plain JSON, without Content-Encoding.",
+            "An encoded body is not accepted",
+            "content_encoding",
+        )
     if _declared_bytes(request) > limit:
         raise _too_large(limit)
     body = bytearray()
     async for part in request.stream():
+        count_bytes(len(part))
         if len(body) + len(part) > limit:
             raise _too_large(limit)
         body += part
     return body
 
 
-def _refuse_encoded(request: Request) -> None:
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise InvalidRequest(
-            "The body is to be sent as plain JSON, without Content-Encoding.",
-            [
-                {
-                    "loc": ["body"],
-                    "msg": "An encoded body is not accepted",
-                    "type": "content_encoding",
-                }
-            ],
-        )
+class BodyBudget:
+    """A bound on the bytes of all bodies that a gateway holds at a time.
+
+    Attributes:
+        pending: Bytes that are counted now.
+    """
+
+    def __init__(self) -> None:
+        self.pending = 0
+
+    @contextmanager
+    def reserve(self, max_pending: int) -> Iterator[Callable[[int], None]]:
+        """Count the bytes of one body until the end of the block.
+
+        Args:
+            max_pending: Most bytes of all bodies together.
+
+        Yields:
+            A function that counts bytes; it raises `Overloaded` beyond the bound.
+        """
+        received = reserved = 0
+
+        def count_bytes(count: int) -> None:
+            nonlocal received, reserved
+            received += count
+            more = max(0, received - FREE_BYTES) - reserved
+            if more:
+                if self.pending + more > max_pending:
+                    raise Overloaded("The bodies of other requests take all the room there is.")
+                self.pending += more
+                reserved += more
+
+        try:
+            yield count_bytes
+        finally:
+            self.pending -= reserved
 
 
-def _declared_bytes(request: Request) -> int:
-    try:
-        return int(request.headers.get("content-length", 0))
-    except ValueError:
-        return 0
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body has more than {limit} bytes.")
-
-
-DEADLINE_HEADER: Final = "X-Deadline-Ms"
-MAX_DIGITS: Final = 9
-
-
-def allowed_s(asked_ms: str | None, longest_s: float) -> float:
+def allowed_s(asked_ms: str | None, max_s: float) -> float:
     """Return how many seconds a request may take.
 
     Args:
         asked_ms: The client's `X-Deadline-Ms`, if any.
-        longest_s: What it gets at most, and where it does not ask.
+        max_s: The most that a request gets, and the default.
 
     Raises:
-        InvalidRequest: It asks for no positive whole number of milliseconds.
+        InvalidRequest: The header is not a positive whole number.
     """
     if asked_ms is None:
-        return longest_s
+        return max_s
     digits = asked_ms.lstrip("0")[:MAX_DIGITS]
     if not (digits and asked_ms.isascii() and asked_ms.isdigit()):
-        msg = "A positive whole number of milliseconds is accepted"
-        place = ["header", DEADLINE_HEADER.lower()]
-        raise InvalidRequest(
+        raise InvalidRequest.at(
+            ["header", DEADLINE_HEADER.lower()],
             f"{DEADLINE_HEADER} is not a number of milliseconds.",
-            [{"loc": [*place], "msg": msg, "type": "int_parsing"}],
+            "A positive whole number of milliseconds is accepted",
+            "int_parsing",
         )
-    return min(int(digits) / 1000, longest_s)
+    return min(int(digits) / 1000, max_s)
 
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
     """Cancel the block when it takes longer than this.
 
-    Args:
-        seconds: Most time that the block may take.
-
     Yields:
-        A function that returns the seconds left, never fewer than zero.
+        A function that returns the seconds left, at least zero.
 
     Raises:
-        DeadlineExceeded: The block was cancelled. A `TimeoutError` of the block's own passes
-            unchanged.
+        DeadlineExceeded: The block was cancelled. A `TimeoutError` of the block's own passes.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -138,3 +233,14 @@ async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
         if not timer.expired():
             raise
         raise DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None
+
+
+def _declared_bytes(request: Request) -> int:
+    try:
+        return int(request.headers.get("content-length", 0))
+    except ValueError:
+        return 0
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body has more than {limit} bytes.")

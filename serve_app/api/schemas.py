@@ -1,13 +1,17 @@
-"""The JSON forms of the contract, as far as they are the service's own."""
+"""The JSON forms of requests and answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, RootModel
 
 from serve_app.settings import EngineName
 
+DEADLINE_HEADER: Final = "X-Deadline-Ms"
+
 Texts = Annotated[list[str], FailFast()]
-"""Checked up to the first item that is no string, so that a bad body has few errors."""
+"""Checked up to the first item that is not a string, so that a bad body has few errors."""
+
+Transform = Literal["softmax", "sigmoid", "none"]
 
 
 class Form(BaseModel):
@@ -48,6 +52,45 @@ class PredictAnswer(Form):
     """For each text, in order, every label, highest score first."""
 
     predictions: list[list[LabelScore]]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_integer(value: Any) -> Any:
+    # A number without a fraction is an integer in JSON Schema, however it is written.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class Parameters(Form):
+    """How to turn the model's output into an answer."""
+
+    top_k: Annotated[int | None, BeforeValidator(_as_integer)] = Field(
+        default=None, ge=1, description="All labels where it is null."
+    )
+    function_to_apply: Transform | None = Field(
+        default=None, description="`softmax` where it is null."
+    )
+
+
+class HuggingFaceRequest(TextsRequest):
+    """Texts to classify; a single text stands for a list of one.
+
+    https://huggingface.co/docs/inference-providers/tasks/text-classification
+    """
+
+    texts: Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = (
+        Field(alias="inputs", examples=["I like you", ["example 1", "example 2"]])
+    )
+    parameters: Parameters | None = None
+
+
+class HuggingFaceAnswer(RootModel[list[list[LabelScore]]]):
+    """For each text, in order, its labels, highest score first.
+
+    A single text is answered with a list of one too, as `InferenceClient` expects.
+    """
 
 
 class Health(Form):

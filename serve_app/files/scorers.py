@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
-from serve_app.api.formats import fragment
+from serve_app.api.formats import label_scores
 from serve_app.classifier.scheduler import companions
 from serve_app.client.errors import BodyTooLarge, InvalidRequest, ServerFailed, ServerTimeout
 from serve_app.client.request import Budget, budget, refusal
@@ -96,7 +96,7 @@ class LocalScorer:
     def _outcome(self, logits: tuple[float, ...], truncated: bool) -> Outcome:
         try:
             # What the service would answer, so that both ways agree to the last digit.
-            labels = json.loads(fragment(self.labels, logits, "softmax", None))
+            labels = json.loads(label_scores(self.labels, logits, "softmax", None))
         except InferenceFailed as error:
             return Failed(error.detail)
         return prediction(labels, truncated)

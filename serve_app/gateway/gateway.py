@@ -20,11 +20,13 @@ from serve_app.errors import (
     ServiceError,
 )
 from serve_app.gateway.admission import Demand
-from serve_app.gateway.readiness import Readiness
+from serve_app.gateway.readiness import Readiness, SentimentService
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import CallReply, Classification, StageTimes, TextLogits
+from serve_app.scores import CallReply, Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 from serve_app.telemetry.tracing import span
+
+__all__ = ["Gateway", "SentimentService"]
 
 PROBE_TEXT: Final = "ready?"
 # Kubernetes gives its probes one second unless told otherwise, and asks every ten.
@@ -95,11 +97,11 @@ class Gateway:
         self.flights.settings = settings
         self._cache.reconfigure(settings)
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         """Score texts.
 
         Args:
-            texts: Any number of texts; duplicates are computed once.
+            keyed: Any number of texts; duplicates are computed once.
             within_s: Seconds after which the answer is of no use.
 
         Raises:
@@ -109,7 +111,7 @@ class Gateway:
             InferenceFailed: The model failed on one of the texts.
         """
         started = time.perf_counter()
-        keys = self._keyed(texts)
+        texts, keys = keyed
         self.duplicates += len(texts) - len(keys)
         with span("cache", texts=len(keys)):
             known = await self._cache.get_many(list(keys.values())) if keys else {}
@@ -128,10 +130,10 @@ class Gateway:
             times=StageTimes(cache_s * 1000, landed.queue_ms, landed.inference_ms),
         )
 
-    def recall(self, texts: Sequence[str]) -> Classification | None:
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
         """Return the scores of texts at once if memory has all of them, else None."""
         started = time.perf_counter()
-        keys = self._keyed(texts)
+        texts, keys = keyed
         known = self._cache.recall(keys.values())
         if known is None:
             return None
@@ -158,9 +160,9 @@ class Gateway:
         await asyncio.gather(*self._writes)
         await self._cache.aclose()
 
-    def _keyed(self, texts: Sequence[str]) -> dict[str, bytes]:
-        """Return the key of each distinct text."""
-        return {text: self._keys.key(text) for text in dict.fromkeys(texts)}
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        """Return texts with the key of each distinct one."""
+        return KeyedTexts(texts, {text: self._keys.key(text) for text in dict.fromkeys(texts)})
 
     def _admit(self, absent: Mapping[bytes, str]) -> None:
         """Refuse what could not be answered soon enough, where others wait already."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification
+from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import EngineName, GatewaySettings
 
 
@@ -35,11 +35,14 @@ class SentimentService(Protocol):
     def engine(self) -> EngineName:
         """The engine that runs the model."""
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        """Return texts with the key of each distinct one."""
+
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         """Score texts, in order.
 
         Args:
-            texts: The texts of one request; there may be none.
+            keyed: The texts of one request; there may be none.
             within_s: What is left of the request's deadline, in seconds.
 
         Raises:
@@ -49,9 +52,5 @@ class SentimentService(Protocol):
     async def readiness(self) -> Readiness:
         """Probe the parts that a prediction needs."""
 
-
-class RememberingService(SentimentService, Protocol):
-    """A gateway whose memory can be asked without waiting."""
-
-    def recall(self, texts: Sequence[str]) -> Classification | None:
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
         """Return the scores of texts at once if memory has all of them, else None."""

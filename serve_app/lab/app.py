@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.problems import on_method_not_allowed, on_not_found, problem
+from serve_app.api.problems import on_error, problem
 from serve_app.errors import FiguresUnavailable
 from serve_app.lab.live import Live
 
@@ -98,6 +98,5 @@ def create_lab(live: Live) -> Starlette:
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
         middleware=[Middleware(LabHeaders), Middleware(GZipMiddleware)],
-        # Starlette's type of handlers asks for `Exception`, of which these take a subclass.
-        exception_handlers={404: on_not_found, 405: on_method_not_allowed},  # type: ignore[dict-item]
+        exception_handlers={404: on_error, 405: on_error},
     )

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel
 
-from serve_app.api.request_record import Report
+from serve_app.api.request_record import RequestRecord
 
 WINDOW_S: Final = 10
 """Full seconds that figures tell of."""
@@ -70,7 +70,7 @@ class RecentRequests:
         # The window, and the second under way.
         self._seconds: deque[_Second] = deque(maxlen=WINDOW_S + 1)
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: RequestRecord) -> None:
         """Count one request that is over."""
         now = int(self._clock())
         if not self._seconds or self._seconds[-1].at != now:

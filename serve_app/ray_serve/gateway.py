@@ -4,11 +4,11 @@ import time
 from functools import partial
 from typing import Any, Final
 
-from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from starlette.applications import Starlette
 
-from serve_app.api.app import PREDICTIONS, create_app
+from serve_app.api.app import create_app
 from serve_app.api.request_record import WRITE_S, RequestLog, RequestMetrics
 from serve_app.app_args import AppArgs
 from serve_app.autoscaling.replica_stats import gateway_stats
@@ -17,11 +17,11 @@ from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
 from serve_app.lab.live import RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
-from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
+from serve_app.ray_serve.cached_responses import Source
 from serve_app.ray_serve.classifier_client import ClassifierClient
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.settings import EngineName, GatewaySettings
-from serve_app.telemetry import tracing as spans
+from serve_app.telemetry import tracing
 from serve_app.telemetry.logs import configure
 from serve_app.telemetry.metrics import (
     ABANDONED_TEXTS,
@@ -40,7 +40,7 @@ from serve_app.telemetry.metrics import (
 
 @serve.ingress()
 class GatewayIngress:
-    """Hosts the HTTP application over a gateway.
+    """The deployment of the gateway, which takes HTTP.
 
     Args:
         classifier: Handle of the classifier deployment.
@@ -48,6 +48,9 @@ class GatewayIngress:
             that no secret is part of what Serve stores.
         model: The model that answers.
         engine: The engine that runs it.
+
+    Attributes:
+        cached_responses: What `CachedResponses` answers from.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class GatewayIngress:
         self._request_log = RequestLog(args.log_form)
         run_periodically(WRITE_S, self._request_log.write)
         self._recent = RecentRequests()
+        self._observers = (RequestMetrics(self._meters), self._request_log, self._recent)
+        # With tracing on, each request is traced from where Ray Serve hands it to the gateway.
+        self.cached_responses = None if tracing.ENABLED else Source(self._gateway, self._observers)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
         """Apply new tunables without a restart."""
@@ -96,14 +102,9 @@ class GatewayIngress:
         """Return this gateway's last seconds; the lab asks."""
         return self._recent.figures(self._classifier.replicas())
 
-    def __serve_build_asgi_app__(self) -> FastAPI:
+    def __serve_build_asgi_app__(self) -> Starlette:
         """Return the application that Serve hosts on this replica."""
-        metrics = RequestMetrics(self._meters)
-        observers = (metrics, self._request_log, self._recent)
-        # Ray Serve begins a request's trace where it hands the request to the gateway.
-        if not spans.ENABLED:
-            FastLane.lane = MemoryLane(self._gateway, PREDICTIONS, observers)
-        return create_app(self._gateway, observers)
+        return create_app(self._gateway, self._observers)
 
     async def __del__(self) -> None:
         """Finish pending writes; Serve calls this when the replica is to end."""

@@ -1,8 +1,6 @@
-"""Takes from clients the headers by which they could change how Ray Serve treats their request.
+"""Our stages around Ray Serve's HTTP application: in its proxy, or in each gateway behind HAProxy.
 
-Some would be read by it and fail: it decodes them, and takes what is no UTF-8 for its own fault.
-
-Ray Serve loads this where `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names it, as the
+Ray Serve loads `middlewares` where `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names it, as the
 configuration files do.
 """
 
@@ -11,7 +9,7 @@ import uuid
 from collections import deque
 from typing import Final
 
-from ray.serve._private.constants import SERVE_SESSION_ID
+from ray.serve._private import constants
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,24 +25,35 @@ from serve_app.errors import (
     ServiceError,
     problem_members,
 )
-from serve_app.ray_serve.cached_responses import FastLane
+from serve_app.ray_serve.cached_responses import CachedResponses
 
 # The first sets a timeout that ends in plain text, the second hides that a client has left, the
-# others are for ways of routing that this service has not.
+# others choose a way of routing that this service does not have.
 SERVE_HEADERS: Final = {
     b"x-request-timeout-seconds",
     b"x-request-disconnect-disabled",
     b"serve-multiplexed-model-id",
-    SERVE_SESSION_ID.lower().replace("_", "-").encode(),
+    constants.SERVE_SESSION_ID.lower().replace("_", "-").encode(),
 }
 READ_BY_SERVE: Final = {b"x-request-id", b"traceparent", b"tracestate"}
 
 
-class WithoutServeHeaders:
-    """ASGI middleware that passes requests on without these headers.
+def middlewares() -> list[Middleware]:
+    """Return the stages that Ray Serve wraps its HTTP application in, the outermost last."""
+    stages = [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
+    # Only there, the gateway is in the process and on the event loop that takes the request.
+    if (
+        constants.RAY_SERVE_ENABLE_DIRECT_INGRESS
+        and not constants.RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD
+    ):
+        stages.append(Middleware(CachedResponses))
+    return stages
 
-    Args:
-        app: The application within, Ray Serve's proxy or replica.
+
+class WithoutServeHeaders:
+    """ASGI middleware that removes the headers by which clients could direct Ray Serve.
+
+    Ray Serve decodes some others, and fails on a value that is not UTF-8.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -74,17 +83,12 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def middlewares() -> list[Middleware]:
-    """Return what Ray Serve is to wrap its HTTP application in, outermost last."""
-    return [Middleware(WithoutServeHeaders), Middleware(ServeErrors), Middleware(FastLane)]
-
-
 PREFIX: Final = "/project"
-# Every request of the API may be made twice, so one that is lost with its gateway is.
+# Every request of the API may be made twice: one that is lost with its gateway is sent again.
 ATTEMPTS: Final = 3
 # A larger body is not kept for another attempt.
-MOST_KEPT_BYTES: Final = 256 * 1024
-# What Serve answers by itself, and what it means to a client.
+MAX_KEPT_BYTES: Final = 256 * 1024
+# Ray Serve's own errors, by status, as clients learn of them.
 ERRORS: Final[dict[int, ServiceError]] = {
     408: LATE,
     429: Overloaded("Too many requests wait for this service."),
@@ -94,11 +98,7 @@ ERRORS: Final[dict[int, ServiceError]] = {
 
 
 class ServeErrors:
-    """ASGI middleware that repeats lost requests, and answers with problems where Serve does not.
-
-    Args:
-        app: The application within, Ray Serve's proxy or replica.
-    """
+    """ASGI middleware that repeats lost requests, and turns Ray Serve's errors into problems."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -152,7 +152,7 @@ class _Request:
 
     def _keep(self, message: Message) -> None:
         self._bytes += len(message.get("body", b""))
-        self.whole = self._bytes <= MOST_KEPT_BYTES
+        self.whole = self._bytes <= MAX_KEPT_BYTES
         if self.whole:
             self._kept.append(message)
         else:
@@ -160,10 +160,10 @@ class _Request:
 
 
 class _Answer:
-    """Sends an answer, with a problem in place of Serve's own errors.
+    """An answer on its way, with a problem in place of Ray Serve's own errors.
 
     Attributes:
-        started: Whether there is an answer.
+        started: Whether a part of it was sent.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -179,26 +179,26 @@ class _Answer:
             self._dropped = ELSEWHERE in headers
             self.started = not self._dropped
             if self.started and message["status"] in ERRORS:
-                await self._look_at(message["status"], headers)
+                await self._replace(ERRORS[message["status"]], headers)
         if not self._dropped:
             await self._send(message)
 
-    async def _look_at(self, status: int, headers: Headers) -> None:
+    async def _replace(self, error: ServiceError, headers: Headers) -> None:
         if headers.get("content-type") != PROBLEM_JSON:
             self._dropped = True
-            error = ERRORS[status]
             await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
 
     async def fail(
         self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None
     ) -> None:
         """Answer with a problem."""
-        identity = request_id or Headers(scope=self._scope).get("x-request-id") or str(uuid.uuid4())
-        body = json.dumps(problem_members(error, identity)).encode()
+        sent = Headers(scope=self._scope).get("x-request-id")
+        request_id = request_id or sent or str(uuid.uuid4())
+        body = json.dumps(problem_members(error, request_id)).encode()
         headers = {
             "content-type": PROBLEM_JSON,
             "content-length": str(len(body)),
-            "x-request-id": identity,
+            "x-request-id": request_id,
             **error.headers,
         }
         if retry_after and error.headers:

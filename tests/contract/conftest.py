@@ -13,7 +13,7 @@ from serve_app.gateway.readiness import Readiness
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService, logits_of
-from tests.contract.server import behind_fast_lane, hosted
+from tests.contract.server import behind_cached_responses, hosted
 
 ServiceFactory = Callable[..., HashService]
 Serve = Callable[..., httpx.AsyncClient]
@@ -38,7 +38,7 @@ def service_with() -> ServiceFactory:
     return make
 
 
-@pytest.fixture(params=[hosted, behind_fast_lane])
+@pytest.fixture(params=[hosted, behind_cached_responses])
 def client_of(request: pytest.FixtureRequest) -> Callable[[HashService], httpx.AsyncClient]:
     """Return a function that makes a client; an exception that leaves the app fails the test."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serve_app.gateway.readiness import Readiness
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
 MODEL = ModelIdentity(
@@ -18,6 +18,7 @@ MODEL = ModelIdentity(
     pad_id=0,
 )
 READY = Readiness(model="ok", cache="ok")
+TIMES = StageTimes(cache=0.25, queue=1.5, inference=12.0)
 
 
 def logits_of(text: str) -> tuple[float, ...]:
@@ -40,10 +41,10 @@ class HashService:
     def __init__(
         self,
         settings: GatewaySettings,
-        fails_with: Exception | None,
-        hangs: bool,
-        state: Readiness,
-        model: ModelIdentity,
+        fails_with: Exception | None = None,
+        hangs: bool = False,
+        state: Readiness = READY,
+        model: ModelIdentity = MODEL,
     ) -> None:
         self.settings = settings
         self.model = model
@@ -54,15 +55,18 @@ class HashService:
         self._state = state
         self._seen: set[str] = set()
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        return KeyedTexts(texts, {text: text.encode() for text in texts})
+
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         self.asked_within_s.append(within_s)
         await self._obey()
-        return self._found(texts)
+        return self._found(keyed.texts)
 
-    def recall(self, texts: Sequence[str]) -> Classification | None:
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
         """Have everything in memory, or nothing where that is to be seen, to fail or to hang."""
         forgets = self._hangs or self._fails_with or not self.remembers
-        return None if forgets else self._found(texts)
+        return None if forgets else self._found(keyed.texts)
 
     def _found(self, texts: Sequence[str]) -> Classification:
         hits = sum(text in self._seen for text in texts)
@@ -74,7 +78,7 @@ class HashService:
             ],
             hits=hits,
             misses=len(texts) - hits,
-            times=StageTimes(cache=0.25, queue=1.5, inference=12.0),
+            times=TIMES,
         )
 
     async def readiness(self) -> Readiness:

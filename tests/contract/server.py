@@ -7,10 +7,10 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.app import PREDICTIONS, create_app
-from serve_app.api.middleware import FREE_BYTES
-from serve_app.gateway.readiness import RememberingService, SentimentService
-from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
+from serve_app.api.app import create_app
+from serve_app.api.predict import FREE_BYTES
+from serve_app.gateway.gateway import SentimentService
+from serve_app.ray_serve.cached_responses import CachedResponses, Source
 
 
 def hosted(service: SentimentService) -> ASGIApp:
@@ -18,15 +18,12 @@ def hosted(service: SentimentService) -> ASGIApp:
     return RequestIdMiddleware(create_app(service))
 
 
-def behind_fast_lane(service: RememberingService) -> ASGIApp:
-    """Return the application as it is reached in production, by the fast lane first."""
-    ordinary = hosted(service)
+def behind_cached_responses(service: SentimentService) -> ASGIApp:
+    """Return the application as it is reached in production, where memory is asked first."""
+    cached_responses = CachedResponses(hosted(service), lambda: Source(service, []))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        class Gateway(FastLane):
-            lane = MemoryLane(service, PREDICTIONS, [])
-
-        await Gateway(ordinary)(scope, _as_uvicorn(scope, receive), send)
+        await cached_responses(scope, _as_uvicorn(scope, receive), send)
 
     return app
 

@@ -6,8 +6,9 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
-from serve_app.api.app import PREDICTIONS, STATES
+from serve_app.api.formats import PREDICTIONS
 from serve_app.api.openapi import document
+from serve_app.api.pages import STATES
 from serve_app.api_keys import hash_of
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
 from serve_app.gateway.readiness import Readiness

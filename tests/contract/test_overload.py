@@ -12,7 +12,7 @@ import pytest
 from ray.serve._private.http_util import RequestIdMiddleware
 
 from serve_app.api.app import create_app
-from serve_app.api.request_record import Report, RequestMetrics
+from serve_app.api.request_record import RequestMetrics, RequestRecord
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import open_cache
 from serve_app.gateway.gateway import Gateway
@@ -61,7 +61,7 @@ class FullGateway:
 
     def __init__(self) -> None:
         self.meters = RecordedMeters()
-        self.reports: list[Report] = []
+        self.reports: list[RequestRecord] = []
         self._model = Model()
         cache = open_cache("memory://", 2, SETTINGS)
         self._gateway = Gateway(MODEL, "onnx-int8", cache, self._model, SETTINGS)
@@ -73,10 +73,12 @@ class FullGateway:
         return self._gateway.demand.chars
 
     async def __aenter__(self) -> "FullGateway":
-        await self._gateway.classify(["cached"], 9)
+        await self._gateway.classify(self._gateway.keyed(["cached"]), 9)
         await asyncio.sleep(0)
         self._model.free.clear()
-        self._waiting = asyncio.create_task(self._gateway.classify(["waits", "too"], 9))
+        self._waiting = asyncio.create_task(
+            self._gateway.classify(self._gateway.keyed(["waits", "too"]), 9)
+        )
         while not self._gateway.flights.waiting:
             await asyncio.sleep(0)
         return self

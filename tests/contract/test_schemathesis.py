@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, settings
 
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
-from tests.contract.server import behind_fast_lane
+from tests.contract.server import behind_cached_responses
 
 SERVICE = HashService(GatewaySettings(), None, False, READY, MODEL)
-APP: Any = behind_fast_lane(SERVICE)
+APP: Any = behind_cached_responses(SERVICE)
 SCHEMA = schemathesis.openapi.from_asgi("/project/openapi.json", APP)
 
 

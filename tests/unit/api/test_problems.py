@@ -5,10 +5,12 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from serve_app.api.problems import UnexpectedErrors, problem
+from serve_app.api.middleware import UnexpectedErrors
+from serve_app.api.problems import problem
 from serve_app.errors import (
     FieldError,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
     Overloaded,
     ServiceError,
@@ -54,10 +56,17 @@ def test_the_answer_repeats_the_request_id_in_the_body_only() -> None:
     assert "x-request-id" not in answer.headers
 
 
-def test_headers_are_those_of_the_error_and_of_the_caller() -> None:
-    answer = problem(request_with(), Overloaded("full"), {"Allow": "GET"})
-    assert answer.headers["retry-after"] == "1"
-    assert answer.headers["allow"] == "GET"
+@pytest.mark.parametrize(
+    ("error", "name", "value"),
+    [
+        (Overloaded("full"), "retry-after", "1"),
+        (Overloaded("full", wait_s=6.2), "retry-after", "7"),
+        (MethodNotAllowed("GET, HEAD"), "allow", "GET, HEAD"),
+    ],
+)
+def test_an_answer_has_the_headers_of_its_error(error: ServiceError, name: str, value: str) -> None:
+    answer = problem(request_with(), error)
+    assert answer.headers[name] == value
     assert answer.headers["content-type"] == "application/problem+json"
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.api.request_record import Report
+from serve_app.api.request_record import RequestRecord
 from serve_app.lab.live import WINDOW_S, RecentRequests, bucket, middle
 
 
@@ -14,8 +14,10 @@ class Clock:
         return self.now
 
 
-def report(outcome: str = "ok", hits: int = 0, misses: int = 0, seconds: float = 0.02) -> Report:
-    return Report(
+def report(
+    outcome: str = "ok", hits: int = 0, misses: int = 0, seconds: float = 0.02
+) -> RequestRecord:
+    return RequestRecord(
         ended=0.0,
         request_id="r",
         path="/project/predict",

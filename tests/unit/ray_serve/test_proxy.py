@@ -2,13 +2,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.errors import ELSEWHERE, PROBLEM_JSON, RevisionMismatch
-from serve_app.ray_serve.proxy import MOST_KEPT_BYTES, ServeErrors
+from serve_app.ray_serve.proxy import MAX_KEPT_BYTES, ServeErrors, WithoutServeHeaders, middlewares
 
 
 class Serve:
@@ -43,7 +45,7 @@ def test_a_request_that_is_lost_with_its_replica_is_made_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "attempts"), [(b"", 3), (b"x" * (MOST_KEPT_BYTES + 1), 1)], ids=["small", "large"]
+    ("body", "attempts"), [(b"", 3), (b"x" * (MAX_KEPT_BYTES + 1), 1)], ids=["small", "large"]
 )
 def test_a_request_that_is_lost_for_good_is_refused_clearly(body: bytes, attempts: int) -> None:
     serve = Serve(echo, losses=9)
@@ -62,7 +64,9 @@ def test_a_request_that_another_gateway_can_answer_is_made_again(old: int, statu
     def gateways(body: bytes) -> Response:
         asked.append(body)
         if len(asked) <= old:
-            return Response(b"{}", 503, RevisionMismatch.headers, media_type=PROBLEM_JSON)
+            return Response(
+                b"{}", 503, RevisionMismatch("another").headers, media_type=PROBLEM_JSON
+            )
         return echo(body)
 
     answer = ask(Serve(gateways), b"again")
@@ -91,3 +95,41 @@ def test_problems_and_what_is_not_of_the_api_pass_as_they_are() -> None:
 
     assert ask(Serve(problem)).json() == {"detail": "ours"}
     assert ask(Serve(plain), path="/-/healthz").text == "unhealthy"
+
+
+def seen_headers(request: Request) -> JSONResponse:
+    return JSONResponse(dict(request.headers))
+
+
+def test_only_serves_own_headers_are_taken_away() -> None:
+    app = Starlette(routes=[Route("/", seen_headers)], middleware=middlewares())
+    sent = {
+        "X-Request-Timeout-Seconds": "1",
+        "x-request-disconnect-disabled": "?1",
+        "serve_multiplexed_model_id": "other",
+        "Serve-Multiplexed-Model-Id": "other",
+        "X-Session-Id": "sticky",
+        "x-request-id": "mine",
+    }
+    with TestClient(app) as client:
+        seen = client.get("/", headers=sent).json()
+    assert seen["x-request-id"] == "mine"
+    assert not {name for name in seen if name.lower() in map(str.lower, sent)} - {"x-request-id"}
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "traceparent", "tracestate"])
+@pytest.mark.parametrize(
+    ("value", "kept"), [(b"plain", True), ("grün".encode(), True), (b"\xff", False)]
+)
+async def test_what_serve_would_fail_to_decode_is_taken_away(
+    name: str, value: bytes, kept: bool
+) -> None:
+    seen = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(scope["headers"])
+
+    header = (name.encode(), value)
+    scope = {"type": "http", "headers": [header]}
+    await WithoutServeHeaders(app)(scope, None, None)  # type: ignore[arg-type]
+    assert seen == [header] * kept

@@ -4,11 +4,18 @@ from typing import Any
 
 import pytest
 
-from serve_app.api.request_record import MAX_ID_CHARS, MAX_WAITING, Report, RequestLog
+from serve_app.api.request_record import (
+    MAX_ID_CHARS,
+    MAX_WAITING,
+    RequestLog,
+    RequestMetrics,
+    RequestRecord,
+)
 from serve_app.scores import StageTimes
 from serve_app.telemetry.logs import LogForm
+from tests.unit.metrics.meters import RecordedMeters
 
-ANSWERED = Report(
+ANSWERED = RequestRecord(
     ended=1.25,
     request_id="mine",
     path="/project/predict",
@@ -24,7 +31,7 @@ ANSWERED = Report(
 REFUSED = ANSWERED._replace(status=504, outcome="deadline-exceeded", texts=None, times=None)
 
 
-def lines(form: LogForm, *reports: Report) -> list[str]:
+def lines(form: LogForm, *reports: RequestRecord) -> list[str]:
     stream = io.StringIO()
     log = RequestLog(form, stream)
     for report in reports:
@@ -33,7 +40,7 @@ def lines(form: LogForm, *reports: Report) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def members(report: Report) -> dict[str, Any]:
+def members(report: RequestRecord) -> dict[str, Any]:
     (line,) = lines("json", report)
     found: dict[str, Any] = json.loads(line)
     return found
@@ -101,3 +108,38 @@ def test_nothing_is_logged_while_it_is_off() -> None:
     log(ANSWERED)
     log.write()
     assert stream.getvalue() == ""
+
+
+COUNTED = RequestRecord(
+    0.0, "mine", "/project/predict", 200, "ok", 3, 2, 1, 1, StageTimes(2.0, 0.0, 0.0), 0.5
+)
+NOT_ANSWERED = COUNTED._replace(status=429, outcome="overloaded", times=None)
+
+
+def metered(*reports: RequestRecord) -> RecordedMeters:
+    meters = RecordedMeters()
+    for report in reports:
+        RequestMetrics(meters)(report)
+    return meters
+
+
+def test_answers_are_counted_and_timed() -> None:
+    meters = metered(COUNTED, COUNTED)
+    assert meters.counts["sentiment_requests", "200", "ok"] == 2
+    assert meters.counts["sentiment_truncated_texts",] == 2
+    assert meters.observed["sentiment_request_seconds"] == [0.5, 0.5]
+    assert meters.observed["sentiment_cache_seconds"] == [0.002, 0.002]
+
+
+def test_refusals_are_counted_by_reason_and_not_timed() -> None:
+    meters = metered(NOT_ANSWERED)
+    assert meters.counts == {
+        ("sentiment_requests", "429", "overloaded"): 1,
+        ("sentiment_refused_texts", "overloaded"): 3,
+    }
+    assert meters.observed == {}
+
+
+def test_a_refusal_before_its_texts_are_counted_has_none() -> None:
+    meters = metered(NOT_ANSWERED._replace(texts=None))
+    assert ("sentiment_refused_texts", "overloaded") not in meters.counts

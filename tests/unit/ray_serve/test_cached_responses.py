@@ -1,7 +1,6 @@
 import asyncio
-import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import httpx
@@ -10,14 +9,17 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.app import PREDICTIONS, create_app
-from serve_app.api.middleware import FREE_BYTES
-from serve_app.api.request_record import Report
+from serve_app.api.app import create_app
+from serve_app.api.predict import FREE_BYTES
+from serve_app.api.request_record import RequestRecord
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.ray_serve.cached_responses import BODY_WAIT_S, FastLane, MemoryLane
+from serve_app.ray_serve.cached_responses import BODY_WAIT_S, CachedResponses, Source
+from serve_app.scores import KeyedTexts
 from serve_app.settings import GatewaySettings
+from tests.contract.hash_service import MODEL as HASH_MODEL
+from tests.contract.hash_service import HashService
 from tests.unit.gateway.model import MODEL, Model
 
 PATH: Final = "/project/predict"
@@ -38,7 +40,7 @@ class Serve:
 
 
 @pytest.fixture
-def reports() -> list[Report]:
+def reports() -> list[RequestRecord]:
     return []
 
 
@@ -50,13 +52,13 @@ def cache() -> ScoreCache:
 @pytest.fixture
 async def gateway(cache: ScoreCache) -> AsyncIterator[Gateway]:
     opened = Gateway(MODEL, "onnx-int8", cache, Model(), SETTINGS)
-    await opened.classify([KNOWN], 1.0)
+    await opened.classify(opened.keyed([KNOWN]), 1.0)
     yield opened
     await opened.aclose()
 
 
 @pytest.fixture
-def app(gateway: Gateway, reports: list[Report]) -> ASGIApp:
+def app(gateway: Gateway, reports: list[RequestRecord]) -> ASGIApp:
     return create_app(gateway, [reports.append])
 
 
@@ -65,22 +67,16 @@ def serve(app: ASGIApp) -> Serve:
     return Serve(app)
 
 
-OpenLane = Callable[[], None]
+@pytest.fixture
+def cached_responses(
+    gateway: Gateway, serve: Serve, reports: list[RequestRecord]
+) -> CachedResponses:
+    return CachedResponses(serve, lambda: Source(gateway, [reports.append]))
 
 
 @pytest.fixture
-def open_lane(gateway: Gateway, reports: list[Report], monkeypatch: pytest.MonkeyPatch) -> OpenLane:
-    def opening() -> None:
-        lane = MemoryLane(gateway, PREDICTIONS, [reports.append])
-        monkeypatch.setattr(FastLane, "lane", lane)
-
-    return opening
-
-
-@pytest.fixture
-def client(open_lane: OpenLane, serve: Serve) -> httpx.AsyncClient:
-    async def opening(scope: Scope, receive: Receive, send: Send) -> None:
-        open_lane()
+def client(cached_responses: CachedResponses) -> httpx.AsyncClient:
+    async def receiving_whole(scope: Scope, receive: Receive, send: Send) -> None:
         # A body that has arrived is one message of uvicorn's, but two of httpx's.
         body = await Request(scope, receive).body()
         messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -88,13 +84,14 @@ def client(open_lane: OpenLane, serve: Serve) -> httpx.AsyncClient:
         async def receive_whole() -> Message:
             return messages.pop() if messages else {"type": "http.disconnect"}
 
-        await FastLane(serve)(scope, receive_whole, send)
+        await cached_responses(scope, receive_whole, send)
 
-    return httpx.AsyncClient(transport=httpx.ASGITransport(opening), base_url="http://gateway")
+    transport = httpx.ASGITransport(receiving_whole)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
 
 async def test_what_is_in_memory_is_answered_without_serve(
-    client: httpx.AsyncClient, serve: Serve, reports: list[Report]
+    client: httpx.AsyncClient, serve: Serve, reports: list[RequestRecord]
 ) -> None:
     answer = await client.post(PATH, json={"text": [KNOWN, KNOWN]})
     assert serve.paths == []
@@ -105,8 +102,8 @@ async def test_what_is_in_memory_is_answered_without_serve(
 
 
 @pytest.mark.parametrize("path", ["/project/predict", "/project/bulk-predict", "/project"])
-async def test_answer_and_report_are_those_of_the_ordinary_way(
-    client: httpx.AsyncClient, serve: Serve, reports: list[Report], path: str
+async def test_answer_and_record_are_those_of_the_application(
+    client: httpx.AsyncClient, serve: Serve, reports: list[RequestRecord], path: str
 ) -> None:
     body = {"inputs": KNOWN} if path == "/project" else {"text": [KNOWN]}
     fast = await client.post(path, json=body, headers={"x-request-id": "mine"})
@@ -123,12 +120,12 @@ async def test_answer_and_report_are_those_of_the_ordinary_way(
     ]
 
 
-def _timeless(report: Report) -> Report:
+def _timeless(report: RequestRecord) -> RequestRecord:
     return report._replace(ended=0.0, times=None, seconds=0.0)
 
 
 async def test_an_answer_has_one_request_id_which_is_reported(
-    client: httpx.AsyncClient, reports: list[Report]
+    client: httpx.AsyncClient, reports: list[RequestRecord]
 ) -> None:
     answer = await client.post(PATH, json={"text": [KNOWN]})
     [identity] = answer.headers.get_list("x-request-id")
@@ -186,27 +183,37 @@ async def test_the_limit_of_a_body_holds_however_small_it_is(
     assert serve.paths == [PATH]
 
 
-async def test_what_fails_is_handed_on(
-    gateway: Gateway, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def render(*_: object) -> bytes:
-        raise KeyError("a defect")
-
-    broken = dataclasses.replace(PREDICTIONS[PATH], render=render)
-    monkeypatch.setattr(FastLane, "lane", MemoryLane(gateway, {PATH: broken}, []))
-    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+async def test_a_defect_is_left_to_the_application(serve: Serve) -> None:
+    broken = HashService(SETTINGS, model=HASH_MODEL._replace(labels=()))
+    cached_responses = CachedResponses(serve, lambda: Source(broken, []))
+    await call(cached_responses, [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH]
 
 
+async def test_a_request_that_memory_cannot_answer_is_parsed_once(
+    client: httpx.AsyncClient, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Sequence[str]] = []
+    keyed = gateway.keyed
+
+    def counted(texts: Sequence[str]) -> KeyedTexts:
+        hashed.append(texts)
+        return keyed(texts)
+
+    monkeypatch.setattr(gateway, "keyed", counted)
+    answer = await client.post(PATH, json={"text": [KNOWN, "new"]})
+    assert answer.headers["x-cache-misses"] == "1"
+    assert hashed == [[KNOWN, "new"]]
+
+
 async def test_a_request_that_is_cut_off_is_reported_as_left(
-    open_lane: OpenLane, serve: Serve, reports: list[Report]
+    cached_responses: CachedResponses, reports: list[RequestRecord]
 ) -> None:
     async def cut_off(_: Message) -> None:
         raise asyncio.CancelledError
 
-    open_lane()
     with pytest.raises(asyncio.CancelledError):
-        await call(FastLane(serve), [{"type": "http.request", "body": BODY}], send=cut_off)
+        await call(cached_responses, [{"type": "http.request", "body": BODY}], send=cut_off)
     assert [(report.status, report.outcome) for report in reports] == [(499, "disconnected")]
 
 
@@ -268,29 +275,29 @@ async def call(
 BODY: Final = json.dumps({"text": [KNOWN]}).encode()
 
 
-async def test_a_body_in_parts_goes_through_serve_whole(open_lane: OpenLane, serve: Serve) -> None:
-    open_lane()
+async def test_a_body_in_parts_goes_through_serve_whole(
+    cached_responses: CachedResponses, serve: Serve
+) -> None:
     parts: list[Message] = [
         {"type": "http.request", "body": BODY[:5], "more_body": True},
         {"type": "http.request", "body": BODY[5:]},
     ]
-    assert (await call(FastLane(serve), parts))[0]["status"] == 200
+    assert (await call(cached_responses, parts))[0]["status"] == 200
     assert serve.paths == [PATH]
 
 
 async def test_a_body_that_comes_late_is_waited_for_by_serve(
-    open_lane: OpenLane, serve: Serve
+    cached_responses: CachedResponses, serve: Serve
 ) -> None:
-    open_lane()
     body: list[Message] = [{"type": "http.request", "body": BODY}]
-    sent = await call(FastLane(serve), body, pause_s=2 * BODY_WAIT_S)
+    sent = await call(cached_responses, body, pause_s=2 * BODY_WAIT_S)
     assert sent[0]["status"] == 200
     assert serve.paths == [PATH]
 
 
 @pytest.mark.parametrize("length", [-1, FREE_BYTES + 1], ids=["unknown", "large"])
 async def test_of_a_body_of_unknown_or_large_size_no_byte_is_read_before_serve(
-    open_lane: OpenLane, length: int
+    gateway: Gateway, length: int
 ) -> None:
     unread: list[Message] = [{"type": "http.request", "body": BODY}]
 
@@ -298,30 +305,17 @@ async def test_of_a_body_of_unknown_or_large_size_no_byte_is_read_before_serve(
         assert len(unread) == 1
         unread.clear()
 
-    open_lane()
-    await call(FastLane(refusing), unread, length=length)
+    await call(CachedResponses(refusing, lambda: Source(gateway, [])), unread, length=length)
     assert unread == []
 
 
 async def test_a_client_that_leaves_at_once_is_serves_affair(
-    open_lane: OpenLane, serve: Serve
+    cached_responses: CachedResponses, serve: Serve
 ) -> None:
-    open_lane()
-    await call(FastLane(serve), [{"type": "http.disconnect"}] * 2)
-    assert serve.paths == [PATH]
-
-
-async def test_where_the_gateway_runs_on_another_loop_serve_takes_all(
-    open_lane: OpenLane, serve: Serve
-) -> None:
-    async def open_elsewhere() -> None:
-        open_lane()
-
-    await asyncio.to_thread(asyncio.run, open_elsewhere())
-    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    await call(cached_responses, [{"type": "http.disconnect"}] * 2)
     assert serve.paths == [PATH]
 
 
 async def test_a_process_without_a_gateway_hands_all_to_serve(serve: Serve) -> None:
-    await call(FastLane(serve), [{"type": "http.request", "body": BODY}])
+    await call(CachedResponses(serve), [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH]
