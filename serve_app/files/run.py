@@ -5,8 +5,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple
 
-from serve_app.client.request import chunks
-from serve_app.client.sync import in_order
+from serve_app.client.request import chunks, in_order
 from serve_app.files.reader import Failed, Outcome, Record
 from serve_app.files.scorers import Scorer
 

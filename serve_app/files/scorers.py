@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 from serve_app.api.formats import fragment
 from serve_app.classifier.scheduler import companions
+from serve_app.client import SentimentClient
 from serve_app.client.errors import BodyTooLarge, InvalidRequest, ServerFailed, ServerTimeout
 from serve_app.client.request import Budget, budget, refusal
 from serve_app.client.results import prediction
-from serve_app.client.sync import SentimentClient
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-
 from serve_app.client.sync import in_order
+
 from serve_app.files.reader import Outcome, Record
 from serve_app.files.run import score
 
