@@ -11,7 +11,7 @@ from serve_app.cli.scoring import ENGINE, MODEL, Engine
 from serve_app.console import install, say
 from serve_app.errors import StartupError
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import ERROR
+from serve_app.files.writer import ERROR
 from serve_app.model.store import resolve
 
 HELP: Final = help_text(

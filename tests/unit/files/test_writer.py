@@ -1,11 +1,6 @@
-"""Files through the pipeline, without a command line: read, score, write, resume."""
-
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_app.errors import StartupError
-from serve_app.files.reader import MAX_FIELD_CHARS, TABLES, Format, format_of, read
-from serve_app.files.run import score
+from serve_app.files.reader import Format
 from serve_app.files.writer import Layout, finished, open_file
+from tests.unit.files.pipeline import all_of, jsonl_of, scored
 
 if TYPE_CHECKING:
-    from tests.unit.bulk.conftest import HashScorer
+    from tests.unit.files.conftest import HashScorer
 
 AWKWARD = [
     "",
@@ -32,23 +27,7 @@ AWKWARD = [
     "\u2028",
     "refuse me",
 ]
-
-
-def scored(
-    content: bytes, source: Format, target: Format, scorer: "HashScorer", done: int = 0
-) -> Iterator[bytes]:
-    """Yield the header and then the rows from `done` on, in pieces."""
-    given_rows = read(io.BytesIO(content), source, "text")
-    layout = Layout(target, given_rows.columns, scorer.labels)
-    yield layout.header()
-    rows = given_rows.aligned() if target in TABLES else given_rows.records
-    with ThreadPoolExecutor(2) as threads:
-        for results in score(islice(rows, done, None), scorer, threads, 2):
-            yield layout.rows(results)
-
-
-def all_of(content: bytes, source: Format, target: Format, scorer: "HashScorer") -> bytes:
-    return b"".join(scored(content, source, target, scorer))
+ROWS = [{"id": str(n), "text": text} for n, text in enumerate(AWKWARD)]
 
 
 def csv_of(rows: list[dict[str, str]]) -> bytes:
@@ -57,13 +36,6 @@ def csv_of(rows: list[dict[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def jsonl_of(rows: Sequence[Mapping[str, object]]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-ROWS = [{"id": str(n), "text": text} for n, text in enumerate(AWKWARD)]
 
 
 def test_csv_comes_back_with_its_columns_and_the_scores(scorer: "HashScorer") -> None:
@@ -91,19 +63,6 @@ def test_json_lines_come_back_with_their_fields_and_the_scores(scorer: "HashScor
     assert second["other"] == "\ud800"
 
 
-def test_every_line_of_a_text_file_is_a_text(scorer: "HashScorer") -> None:
-    content = "\ufeffone\r\n\ntwo, 'three'\u2028\rfour".encode()
-    lines = all_of(content, Format.TEXT, Format.JSONL, scorer).splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
-    assert texts == ["one", "", "two, 'three'\u2028\rfour"]
-
-
-def test_tsv_knows_no_quotes(scorer: "HashScorer") -> None:
-    content = b'text\tlabel\n"hi" he said\t1\n"open\t0\n'
-    out = all_of(content, Format.TSV, Format.TSV, scorer).decode().splitlines()
-    assert [line.split("\t")[:2] for line in out[1:]] == [['"hi" he said', "1"], ['"open', "0"]]
-
-
 def test_what_ends_a_field_of_tsv_becomes_a_space(scorer: "HashScorer") -> None:
     out = all_of(jsonl_of(ROWS), Format.JSONL, Format.TSV, scorer).decode()
     rows = [line.split("\t") for line in out.removesuffix("\n").split("\n")]
@@ -113,70 +72,12 @@ def test_what_ends_a_field_of_tsv_becomes_a_space(scorer: "HashScorer") -> None:
     assert float(rows[4][4]) == scorer.prediction("tab\there").scores["POSITIVE"]
 
 
-@pytest.mark.parametrize("source", [Format.CSV, Format.TSV])
-def test_bytes_that_are_no_utf8_are_marked_and_given_back(
-    scorer: "HashScorer", source: Format
-) -> None:
-    comma = b"," if source is Format.CSV else b"\t"
-    content = comma.join([b"id", b"text"]) + b"\n" + comma.join([b"1", b"caf\xe9"]) + b"\n"
-    [_, row] = all_of(content, source, source, scorer).splitlines()
-    assert row == comma.join([b"1", b"caf\xe9", b"", b"", b"", b"the text is not valid UTF-8"])
-
-
-@pytest.mark.parametrize(
-    ("source", "content", "problems"),
-    [
-        (Format.CSV, b"id,text\n1\n\n2,b\n3,c,d\n", ["1 fields", "", "3 fields"]),
-        (Format.TSV, b"id\ttext\n1\n\n2\tb\n", ["1 fields", "1 fields", ""]),
-        (
-            Format.JSONL,
-            b'{"text": "a"}\n\n{torn\n[1]\n{"txt": "b"}\n{"text": 1}\n' + b"[" * 100_000,
-            ["", "no JSON", "no JSON", "no 'text'", "no string", "no JSON"],
-        ),
-    ],
-)
-def test_broken_rows_are_marked_and_lose_no_other(
-    scorer: "HashScorer", source: Format, content: bytes, problems: list[str]
-) -> None:
-    lines = all_of(content, source, Format.JSONL, scorer).splitlines()
-    found = [json.loads(line)["prediction_error"] or "" for line in lines]
-    assert len(found) == len(problems)
-    for said, problem in zip(found, problems, strict=True):
-        assert (problem in said) if problem else said == ""
-
-
 def test_a_row_with_other_fields_has_no_place_in_a_table(scorer: "HashScorer") -> None:
     content = b'{"text": "a"}\n{"text": "b", "id": 1}\n'
     out = all_of(content, Format.JSONL, Format.CSV, scorer).decode()
     assert "the first row has no id" in out
     with pytest.raises(StartupError, match="columns are not known"):
         all_of(b"torn\n" + content, Format.JSONL, Format.CSV, scorer)
-
-
-@pytest.mark.parametrize(
-    ("source", "content"),
-    [
-        (Format.CSV, b"id,body\n1,a\n"),
-        (Format.TSV, b""),
-        (Format.JSONL, b'{"body": "a"}\n'),
-        (Format.CSV, b"text,text\na,b\n"),
-        (Format.CSV, b"text,predicted_label\na,b\n"),
-        (Format.CSV, b'text\n"' + b"x" * (MAX_FIELD_CHARS + 1)),
-    ],
-)
-def test_a_file_that_cannot_be_meant_is_refused(
-    scorer: "HashScorer", source: Format, content: bytes
-) -> None:
-    with pytest.raises(StartupError) as caught:
-        all_of(content, source, source, scorer)
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("source", list(Format))
-def test_an_empty_or_bare_file_has_no_rows(scorer: "HashScorer", source: Format) -> None:
-    content = b"text\n" if source in TABLES else b""
-    target = source if source in TABLES else Format.JSONL
-    assert all_of(content, source, target, scorer).count(b"\n") == (target in TABLES)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -188,15 +89,15 @@ def test_a_run_cut_anywhere_ends_as_one_that_was_not(
     path = tmp_path / "out"
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
     layout = Layout(target, ("id", "text"), scorer.labels)
-    opened = open_file(path, layout, resume=True)
-    rest = scored(jsonl_of(ROWS), Format.JSONL, target, scorer, done=opened.rows)
+    stream, written = open_file(path, layout, resume=True)
+    rest = scored(jsonl_of(ROWS), Format.JSONL, target, scorer, done=written.rows)
     next(rest)
-    with opened.stream as stream:
+    with stream:
         stream.writelines(rest)
     assert path.read_bytes() == whole
-    ended = finished(path, target, layout.written)
+    ended = finished(path, layout)
     assert (ended.rows, ended.failed) == (len(ROWS), 1)
-    assert opened.failed == (opened.rows == len(ROWS))
+    assert written.failed == (written.rows == len(ROWS))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +132,7 @@ def test_an_error_is_found_wherever_the_input_had_a_field_of_its_name(
     content = jsonl_of([{"text": "first"}, *rows])
     (tmp_path / "out").write_bytes(all_of(content, Format.JSONL, Format.JSONL, scorer))
     layout = Layout(Format.JSONL, ("text",), scorer.labels)
-    assert finished(tmp_path / "out", Format.JSONL, layout.written)[:2] == (3, 1)
+    assert finished(tmp_path / "out", layout)[:2] == (3, 1)
 
 
 def test_an_output_is_not_overwritten(scorer: "HashScorer", tmp_path: Path) -> None:
@@ -240,11 +141,3 @@ def test_an_output_is_not_overwritten(scorer: "HashScorer", tmp_path: Path) -> N
     with pytest.raises(StartupError, match="already"):
         open_file(path, Layout(Format.JSONL, ("text",), scorer.labels), resume=False)
     assert path.read_bytes() == b"precious"
-
-
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [("a.csv", "csv"), ("a.TSV", "tsv"), ("a.ndjson", "jsonl"), ("a.txt", "text"), ("-", "text")],
-)
-def test_a_name_tells_the_format(name: str, form: str) -> None:
-    assert format_of(Path(name), Format.TEXT) == form
