@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.batch.job import LEAST_ROWS, InputFile, Job, file_system, input_files
+from serve_app.batch.job import MIN_ROWS, InputFile, Job, file_system, input_files
 from serve_app.errors import StartupError
 
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -16,27 +16,29 @@ row_groups = st.lists(st.integers(0, 300_000), max_size=4).map(tuple)
 
 
 @given(st.lists(row_groups, max_size=3))
-def test_parts_hold_every_row_once_and_their_names_sort_as_the_rows_do(
+def test_shards_hold_every_row_once_and_their_names_sort_as_the_rows_do(
     groups: list[tuple[int, ...]],
 ) -> None:
     files = tuple(InputFile(f"file {number}", 1, rows) for number, rows in enumerate(groups))
     job = Job("embedded", "0123", "onnx-int8", LABELS, "text", files)
-    parts = job.parts()
-    assert [part.name for part in parts] == sorted({part.name for part in parts})
-    places = [(part.path, part.row_group, part.start) for part in parts]
+    shards = job.shards()
+    assert [shard.name for shard in shards] == sorted({shard.name for shard in shards})
+    places = [(shard.path, shard.row_group, shard.start) for shard in shards]
     assert places == sorted(places)
     for file in files:
         for group, rows in enumerate(file.row_groups):
-            mine = [part for part in parts if (part.path, part.row_group) == (file.path, group)]
-            ends = [part.start + part.rows for part in mine]
-            assert [part.start for part in mine] == [0, *ends][: len(mine)]
+            mine = [
+                shard for shard in shards if (shard.path, shard.row_group) == (file.path, group)
+            ]
+            ends = [shard.start + shard.rows for shard in mine]
+            assert [shard.start for shard in mine] == [0, *ends][: len(mine)]
             assert (ends or [0])[-1] == rows
 
 
-def test_a_small_input_is_divided_into_parts_of_seconds() -> None:
+def test_a_small_input_is_divided_into_shards_of_seconds() -> None:
     files = (InputFile("a", 1, (10_000,)),)
-    parts = Job("embedded", "0123", "onnx-int8", LABELS, "text", files).parts()
-    assert {part.rows for part in parts} == {LEAST_ROWS, 10_000 % LEAST_ROWS}
+    shards = Job("embedded", "0123", "onnx-int8", LABELS, "text", files).shards()
+    assert {shard.rows for shard in shards} == {MIN_ROWS, 10_000 % MIN_ROWS}
 
 
 def test_a_directory_is_all_its_parquet_files(source: Path, job: Job) -> None:
