@@ -28,7 +28,7 @@ def run(
         source: The file system of its input.
         output: The directory of its shards.
         address: Address of a cluster; None starts one on this machine.
-        actors: Maximum number of engines at a time; by default one for each CPU of the cluster.
+        actors: Maximum number of engines; by default one for each CPU of the cluster.
 
     Raises:
         StartupError: The cluster is not available, or a shard cannot be read or written.

@@ -44,7 +44,7 @@ class Output(NamedTuple):
                 f"{self.directory} is not empty",
                 "continue with --resume, or give another directory",
             )
-        if JOB not in names or self._read(JOB) != job.document():
+        if JOB not in names or not self._belongs_to(job):
             raise StartupError(
                 f"{self.directory} holds the output of another run",
                 "resume with the input, column, model and engine of the first run",
@@ -90,14 +90,13 @@ class Output(NamedTuple):
                 )
             return rows - int(file.read([ERROR])[ERROR].null_count)
 
+    def _belongs_to(self, job: Job) -> bool:
+        with self.filesystem.open_input_stream(self._path(JOB)) as stream:
+            return bool(stream.read() == job.document())
+
     def _names(self) -> set[str]:
         selector = FileSelector(self.directory, allow_not_found=True)
         return {info.base_name for info in self.filesystem.get_file_info(selector)}
-
-    def _read(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._path(name)) as stream:
-            content: bytes = stream.read()
-            return content
 
     def _path(self, name: str) -> str:
         return f"{self.directory}/{name}"

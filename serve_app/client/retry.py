@@ -35,16 +35,12 @@ class RetryPolicy(NamedTuple):
     def wait_s(
         self, retry: int, asked_s: float | None, draw: Callable[[], float] = random.random
     ) -> float:
-        """Return the seconds to wait before a retry.
+        """Return the seconds to wait before a retry, numbered from 0 on.
 
         "Full jitter", which spreads clients that failed together the best:
         https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
-        It is added to the time that the service asks for, which is the same for all of them.
-
-        Args:
-            retry: Number of the retry, from 0 on.
-            asked_s: Value of `Retry-After`, in seconds.
-            draw: Returns a random number in [0, 1).
+        It is added to `asked_s`, the value of `Retry-After`, which is the same for all of them.
+        `draw` returns a random number in [0, 1).
         """
         # A float cannot hold a power of two far beyond any cap.
         max_s = min(self.cap_s, self.base_s * 2.0 ** min(retry, 64))

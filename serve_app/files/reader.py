@@ -14,13 +14,7 @@ from serve_app.errors import StartupError
 
 
 class Row(NamedTuple):
-    """A row of the input.
-
-    Attributes:
-        fields: Its values, by column.
-        text: The text to score.
-        problem: Why it cannot be scored; empty if it can.
-    """
+    """A row of the input; `problem` says why its text cannot be scored, and is empty if it can."""
 
     fields: dict[str, Any]
     text: str
@@ -75,10 +69,7 @@ def format_of(path: PurePath, default: Format) -> Format:
 class Source(NamedTuple):
     """A file that is being read.
 
-    Attributes:
-        columns: Names of its columns. For JSON lines, those of the first row; none if that row
-            cannot be read.
-        rows: Its rows.
+    The columns of JSON lines are those of the first row; none if that row cannot be read.
     """
 
     columns: tuple[str, ...]
