@@ -41,7 +41,7 @@ def test_a_small_input_is_divided_into_shards_of_seconds() -> None:
     assert {shard.rows for shard in shards} == {MIN_ROWS, 10_000 % MIN_ROWS}
 
 
-def test_a_directory_is_all_its_parquet_files(source: Path, job: Job) -> None:
+def test_the_input_of_a_directory_is_all_its_parquet_files(source: Path, job: Job) -> None:
     assert [Path(file.path).relative_to(source) for file in job.files] == [
         Path("a.parquet"),
         Path("sub/b.parquet"),
@@ -66,7 +66,7 @@ def test_a_file_may_be_a_uri_or_a_relative_path(
         (pa.table({"text": ["a"], "score_POSITIVE": [1.0]}), "text", "score_POSITIVE"),
     ],
 )
-def test_columns_that_do_not_fit_are_told(
+def test_unusable_columns_are_refused_with_a_hint(
     tmp_path: Path, table: pa.Table, column: str, said: str
 ) -> None:
     pq.write_table(table, tmp_path / "in.parquet")
@@ -76,7 +76,7 @@ def test_columns_that_do_not_fit_are_told(
     assert caught.value.hint
 
 
-def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+def test_an_input_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in.parquet").write_bytes(b"something else")
     for location in ("in.parquet", "missing", "."):
         with pytest.raises(StartupError):
@@ -86,12 +86,12 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
         input_files(str(tmp_path), "text", LABELS)
 
 
-def test_a_uri_that_nobody_knows_is_no_path() -> None:
+def test_a_uri_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(StartupError, match="gopher"):
         file_system("gopher://host/in.parquet")
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-def test_strings_may_be_held_in_other_ways(tmp_path: Path, kind: pa.DataType) -> None:
+def test_strings_may_have_other_arrow_types(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(pa.table({"text": pa.array(["a", "b"], kind)}), tmp_path / "in.parquet")
     assert input_files(str(tmp_path), "text", LABELS)[1][0].row_groups == (2,)

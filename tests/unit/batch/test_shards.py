@@ -13,7 +13,7 @@ from serve_app.files.scorers import LocalScorer
 from tests.unit.batch.conftest import TEXTS
 
 
-def test_every_row_comes_out_once_with_its_columns_and_scores(
+def test_every_row_is_written_once_with_its_columns_and_scores(
     job: Job, output: Output, scorer: ShardScorer
 ) -> None:
     output.begin(job, resume=False)
@@ -40,7 +40,7 @@ def test_scores_are_those_of_predict(job: Job, output: Output, scorer: ShardScor
             assert row[f"score_{label}"] == pytest.approx(value, abs=1e-6)
 
 
-def test_a_run_goes_on_with_the_shards_that_are_missing(
+def test_a_resumed_run_scores_the_missing_shards(
     job: Job, output: Output, scorer: ShardScorer
 ) -> None:
     output.begin(job, resume=False)
@@ -56,7 +56,7 @@ def test_a_run_goes_on_with_the_shards_that_are_missing(
     assert output.missing(job) == []
 
 
-def test_a_directory_of_something_else_is_left_alone(job: Job, output: Output) -> None:
+def test_a_directory_of_another_run_is_refused(job: Job, output: Output) -> None:
     output.begin(job, resume=False)
     for other, resume in ((job, False), (replace(job, digest="another"), True)):
         with pytest.raises(StartupError) as caught:
@@ -67,7 +67,9 @@ def test_a_directory_of_something_else_is_left_alone(job: Job, output: Output) -
         output.begin(job, resume=True)
 
 
-def test_a_shard_with_other_rows_is_noticed(job: Job, output: Output, scorer: ShardScorer) -> None:
+def test_a_shard_with_another_number_of_rows_is_refused(
+    job: Job, output: Output, scorer: ShardScorer
+) -> None:
     output.begin(job, resume=False)
     for shard in job.shards():
         scorer(shard._asdict())
@@ -76,6 +78,6 @@ def test_a_shard_with_other_rows_is_noticed(job: Job, output: Output, scorer: Sh
         output.verify(job)
 
 
-def test_a_node_with_another_model_is_noticed(job: Job, output: Output) -> None:
+def test_a_node_with_another_model_is_refused(job: Job, output: Output) -> None:
     with pytest.raises(ModelUnusable, match="digest"):
         ShardScorer(replace(job, digest="another"), pa.fs.LocalFileSystem(), output)

@@ -19,16 +19,14 @@ def test_every_line_of_a_text_file_is_a_text(scorer: "HashScorer") -> None:
     assert texts == ["one", "", "two, 'three'\u2028\rfour"]
 
 
-def test_tsv_knows_no_quotes(scorer: "HashScorer") -> None:
+def test_tsv_has_no_quotes(scorer: "HashScorer") -> None:
     content = b'text\tlabel\n"hi" he said\t1\n"open\t0\n'
     out = all_of(content, Format.TSV, Format.TSV, scorer).decode().splitlines()
     assert [line.split("\t")[:2] for line in out[1:]] == [['"hi" he said', "1"], ['"open', "0"]]
 
 
 @pytest.mark.parametrize("source", [Format.CSV, Format.TSV])
-def test_bytes_that_are_no_utf8_are_marked_and_given_back(
-    scorer: "HashScorer", source: Format
-) -> None:
+def test_bytes_that_are_not_utf8_are_marked_and_kept(scorer: "HashScorer", source: Format) -> None:
     comma = b"," if source is Format.CSV else b"\t"
     content = comma.join([b"id", b"text"]) + b"\n" + comma.join([b"1", b"caf\xe9"]) + b"\n"
     [_, row] = all_of(content, source, source, scorer).splitlines()
@@ -47,7 +45,7 @@ def test_bytes_that_are_no_utf8_are_marked_and_given_back(
         ),
     ],
 )
-def test_broken_rows_are_marked_and_lose_no_other(
+def test_broken_rows_are_marked_and_the_others_are_scored(
     scorer: "HashScorer", source: Format, content: bytes, problems: list[str]
 ) -> None:
     lines = all_of(content, source, Format.JSONL, scorer).splitlines()
@@ -68,7 +66,7 @@ def test_broken_rows_are_marked_and_lose_no_other(
         (Format.CSV, b'text\n"' + b"x" * (MAX_FIELD_CHARS + 1)),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused(
+def test_a_file_with_unusable_columns_is_refused_with_a_hint(
     scorer: "HashScorer", source: Format, content: bytes
 ) -> None:
     with pytest.raises(StartupError) as caught:
@@ -77,7 +75,9 @@ def test_a_file_that_cannot_be_meant_is_refused(
 
 
 @pytest.mark.parametrize("source", list(Format))
-def test_an_empty_or_bare_file_has_no_rows(scorer: "HashScorer", source: Format) -> None:
+def test_a_file_that_is_empty_or_has_only_a_header_has_no_rows(
+    scorer: "HashScorer", source: Format
+) -> None:
     content = b"text\n" if source in TABLES else b""
     target = source if source in TABLES else Format.JSONL
     assert all_of(content, source, target, scorer).count(b"\n") == (target in TABLES)
@@ -87,5 +87,5 @@ def test_an_empty_or_bare_file_has_no_rows(scorer: "HashScorer", source: Format)
     ("name", "form"),
     [("a.csv", "csv"), ("a.TSV", "tsv"), ("a.ndjson", "jsonl"), ("a.txt", "text"), ("-", "text")],
 )
-def test_a_name_tells_the_format(name: str, form: str) -> None:
+def test_the_suffix_of_a_name_selects_the_format(name: str, form: str) -> None:
     assert format_of(Path(name), Format.TEXT) == form

@@ -71,12 +71,12 @@ def test_a_request_that_takes_too_long_is_divided(remote: Start) -> None:
     assert not any(isinstance(outcome, Failure) for outcome in outcomes)
 
 
-def test_a_service_too_slow_for_one_text_ends_the_run(remote: Start) -> None:
+def test_a_timeout_of_a_single_text_ends_the_run(remote: Start) -> None:
     with pytest.raises(ServerTimeout):
         remote(lambda _: DeadlineExceeded("late")).score(["a", "b"])
 
 
-def test_a_failure_that_no_text_has_caused_ends_the_run(remote: Start) -> None:
+def test_a_failure_that_is_not_caused_by_a_text_ends_the_run(remote: Start) -> None:
     with pytest.raises(ServerFailed):
         remote(lambda _: RuntimeError("a bug")).score(["a", "b"])
 
@@ -95,7 +95,7 @@ def test_a_model_in_this_process_scores_as_the_service_answers(model_directory: 
     assert outcomes[0] == outcomes[4]
 
 
-def test_a_text_that_the_engine_fails_on_costs_no_other(
+def test_a_text_that_the_engine_fails_on_does_not_fail_the_others(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = LocalScorer(str(model_directory), "torch", print)
@@ -118,7 +118,7 @@ def test_batches_hold_every_text_once_and_group_similar_lengths() -> None:
     assert sorted([lengths[index] for index in found[0]]) == [3, 3, 4]
 
 
-def test_rows_come_out_once_and_in_order_whatever_takes_longest(scorer: "HashScorer") -> None:
+def test_each_row_is_scored_once_and_in_order_though_calls_overlap(scorer: "HashScorer") -> None:
     turn = threading.Barrier(2)
     plain_score = scorer.score
 

@@ -63,7 +63,7 @@ def test_json_lines_come_back_with_their_fields_and_the_scores(scorer: "HashScor
     assert second["other"] == "\ud800"
 
 
-def test_what_ends_a_field_of_tsv_becomes_a_space(scorer: "HashScorer") -> None:
+def test_tabs_and_line_ends_become_spaces_in_tsv(scorer: "HashScorer") -> None:
     out = all_of(jsonl_of(ROWS), Format.JSONL, Format.TSV, scorer).decode()
     rows = [line.split("\t") for line in out.removesuffix("\n").split("\n")]
     assert {len(row) for row in rows} == {6}
@@ -82,7 +82,7 @@ def test_a_row_with_other_fields_has_no_place_in_a_table(scorer: "HashScorer") -
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data(), target=st.sampled_from([Format.TSV, Format.CSV, Format.JSONL]))
-def test_a_run_cut_anywhere_ends_as_one_that_was_not(
+def test_an_output_cut_anywhere_is_resumed_to_the_same_bytes(
     scorer: "HashScorer", tmp_path: Path, data: st.DataObject, target: Format
 ) -> None:
     whole = all_of(jsonl_of(ROWS), Format.JSONL, target, scorer)
@@ -125,7 +125,7 @@ def test_an_output_with_other_columns_is_not_resumed(
     assert path.read_bytes() == content
 
 
-def test_an_error_is_found_wherever_the_input_had_a_field_of_its_name(
+def test_rows_without_scores_are_counted_though_the_input_has_an_error_column(
     scorer: "HashScorer", tmp_path: Path
 ) -> None:
     rows = [{"text": text, "prediction_error": "old", "n": 1} for text in ("a", "refuse me")]

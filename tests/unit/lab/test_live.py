@@ -53,7 +53,7 @@ def recent(clock: Clock) -> RecentRequests:
     return RecentRequests(clock)
 
 
-def test_full_seconds_of_the_window_are_added_up(recent: RecentRequests, clock: Clock) -> None:
+def test_the_full_seconds_of_the_window_are_summed(recent: RecentRequests, clock: Clock) -> None:
     recent(report(hits=1, misses=2))
     clock.now += 3
     recent(report(hits=4))
@@ -93,7 +93,7 @@ def test_a_bucket_is_within_five_percent_of_its_times(seconds: float) -> None:
     assert middle(bucket(seconds)) == pytest.approx(seconds, rel=0.046)
 
 
-def test_no_time_is_too_short_for_a_bucket() -> None:
+def test_the_shortest_times_share_the_first_bucket() -> None:
     assert bucket(0.0) == bucket(1e-9) == 0
 
 
@@ -102,7 +102,7 @@ def gateway(answered: int, hits: int = 0, classifiers: int = 1) -> RecentFigures
     return RecentFigures(answered, 0, answered * 2, hits, times, classifiers)
 
 
-def test_figures_of_all_gateways_are_one() -> None:
+def test_the_figures_of_gateways_are_summed() -> None:
     found = merged([gateway(30, hits=15, classifiers=4), gateway(10, hits=5, classifiers=3)])
     assert found["requests_per_s"] == 40 / WINDOW_S
     assert found["texts_per_s"] == 80 / WINDOW_S
@@ -111,7 +111,7 @@ def test_figures_of_all_gateways_are_one() -> None:
     assert found["replicas"] == {"gateway": 2, "classifier": 4}
 
 
-def test_without_requests_there_is_no_time_and_no_ratio() -> None:
+def test_times_and_ratio_are_none_without_requests() -> None:
     found = merged([gateway(0)])
     assert (found["requests_per_s"], found["p50_ms"], found["p99_ms"], found["hit_ratio"]) == (
         0,
@@ -128,7 +128,7 @@ def test_quantiles_are_those_of_the_requests() -> None:
     assert quantile_ms(times, 0.99) == pytest.approx(1000, rel=0.05)
 
 
-async def test_many_pages_cost_the_gateways_as_much_as_one() -> None:
+async def test_the_gateways_are_asked_once_for_many_pages() -> None:
     asked, now = [], 0.0
 
     async def ask() -> list[RecentFigures]:
@@ -144,7 +144,7 @@ async def test_many_pages_cost_the_gateways_as_much_as_one() -> None:
     assert len(asked) == 2
 
 
-async def test_gateways_that_do_not_answer_are_not_taken_for_idle_ones() -> None:
+async def test_there_are_no_figures_if_no_gateway_answers() -> None:
     async def ask() -> list[RecentFigures]:
         return []
 
