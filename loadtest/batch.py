@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.scorers import passes
+from serve_app.files.scorers import batches
 from serve_app.model.store import resolve
 
 # Scored together by the loop: enough to find others of like length among them.
@@ -45,7 +45,7 @@ def _one_engine(texts: Sequence[str]) -> float:
     started = time.perf_counter()
     for start in range(0, len(texts), CHUNK):
         chunk = [tokens.ids for tokens in tokenizer.encode(texts[start : start + CHUNK])]
-        for batch in passes([len(each) for each in chunk]):
+        for batch in batches([len(each) for each in chunk]):
             engine.logits([chunk[index] for index in batch])
     return len(texts) / (time.perf_counter() - started)
 

@@ -1,4 +1,4 @@
-"""What surrounds Ray in the process that drives a run."""
+"""The environment of Ray in the process that drives a run."""
 
 import os
 import secrets
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 
 def prepare() -> str | None:
-    """Set what Ray finds in its environment when it is imported.
+    """Set the variables that Ray reads when it is imported.
 
     Returns:
-        The address of the cluster to join; None where one is to start on this machine.
+        The address of the cluster to join; None to start one on this machine.
     """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         os.environ |= {
-            # Whoever can talk to a Ray can run code on it, so only this run knows the token.
+            # A client of a Ray cluster can run code on it: only this run knows the token.
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -26,11 +26,11 @@ def prepare() -> str | None:
 
 @contextmanager
 def without_native_messages() -> Iterator[None]:
-    """Drop what native code writes to standard error; what Python writes is still shown.
+    """Drop the messages of native code on standard error, but not those of Python.
 
-    Ray warns of every pool of actors that Ray Data makes, needlessly:
-    https://github.com/ray-project/ray/issues/57733. Its log files have all of it, and what fails
-    comes back as an exception.
+    Ray warns needlessly of each pool of actors that Ray Data makes:
+    https://github.com/ray-project/ray/issues/57733. Its log files have all messages, and a
+    failure raises an exception.
     """
     shown, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
     nowhere = os.open(os.devnull, os.O_WRONLY)

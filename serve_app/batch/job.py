@@ -1,8 +1,7 @@
-"""What a run is about: which rows, which model, and the parts that its output is made of.
+"""A job: its input, its model, and the shards of its output.
 
-A part is scored and written as a whole, under a name that says which rows it holds. A run that
-goes on skips the parts that are there, so that every row comes out exactly once, whatever broke
-in between.
+A shard is scored and written as a whole, under a name that says which rows it holds. A run that
+resumes skips the shards that exist, so that every row comes out exactly once.
 """
 
 import json
@@ -15,27 +14,20 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
 from serve_app.errors import StartupError
-from serve_app.files.reader import added_columns
+from serve_app.files.writer import refuse_added_columns
 from serve_app.settings import EngineName
 
-# A thousand parts or so: few enough for a directory, enough to keep many engines busy to the end.
-# The bounds are seconds and minutes of work for an engine, which is what a broken run repeats.
-PARTS: Final = 1000
-LEAST_ROWS: Final = 2048
-MOST_ROWS: Final = 65_536
-# Readers of Parquet directories pass over names that begin with an underscore or a dot.
-JOB: Final = "_job.json"
+# About a thousand shards: few enough for a directory, enough to keep many engines busy to the
+# end. The bounds are seconds and minutes of work for an engine, the loss of a run that breaks.
+SHARDS: Final = 1000
+MIN_ROWS: Final = 2048
+MAX_ROWS: Final = 65_536
 
 
-class Part(NamedTuple):
-    """Rows that are scored and written together.
+class Shard(NamedTuple):
+    """Rows of a row group of an input file, from `start` on, that are scored and written together.
 
-    Attributes:
-        path: The file of the input that they are in.
-        row_group: The row group in this file.
-        start: The first of them, in this row group.
-        rows: How many they are.
-        name: Name of the file that they go to; names sort as the rows do.
+    `name` is the name of their output file; names sort as the rows do.
     """
 
     path: str
@@ -47,13 +39,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class InputFile:
-    """A Parquet file.
-
-    Attributes:
-        path: Its path in its file system.
-        size: Its bytes.
-        row_groups: Rows of each of its row groups.
-    """
+    """A Parquet file: its path, its bytes, and the rows of each of its row groups."""
 
     path: str
     size: int
@@ -62,16 +48,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Job:
-    """What must not change when a run goes on.
-
-    Attributes:
-        source: The model, as it is named.
-        digest: Its digest.
-        engine: What runs it.
-        labels: Its labels.
-        column: The column that holds the text.
-        files: The input.
-    """
+    """The properties of a run that must not change when it resumes; `source` names the model."""
 
     source: str
     digest: str
@@ -82,23 +59,23 @@ class Job:
 
     @property
     def rows(self) -> int:
-        """How many rows the input has."""
+        """Number of rows of the input."""
         return sum(sum(file.row_groups) for file in self.files)
 
-    def parts(self) -> list[Part]:
-        """Divide the input into parts; none holds rows of two row groups."""
-        most = min(MOST_ROWS, max(LEAST_ROWS, self.rows // PARTS))
+    def shards(self) -> list[Shard]:
+        """Divide the input into shards; none holds rows of two row groups."""
+        max_rows = min(MAX_ROWS, max(MIN_ROWS, self.rows // SHARDS))
         return [
-            Part(
+            Shard(
                 path=file.path,
                 row_group=group,
                 start=start,
-                rows=min(most, rows - start),
+                rows=min(max_rows, rows - start),
                 name=f"part-{number:05}-{group:05}-{start:09}.parquet",
             )
             for number, file in enumerate(self.files)
             for group, rows in enumerate(file.row_groups)
-            for start in range(0, rows, most)
+            for start in range(0, rows, max_rows)
         ]
 
     def document(self) -> bytes:
@@ -109,30 +86,27 @@ class Job:
 def input_files(
     location: str, column: str, labels: tuple[str, ...]
 ) -> tuple[FileSystem, tuple[InputFile, ...]]:
-    """Find the input, and make sure that it can be scored.
-
-    Args:
-        location: A Parquet file or a directory of such files, as a path or a URI.
-        column: The column that holds the text.
-        labels: The model's labels, which name columns of the output.
+    """Find the Parquet files of a path or URI, and check that they can be scored.
 
     Raises:
-        StartupError: There are no such files, or their columns do not fit.
+        StartupError: There are no such files, the column does not hold strings, or the output
+            would have one of the columns twice.
     """
     try:
         filesystem, path = file_system(location)
         found = filesystem.get_file_info(path)
         if found.type is FileType.NotFound:
             raise StartupError(
-                f"cannot read {location}: there is nothing",
+                f"cannot read {location}: it does not exist",
                 "give a Parquet file or a directory of them",
             )
+        infos = [found]
         if found.type is FileType.Directory:
-            infos = filesystem.get_file_info(FileSelector(path, recursive=True))
-            found_files = sorted(filter(_is_data, infos), key=lambda info: info.path)
-        else:
-            found_files = [found]
-        files = tuple(_input_file(filesystem, each, column, labels) for each in found_files)
+            infos = sorted(
+                filter(_is_data, filesystem.get_file_info(FileSelector(path, recursive=True))),
+                key=lambda info: info.path,
+            )
+        files = tuple(_input_file(filesystem, info, column, labels) for info in infos)
     except (OSError, pa.ArrowInvalid) as error:
         raise StartupError(f"cannot read {location}: {_first_line(error)}") from None
     if not files:
@@ -155,22 +129,17 @@ def _input_file(
                 f"{path} has no column {column!r}",
                 f"choose one with --column: {', '.join(schema.names)}",
             )
-        if not is_text(schema.field(column).type):
+        if not _is_text(schema.field(column).type):
             raise StartupError(
                 f"the column {column!r} of {path} holds {schema.field(column).type}, not strings",
                 "choose another one with --column",
             )
-        if taken := set(added_columns(labels)).intersection(schema.names):
-            raise StartupError(
-                f"{path} has a column {', '.join(sorted(taken))} already",
-                "rename it, or give an input that has not been scored",
-            )
+        refuse_added_columns(path, schema.names, labels)
         groups = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
         return InputFile(path, info.size, tuple(groups))
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type holds strings, be it through a dictionary."""
+def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(
@@ -179,10 +148,10 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def file_system(location: str) -> tuple[FileSystem, str]:
-    """Return where a location is, and its path there; local paths may be relative.
+    """Return the file system of a path or URI, and the path there; local paths may be relative.
 
     Raises:
-        StartupError: The location is a URI that nobody knows.
+        StartupError: The URI is of an unknown kind.
     """
     try:
         if "://" not in location:
@@ -190,7 +159,7 @@ def file_system(location: str) -> tuple[FileSystem, str]:
         filesystem, path = FileSystem.from_uri(location)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise StartupError(
-            f"cannot make out {location}: {_first_line(error)}",
+            f"cannot open {location}: {_first_line(error)}",
             "give a path, or a URI such as s3://bucket/path or abfs://container@account/path",
         ) from None
     return filesystem, path.rstrip("/")

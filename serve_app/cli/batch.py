@@ -11,7 +11,7 @@ from serve_app.cli.scoring import ENGINE, MODEL, Engine
 from serve_app.console import install, say
 from serve_app.errors import StartupError
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import ERROR
+from serve_app.files.writer import ERROR
 from serve_app.model.store import resolve
 
 HELP: Final = help_text(
@@ -50,8 +50,8 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
     try:
         # After the environment that Ray reads; other verbs do without all of this.
         from serve_app.batch.job import Job, file_system, input_files  # noqa: PLC0415
-        from serve_app.batch.output import Output  # noqa: PLC0415
         from serve_app.batch.run import run  # noqa: PLC0415
+        from serve_app.batch.shards import Output  # noqa: PLC0415
     except ImportError as error:
         raise StartupError(
             f"batch needs a package that is not installed: {error.name}",
@@ -69,7 +69,7 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
             environment.without_native_messages(),
             tqdm(total=job.rows, unit=" rows", leave=False, disable=None) as bar,
         ):
-            bar.update(job.rows - sum(part.rows for part in output.missing(job)))
+            bar.update(job.rows - sum(shard.rows for shard in output.missing(job)))
             for rows in run(job, filesystem, output, address, actors):
                 bar.update(rows)
     except KeyboardInterrupt:

@@ -12,8 +12,16 @@ import typer
 
 from serve_app.console import colours
 from serve_app.errors import StartupError
-from serve_app.files.reader import TEXT_SUFFIXES, Failed, Format, Record, Source, format_of, read
-from serve_app.files.run import Result
+from serve_app.files.reader import (
+    TEXT_SUFFIXES,
+    Failure,
+    Format,
+    Row,
+    ScoredRow,
+    Source,
+    format_of,
+    read,
+)
 from serve_app.files.writer import Layout, open_file
 
 STDIN: Final = Path("-")
@@ -50,12 +58,12 @@ class Output(NamedTuple):
     form: Format
     rows: int
     failed: int
-    render: Callable[[Sequence[Result]], bytes]
+    render: Callable[[Sequence[ScoredRow]], bytes]
 
 
 def arguments(texts: list[str], column: str) -> Input:
     """Take texts from the command line as rows."""
-    records = (Record({column: text}, text) for text in texts)
+    records = (Row({column: text}, text) for text in texts)
     return Input(Source((column,), records), Format.TEXT, None, None)
 
 
@@ -123,8 +131,8 @@ def created(
         return Output(stdout, chosen, 0, 0, layout.rows)
     if chosen is Format.TEXT:
         raise typer.BadParameter("text is for standard output; choose tsv, csv or jsonl")
-    stream, rows, failed = open_file(path, layout, resume=resume)
-    return Output(stack.enter_context(stream), chosen, rows, failed, layout.rows)
+    stream, done = open_file(path, layout, resume=resume)
+    return Output(stack.enter_context(stream), chosen, done.rows, done.failed, layout.rows)
 
 
 def _default_form(path: Path | None, source: Format) -> Format:
@@ -137,7 +145,7 @@ def _default_form(path: Path | None, source: Format) -> Format:
 _NARROWEST: Final = 20
 
 
-def plain(results: Iterable[Result], labels: tuple[str, ...]) -> str:
+def plain(results: Iterable[ScoredRow], labels: tuple[str, ...]) -> str:
     """Return a line for each row: its label, the label's score, and the start of its text.
 
     Args:
@@ -149,13 +157,13 @@ def plain(results: Iterable[Result], labels: tuple[str, ...]) -> str:
     return "".join(_line(result, width, room) for result in results)
 
 
-def _line(result: Result, width: int, room: int) -> str:
+def _line(result: ScoredRow, width: int, room: int) -> str:
     match result.outcome:
-        case Failed(reason):
+        case Failure(reason):
             return f"{_styled('-'.ljust(width))}  {'-':5}  {reason}\n"
         case prediction:
             label = _styled(prediction.label.ljust(width))
-            return f"{label}  {prediction.score:.3f}  {_shown(result.record.text, room)}\n"
+            return f"{label}  {prediction.score:.3f}  {_shown(result.row.text, room)}\n"
 
 
 def _shown(text: str, room: int) -> str:

@@ -20,8 +20,9 @@ from serve_app.client import request as connection
 from serve_app.client.errors import SentimentError
 from serve_app.console import say
 from serve_app.errors import StartupError
-from serve_app.files.reader import ERROR, TABLES, Failed, Format, Record
-from serve_app.files.run import Result, score
+from serve_app.files.reader import TABLES, Failure, Format, Row, ScoredRow
+from serve_app.files.scorers import score
+from serve_app.files.writer import ERROR
 
 HELP: Final = help_text(
     "Score texts, the lines of standard input, or the rows of a file.",
@@ -119,7 +120,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
             output = files.created(
                 target, output_format, given, scorer.labels, resume=resume, stack=stack
             )
-            rows = given.source.aligned() if output.form in TABLES else given.source.records
+            rows = given.source.aligned() if output.form in TABLES else given.source.rows
             _skip(rows, output.rows)
             threads = stack.enter_context(ThreadPoolExecutor(at_once))
             results = score(rows, scorer, threads, at_once)
@@ -137,7 +138,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
 
 
 def _write(
-    results: Iterable[Sequence[Result]], given: files.Input, output: files.Output, *, stop: bool
+    results: Iterable[Sequence[ScoredRow]], given: files.Input, output: files.Output, *, stop: bool
 ) -> int:
     """Write scored rows as they come, and return how many of the output have no scores.
 
@@ -151,7 +152,7 @@ def _write(
         total=given.size, unit="B", unit_scale=True, leave=False, disable=in_the_way or None
     ) as bar:
         for chunk in results:
-            bad = [n for n, result in enumerate(chunk) if isinstance(result.outcome, Failed)]
+            bad = [n for n, result in enumerate(chunk) if isinstance(result.outcome, Failure)]
             good = chunk[: bad[0]] if stop and bad else chunk
             output.stream.write(output.render(good))
             output.stream.flush()
@@ -164,15 +165,15 @@ def _write(
     return failed
 
 
-def _stop(number: int, result: Result) -> NoReturn:
-    assert isinstance(result.outcome, Failed)
+def _stop(number: int, result: ScoredRow) -> NoReturn:
+    assert isinstance(result.outcome, Failure)
     raise StartupError(
         f"row {number}: {result.outcome.reason}",
         "correct it and go on with --resume, or go on in spite of it with --on-error record",
     )
 
 
-def _skip(rows: Iterator[Record], count: int) -> None:
+def _skip(rows: Iterator[Row], count: int) -> None:
     """Pass over the rows that the output has.
 
     Raises:

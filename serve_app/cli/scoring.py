@@ -6,6 +6,7 @@ from typing import Final, Literal, NoReturn
 
 import typer
 
+from serve_app.client import RetryPolicy, SentimentClient
 from serve_app.client.errors import (
     ConnectionFailed,
     SentimentError,
@@ -13,8 +14,6 @@ from serve_app.client.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from serve_app.client.retry import RetryPolicy
-from serve_app.client.sync import SentimentClient
 from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.files.scorers import RemoteScorer, Scorer

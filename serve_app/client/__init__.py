@@ -1,9 +1,9 @@
-"""Python client: `SentimentClient` and `AsyncSentimentClient`.
+"""Python clients of the service: `SentimentClient` and `AsyncSentimentClient`.
 
 Imports httpx2 and the standard library alone, neither Ray nor a model runtime.
 """
 
-from serve_app.client.aio import AsyncSentimentClient
+from serve_app.client.client import AsyncSentimentClient, SentimentClient
 from serve_app.client.errors import (
     BodyTooLarge,
     ConnectionFailed,
@@ -21,7 +21,6 @@ from serve_app.client.errors import (
 )
 from serve_app.client.results import Info, Limits, Prediction
 from serve_app.client.retry import RetryPolicy
-from serve_app.client.sync import SentimentClient
 
 __all__ = [
     "AsyncSentimentClient",

@@ -1,10 +1,10 @@
-"""Everything that a call of the client can raise.
+"""The errors of the client, in one tree.
 
 SentimentError
 ├── TextRefused        the service would refuse this text; nothing was sent
-├── ConnectionFailed   nobody answered
-├── DeadlinePassed     the client's own deadline passed
-├── UnexpectedAnswer   what answered is not this service
+├── ConnectionFailed   no answer
+├── DeadlinePassed     no answer within the client's deadline
+├── UnexpectedAnswer   another service answered
 └── StatusError        the service answered with an error
     ├── Unauthorized   401, 403
     ├── BodyTooLarge   413
@@ -15,7 +15,7 @@ SentimentError
     └── ServerTimeout  504, after all retries
 """
 
-from typing import Any
+from typing import Any, Final
 
 
 class SentimentError(Exception):
@@ -23,8 +23,7 @@ class SentimentError(Exception):
 
     Args:
         message: One line for a person.
-        request_id: The `X-Request-ID` under which the service knows the request; empty where
-            nothing was sent.
+        request_id: The `X-Request-ID` in the service's log; empty where nothing was sent.
     """
 
     def __init__(self, message: str, request_id: str = "") -> None:
@@ -33,16 +32,16 @@ class SentimentError(Exception):
         self.request_id = request_id
 
     def __str__(self) -> str:
-        """Return the message, and the request's id where there is one."""
+        """Return the message and, where there is one, the request's id."""
         return f"{self.message} (request {self.request_id})" if self.request_id else self.message
 
 
 class TextRefused(SentimentError):
-    """The service would refuse a text, so it was not sent.
+    """A text that was not sent, because the service would refuse it.
 
     Args:
         index: Index of the text among those of the call.
-        reason: What is wrong with it.
+        reason: Why, as a predicate.
     """
 
     def __init__(self, index: int, reason: str) -> None:
@@ -60,17 +59,17 @@ class DeadlinePassed(SentimentError):
 
 
 class UnexpectedAnswer(SentimentError):
-    """The answer is not of this service's form."""
+    """An answer that does not have this service's form."""
 
 
 class StatusError(SentimentError):
-    """The service answered with an error.
+    """An answer of the service with an error status.
 
     Args:
         status: Status of the answer.
         problem: The members of its RFC 9457 document; empty where it has none.
         request_id: The request's id.
-        retry_after_s: What `Retry-After` asks for, in seconds, where the answer has it.
+        retry_after_s: Value of `Retry-After` in seconds, where the answer has it.
     """
 
     def __init__(
@@ -88,34 +87,34 @@ class StatusError(SentimentError):
 
 
 class Unauthorized(StatusError):
-    """The service wants an API key, or another one."""
+    """An API key is missing, or the service does not know it."""
 
 
 class BodyTooLarge(StatusError):
-    """The service has a lower limit than it stated in `/project/info`."""
+    """A body over the service's limit, which is lower than `/project/info` states."""
 
 
 class InvalidRequest(StatusError):
-    """The service refuses the texts; `errors` names each place."""
+    """Texts that the service refuses; `errors` names each place."""
 
 
 class Overloaded(StatusError):
-    """Too many texts wait for the model."""
+    """Too many texts in the queues of the service."""
 
 
 class ServerFailed(StatusError):
-    """The model failed on a text of this request."""
+    """A failure of the model on a text of this request."""
 
 
 class Unavailable(StatusError):
-    """No replica of the model can answer."""
+    """No replica of the model that can answer."""
 
 
 class ServerTimeout(StatusError):
-    """The service did not answer within its own deadline."""
+    """No answer within the service's own deadline."""
 
 
-_BY_STATUS: dict[int, type[StatusError]] = {
+BY_STATUS: Final[dict[int, type[StatusError]]] = {
     401: Unauthorized,
     403: Unauthorized,
     413: BodyTooLarge,
@@ -126,11 +125,3 @@ _BY_STATUS: dict[int, type[StatusError]] = {
     503: Unavailable,
     504: ServerTimeout,
 }
-
-
-def status_error(
-    status: int, problem: dict[str, Any], request_id: str, retry_after_s: float | None
-) -> StatusError:
-    """Return the error of an answer's status; see `StatusError`."""
-    kind = _BY_STATUS.get(status, StatusError)
-    return kind(status, problem, request_id, retry_after_s)

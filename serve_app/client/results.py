@@ -1,17 +1,19 @@
-"""What the client returns."""
+"""The results of the client, read from the answers of the service."""
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from serve_app.client.errors import StatusError, UnexpectedAnswer, status_error
+from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
 
 
 class Prediction(NamedTuple):
-    """The model's opinion of one text.
+    """The model's prediction for one text.
 
     Attributes:
-        label: The likeliest label.
+        label: The most probable label.
         score: Its probability.
         scores: Probability by label, highest first; they sum to 1.
         truncated: Whether the text has more tokens than the model reads.
@@ -24,15 +26,7 @@ class Prediction(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What one request may ask for.
-
-    Attributes:
-        max_texts: Most texts.
-        max_chars: Most characters of a text.
-        max_body_bytes: Most bytes of a body.
-        max_tokens: Tokens of a text beyond these are not read.
-        deadline_s: Seconds after which the service gives up.
-    """
+    """The limits of one request; characters and tokens are those of each text."""
 
     max_texts: int
     max_chars: int
@@ -42,16 +36,16 @@ class Limits(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What answers.
+    """The model and the limits of a service.
 
     Attributes:
         model: Name of the model.
         revision: Its revision.
         digest: Hexadecimal digest of its files.
-        engine: What runs it.
+        engine: The engine that runs it.
         labels: Its labels, in the order of its outputs.
-        limits: What one request may ask for.
-        versions: Versions of what scores can depend on, by name.
+        limits: The limits of one request.
+        versions: Versions of the packages that scores can depend on, by name.
     """
 
     model: str
@@ -64,8 +58,8 @@ class Info(NamedTuple):
 
 
 OK: Final = 200
-# What a proxy says in place of the service is quoted no further than this.
-QUOTED_CHARS: Final = 200
+# A proxy may answer in place of the service, with a page of its own.
+MAX_QUOTED_CHARS: Final = 200
 
 
 class Reply(NamedTuple):
@@ -76,13 +70,42 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def predictions(reply: Reply, texts: int, request_id: str) -> list[Prediction]:
-    """Read the answer of `POST /project/predict`.
+def raise_for_status(reply: Reply, request_id: str) -> Reply:
+    """Return an answer with status 200.
 
-    Args:
-        reply: An answer with status 200.
-        texts: How many texts were sent.
-        request_id: The request's id.
+    Raises:
+        StatusError: It has another status, from the service or from a proxy.
+    """
+    if reply.status == OK:
+        return reply
+    try:
+        problem: dict[str, Any] = dict(json.loads(reply.body))
+    except (ValueError, TypeError):
+        text = " ".join(reply.body.decode(errors="replace").split())
+        problem = {"detail": text[:MAX_QUOTED_CHARS]}
+    kind = BY_STATUS.get(reply.status, StatusError)
+    asked_s = retry_after_s(reply.headers.get("retry-after"), datetime.now(UTC))
+    raise kind(reply.status, problem, request_id, asked_s)
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Return the seconds of a `Retry-After` header, a number or a date (RFC 9110, 10.2.3).
+
+    Returns None where the header is absent or unreadable.
+    """
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+
+
+def predictions(reply: Reply, texts: int, request_id: str) -> list[Prediction]:
+    """Read the answer of `POST /project/predict` for a number of texts.
 
     Raises:
         UnexpectedAnswer: It is not one prediction for each text.
@@ -100,11 +123,18 @@ def predictions(reply: Reply, texts: int, request_id: str) -> list[Prediction]:
     return read
 
 
+def prediction(labels: list[dict[str, Any]], truncated: bool) -> Prediction:
+    """Return the prediction of one text, from its labels with their scores, highest first."""
+    scores = {str(item["label"]): float(item["score"]) for item in labels}
+    label, score = next(iter(scores.items()))
+    return Prediction(label, score, scores, truncated)
+
+
 def info(reply: Reply, request_id: str) -> Info:
-    """Read the answer of `GET /project/info`; what a newer service adds is left out.
+    """Read the answer of `GET /project/info`, without the members that a newer service adds.
 
     Raises:
-        UnexpectedAnswer: Something is missing.
+        UnexpectedAnswer: A member is missing.
     """
     try:
         stated = json.loads(reply.body)
@@ -115,36 +145,7 @@ def info(reply: Reply, request_id: str) -> Info:
         raise _unexpected(error, request_id) from None
 
 
-def failure(reply: Reply, request_id: str, retry_after_s: float | None) -> StatusError:
-    """Return the error that an answer stands for, whoever wrote it.
-
-    Args:
-        reply: An answer with another status than 200.
-        request_id: The id that was sent.
-        retry_after_s: What `Retry-After` asks for.
-    """
-    problem: dict[str, Any] = {}
-    try:
-        problem = dict(json.loads(reply.body))
-    except (ValueError, TypeError):
-        quoted = " ".join(reply.body.decode(errors="replace").split())[:QUOTED_CHARS]
-        problem = {"detail": quoted}
-    return status_error(reply.status, problem, request_id, retry_after_s)
-
-
-def prediction(labels: list[dict[str, Any]], truncated: bool) -> Prediction:
-    """Return the prediction that stands for one text in an answer.
-
-    Args:
-        labels: Labels with their scores, highest first.
-        truncated: Whether the text has more tokens than the model reads.
-    """
-    scores = {str(item["label"]): float(item["score"]) for item in labels}
-    label, score = next(iter(scores.items()))
-    return Prediction(label, score, scores, truncated)
-
-
 def _unexpected(error: Exception, request_id: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(
-        f"the answer is not of this service's form: {type(error).__name__} {error}", request_id
+        f"the answer does not have this service's form: {type(error).__name__} {error}", request_id
     )

@@ -1,29 +1,31 @@
-"""When a request is sent again, and after how long."""
+"""The retries of a request: whether there is another attempt, and after how long."""
 
 import random
 import time
-from collections.abc import Callable, Generator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from itertools import count
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from serve_app.client import results as answer
-from serve_app.client.errors import ConnectionFailed, DeadlinePassed, SentimentError
-from serve_app.client.results import Reply
+from serve_app.client.errors import (
+    ConnectionFailed,
+    DeadlinePassed,
+    Overloaded,
+    SentimentError,
+    ServerTimeout,
+    StatusError,
+    Unavailable,
+)
 
-# Predictions are idempotent, so that each of these may be sent again. The service itself answers
-# 429, 503 and 504, and 502 is what a proxy says of a replica that is being replaced.
-RETRIED: Final = frozenset({429, 502, 503, 504})
+# Predictions are idempotent, so that a request may be repeated after each of these.
+RETRYABLE: Final = (ConnectionFailed, Overloaded, Unavailable, ServerTimeout)
 
 
 class RetryPolicy(NamedTuple):
-    """How often and how patiently a request is sent again.
+    """How often and how patiently a request is repeated.
 
     Attributes:
-        retries: Most times that a request is sent again.
-        base_s: Longest wait before the first of them; it doubles each time.
-        cap_s: Longest wait of all, unless the service asks for more.
+        retries: Maximum number of repetitions.
+        base_s: Maximum wait before the first one; it doubles each time.
+        cap_s: Maximum of all waits, unless the service asks for more.
     """
 
     retries: int = 5
@@ -33,110 +35,55 @@ class RetryPolicy(NamedTuple):
     def wait_s(
         self, retry: int, asked_s: float | None, draw: Callable[[], float] = random.random
     ) -> float:
-        """Return the seconds to wait before a retry.
+        """Return the seconds to wait before a retry, numbered from 0 on.
 
         "Full jitter", which spreads clients that failed together the best:
         https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
-        It is added to what the service asks for, which is the same for all of them.
-
-        Args:
-            retry: Number of the retry, from 0 on.
-            asked_s: What `Retry-After` asks for.
-            draw: Returns a random number in [0, 1).
+        It is added to `asked_s`, the value of `Retry-After`, which is the same for all of them.
+        `draw` returns a random number in [0, 1).
         """
-        # Far beyond any cap, a power of two is no float any more.
-        longest_s = min(self.cap_s, self.base_s * 2.0 ** min(retry, 64))
-        return (asked_s or 0.0) + draw() * longest_s
+        # A float cannot hold a power of two far beyond any cap.
+        max_s = min(self.cap_s, self.base_s * 2.0 ** min(retry, 64))
+        return (asked_s or 0.0) + draw() * max_s
 
 
-def retry_after_s(value: str | None, now: Callable[[], datetime] | None = None) -> float | None:
-    """Read a `Retry-After` header: seconds or a date (RFC 9110, 10.2.3).
+class Attempts:
+    """The attempts of one request until a deadline, a time of `clock` in seconds."""
 
-    Args:
-        value: The header; None where the answer has none.
-        now: Returns the present time.
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        deadline: float,
+        request_id: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        self._request_id = request_id
+        self._clock = clock
+        self._retries = 0
 
-    Returns:
-        Seconds from now, or None where the header is absent or unreadable.
-    """
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    present = now() if now else datetime.now(UTC)
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - present).total_seconds())
+    def left_s(self) -> float:
+        """Return the seconds until the deadline.
 
-
-class Send(NamedTuple):
-    """Send the request, and wait for the answer so many seconds at most."""
-
-    timeout_s: float
-
-
-class Wait(NamedTuple):
-    """Do nothing for so many seconds."""
-
-    seconds: float
-
-
-class NoReply(NamedTuple):
-    """The connection failed, or the time was over; later there may be an answer, or never."""
-
-    reason: str
-    may_pass: bool = True
-
-
-Outcome = Reply | NoReply | None
-
-
-def exchange(
-    policy: RetryPolicy,
-    deadline: float,
-    request_id: str,
-    clock: Callable[[], float] = time.monotonic,
-) -> Generator[Send | Wait, Outcome, Reply]:
-    """Lead a request to its answer.
-
-    Args:
-        policy: How often and how patiently it is sent again.
-        deadline: Time of the clock at which nobody waits for the answer any more.
-        request_id: The request's `X-Request-ID`, the same for all attempts.
-        clock: Returns the time.
-
-    Yields:
-        What to do next. After `Send`, what came of it is to be sent in; after `Wait`, None.
-
-    Returns:
-        The answer, with status 200.
-
-    Raises:
-        SentimentError: There is none.
-    """
-    for retry in count():
-        left_s = deadline - clock()
+        Raises:
+            DeadlinePassed: The deadline has passed.
+        """
+        left_s = self._deadline - self._clock()
         if left_s <= 0:
-            break
-        outcome = yield Send(left_s)
-        asked_s: float | None = None
-        match outcome:
-            case Reply(status=answer.OK):
-                return outcome
-            case Reply():
-                asked_s = retry_after_s(outcome.headers.get("retry-after"))
-                error: SentimentError = answer.failure(outcome, request_id, asked_s)
-                may_pass = outcome.status in RETRIED
-            case _:
-                error = ConnectionFailed(outcome.reason if outcome else "", request_id)
-                may_pass = outcome is None or outcome.may_pass
-        left_s = deadline - clock()
-        if left_s <= 0:
-            break
-        wait_s = policy.wait_s(retry, asked_s)
-        if not may_pass or retry >= policy.retries or wait_s >= left_s:
+            raise DeadlinePassed("no answer within the deadline", self._request_id)
+        return left_s
+
+    def wait_s(self, error: SentimentError) -> float:
+        """Return the seconds to wait after an attempt with a retryable error.
+
+        Raises:
+            SentimentError: There is no next attempt: this error, or `DeadlinePassed`.
+        """
+        left_s = self.left_s()
+        asked_s = error.retry_after_s if isinstance(error, StatusError) else None
+        wait_s = self._policy.wait_s(self._retries, asked_s)
+        if self._retries >= self._policy.retries or wait_s >= left_s:
             raise error
-        yield Wait(wait_s)
-    raise DeadlinePassed("no answer within the deadline", request_id)
+        self._retries += 1
+        return wait_s

@@ -1,62 +1,44 @@
-"""From the bytes of a file to its rows, one at a time."""
+"""Rows of files: their formats, and reading them one at a time."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from serve_app.client.results import Prediction
+from serve_app.client import Prediction
 from serve_app.errors import StartupError
 
-LABEL: Final = "predicted_label"
-SCORE: Final = "score_"
-ERROR: Final = "prediction_error"
 
-
-class Record(NamedTuple):
-    """One row of the input.
-
-    Attributes:
-        fields: What it holds, by column.
-        text: What is to be scored.
-        problem: Why it cannot be; empty where it can.
-    """
+class Row(NamedTuple):
+    """A row of the input; `problem` says why its text cannot be scored, and is empty if it can."""
 
     fields: dict[str, Any]
     text: str
     problem: str = ""
 
 
-class Failed(NamedTuple):
-    """A row that has no prediction."""
+class Failure(NamedTuple):
+    """The reason why a row has no prediction."""
 
     reason: str
 
 
-Outcome = Prediction | Failed
+Outcome = Prediction | Failure
 
 
-def added_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns that a row gets: the likeliest label, each label's score, and an error."""
-    return (LABEL, *(SCORE + label for label in labels), ERROR)
+class ScoredRow(NamedTuple):
+    """A row with its prediction, or with the reason why it has none."""
 
-
-def added_fields(labels: tuple[str, ...], outcome: Outcome) -> dict[str, Any]:
-    """Return what a row gets in these columns; None stands for an empty field."""
-    match outcome:
-        case Prediction():
-            values = (outcome.label, *(outcome.scores[label] for label in labels), None)
-        case Failed(reason):
-            values = (None, *(None for _ in labels), reason)
-    return dict(zip(added_columns(labels), values, strict=True))
+    row: Row
+    outcome: Outcome
 
 
 class Format(StrEnum):
-    """How rows are held; plain lines of text are read, but only a person gets them."""
+    """A format of rows; plain lines of text are read from files, but not written to them."""
 
     TEXT = "text"
     TSV = "tsv"
@@ -65,7 +47,7 @@ class Format(StrEnum):
 
 
 TABLES: Final = frozenset({Format.TSV, Format.CSV})
-
+TEXT_SUFFIXES: Final = frozenset({"", ".txt"})
 _BY_SUFFIX: Final = {
     ".tsv": Format.TSV,
     ".csv": Format.CSV,
@@ -73,114 +55,55 @@ _BY_SUFFIX: Final = {
     ".ndjson": Format.JSONL,
 }
 
-# Other names say nothing, or of something that is no text.
-TEXT_SUFFIXES: Final = frozenset({"", ".txt"})
+NOT_UTF8: Final = "the text is not valid UTF-8"
 
-
-def format_of(path: PurePath, otherwise: Format) -> Format:
-    """Return the format that a file's name stands for."""
-    return _BY_SUFFIX.get(path.suffix.lower(), otherwise)
-
-
-def header_of(form: Format, columns: Iterable[str]) -> bytes:
-    """Return the line above the rows, if the format has one."""
-    names = list(columns)
-    return _ENCODERS[form](dict(zip(names, names, strict=True))) if form in TABLES else b""
-
-
-def encode(form: Format, fields: dict[str, Any]) -> bytes:
-    """Return a row as the format writes it, with the end of its line."""
-    return _ENCODERS[form](fields)
-
-
-def _tsv(fields: dict[str, Any]) -> bytes:
-    """TSV knows no quotes, so that what would end a field becomes a space."""
-    cells = (_cell(value).translate(_TSV_BREAKS) for value in fields.values())
-    return _bytes("\t".join(cells) + "\n")
-
-
-def _csv(fields: dict[str, Any]) -> bytes:
-    """CSV as in RFC 4180, with CRLF."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(map(_cell, fields.values()))
-    return _bytes(line.getvalue())
-
-
-def _jsonl(fields: dict[str, Any]) -> bytes:
-    line = json.dumps(fields, ensure_ascii=False) + "\n"
-    try:
-        return line.encode()
-    except UnicodeEncodeError:
-        return (json.dumps(fields) + "\n").encode()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _bytes(line: str) -> bytes:
-    try:
-        return line.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        # A surrogate that comes from an escape in JSON stands for no byte.
-        return line.encode(errors="replace")
-
-
-_TSV_BREAKS: Final = str.maketrans("\t\r\n", "   ")
-_ENCODERS: Final[dict[Format, Callable[[dict[str, Any]], bytes]]] = {
-    Format.TSV: _tsv,
-    Format.CSV: _csv,
-    Format.JSONL: _jsonl,
-}
-
-
-# A larger field is taken for a quote that nobody closed.
+# A larger field is the consequence of a quote that is not closed.
 MAX_FIELD_CHARS: Final = 16 * 1024 * 1024
+
+
+def format_of(path: PurePath, default: Format) -> Format:
+    """Return the format that a file's name stands for."""
+    return _BY_SUFFIX.get(path.suffix.lower(), default)
 
 
 class Source(NamedTuple):
     """A file that is being read.
 
-    Attributes:
-        columns: Names of its columns. For JSON lines, those of the first row; none where it
-            cannot be read.
-        records: Its rows.
+    The columns of JSON lines are those of the first row; none if that row cannot be read.
     """
 
     columns: tuple[str, ...]
-    records: Iterator[Record]
+    rows: Iterator[Row]
 
-    def aligned(self) -> Iterator[Record]:
-        """Yield the rows; one with columns that the first has not gets a problem.
+    def aligned(self) -> Iterator[Row]:
+        """Yield the rows for a table; one with other columns than the first gets a problem.
 
-        Only JSON lines have such rows. A table has no place for what they hold.
+        Only JSON lines have such rows. A table has no place for their values.
         """
-        for record in self.records:
-            other = ", ".join(sorted(record.fields.keys() - self.columns))
-            yield record._replace(problem=f"the first row has no {other}") if other else record
+        for row in self.rows:
+            other = ", ".join(sorted(row.fields.keys() - self.columns))
+            yield row._replace(problem=f"the first row has no {other}") if other else row
 
 
 def read(stream: BinaryIO, form: Format, column: str) -> Source:
     """Begin to read a file.
 
-    A row that cannot be read is a record with a problem. Blank lines of CSV and JSON lines are
-    no rows; those of plain lines and TSV are.
+    A row that cannot be read gets a problem. Blank lines are rows of plain lines and of TSV, but
+    not of CSV and JSON lines.
 
     Args:
-        stream: Where its bytes come from.
-        form: How it holds its rows.
-        column: Which column holds the text; plain lines are a column of this name.
+        stream: The bytes of the file.
+        form: Its format.
+        column: The column of the text; plain lines become a column of this name.
 
     Raises:
-        StartupError: It has no such column.
+        StartupError: The file has no such column.
     """
     lines = _lines(stream, form)
     match form:
         case Format.TEXT:
-            texts = (_without_end(line) for line in lines)
-            return Source((column,), (_record({column: text}, column) for text in texts))
+            texts = map(_without_end, lines)
+            return Source((column,), (_row({column: text}, column) for text in texts))
         case Format.TSV:
             return _table((_without_end(line).split("\t") for line in lines), column)
         case Format.CSV:
@@ -190,76 +113,19 @@ def read(stream: BinaryIO, form: Format, column: str) -> Source:
 
 
 def _lines(stream: BinaryIO, form: Format) -> Iterator[str]:
-    # Only a line feed ends a line; CSV decides by its quotes.
+    # Only a line feed ends a line; the CSV parser needs all line ends as they are.
     newline = "" if form is Format.CSV else "\n"
     lines = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline)
     try:
         yield from lines
     finally:
-        # The stream is closed by whoever has opened it.
+        # The caller closes the stream.
         if not stream.closed:
             lines.detach()
 
 
-def _table(rows: Iterator[list[str]], column: str) -> Source:
-    header = tuple(next(rows, []))
-    _require(column, header)
-    if len(set(header)) < len(header):
-        raise StartupError("two columns have the same name", "give each column a name of its own")
-    return Source(header, (_table_record(row, header, column) for row in rows))
-
-
-def _table_record(row: list[str], header: tuple[str, ...], column: str) -> Record:
-    if len(row) == len(header):
-        return _record(dict(zip(header, row, strict=True)), column)
-    # Cut or filled up, so that the columns of the output stay in line.
-    fields = dict(zip(header, [*row, *[""] * len(header)], strict=False))
-    return Record(fields, "", f"the row has {len(row)} fields, the header {len(header)}")
-
-
-def _objects(lines: Iterator[str], column: str) -> Source:
-    first = next(lines, None)
-    if first is None:
-        return Source((column,), iter(()))
-    fields = _object(first)
-    if fields is not None:
-        _require(column, tuple(fields))
-    return Source(
-        tuple(fields or ()), (_object_record(line, column) for line in chain([first], lines))
-    )
-
-
-def _object_record(line: str, column: str) -> Record:
-    fields = _object(line)
-    if fields is None:
-        return Record({}, "", "the line is no JSON object")
-    if column not in fields:
-        return Record(fields, "", f"the object has no {column!r}")
-    return _record(fields, column)
-
-
-def _object(line: str) -> dict[str, Any] | None:
-    try:
-        read = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
-
-
-def _record(fields: dict[str, Any], column: str) -> Record:
-    text = fields[column]
-    if not isinstance(text, str):
-        return Record(fields, "", f"{column!r} is no string")
-    return Record(fields, text, "" if is_utf8(text) else "the text is not valid UTF-8")
-
-
-def is_utf8(text: str) -> bool:
-    """Tell whether a text has a form in UTF-8, which one with lone surrogates has not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _without_end(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
 
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -273,8 +139,62 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
         ) from None
 
 
-def _without_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")
+def _table(rows: Iterator[list[str]], column: str) -> Source:
+    header = tuple(next(rows, []))
+    _require(column, header)
+    if len(set(header)) < len(header):
+        raise StartupError("two columns have the same name", "give each column a name of its own")
+    return Source(header, (_table_row(row, header, column) for row in rows))
+
+
+def _table_row(cells: list[str], header: tuple[str, ...], column: str) -> Row:
+    if len(cells) == len(header):
+        return _row(dict(zip(header, cells, strict=True)), column)
+    # Cut off or filled up, so that the columns of the output stay in line.
+    fields = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
+    return Row(fields, "", f"the row has {len(cells)} fields, the header {len(header)}")
+
+
+def _objects(lines: Iterator[str], column: str) -> Source:
+    first = list(islice(lines, 1))
+    fields = json_object(first[0]) if first else {column: ""}
+    if fields is not None:
+        _require(column, tuple(fields))
+    return Source(tuple(fields or ()), (_object_row(line, column) for line in chain(first, lines)))
+
+
+def _object_row(line: str, column: str) -> Row:
+    fields = json_object(line)
+    if fields is None:
+        return Row({}, "", "the line is not a JSON object")
+    if column not in fields:
+        return Row(fields, "", f"the object has no {column!r}")
+    return _row(fields, column)
+
+
+def json_object(line: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object on a line; None if there is none."""
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _row(fields: dict[str, Any], column: str) -> Row:
+    text = fields[column]
+    if not isinstance(text, str):
+        return Row(fields, "", f"{column!r} is not a string")
+    return Row(fields, text, "" if is_utf8(text) else NOT_UTF8)
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be encoded; one with lone surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _require(column: str, columns: tuple[str, ...]) -> None:

@@ -1,27 +1,34 @@
-"""What can score texts: the service over HTTP, or a model in this process."""
+"""Scoring of texts and rows: by a service over HTTP, or by a model in this process."""
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Protocol
 
 from serve_app.api.formats import label_scores
 from serve_app.classifier.scheduler import companions
-from serve_app.client.errors import BodyTooLarge, InvalidRequest, ServerFailed, ServerTimeout
-from serve_app.client.request import Budget, budget, refusal
+from serve_app.client import (
+    BodyTooLarge,
+    InvalidRequest,
+    SentimentClient,
+    ServerFailed,
+    ServerTimeout,
+)
+from serve_app.client.request import Budget, budget, chunks, in_order, refusal
 from serve_app.client.results import prediction
-from serve_app.client.sync import SentimentClient
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import Failed, Outcome, is_utf8
+from serve_app.files.reader import NOT_UTF8, Failure, Outcome, Row, ScoredRow, is_utf8
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineChoice
 
 
 class Scorer(Protocol):
-    """Scores texts; safe to call from several threads."""
+    """A model that scores texts; safe to call from several threads."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -29,54 +36,51 @@ class Scorer(Protocol):
 
     @property
     def budget(self) -> Budget:
-        """How much one call is to be given."""
+        """The content to give one call of `score`."""
 
     def refusal(self, text: str) -> str:
-        """Return why a text cannot be scored, as the rest of a sentence; empty where it can."""
+        """Return why a text cannot be scored; empty if it can."""
 
     def score(self, texts: Sequence[str]) -> list[Outcome]:
         """Return an outcome for each text, in order.
 
         Raises:
-            SentimentError: No text can be scored any more.
+            SentimentError: No further text can be scored.
         """
-
-
-# Enough texts to find others of like length among them: of 512 product reviews at a time, 8 % more
-# time goes into padding and small passes than of 2048.
-BUDGET: Final = Budget(texts=2048, bytes=2 * 1024 * 1024)
 
 
 class LocalScorer:
     """A model in this process, on one thread for each call of `score`.
 
     Args:
-        source: Where the model comes from; see `serve_app.model.store.resolve`.
-        engine: What runs it.
-        report: Told in a line what is being done, where the model has to be prepared.
+        source: The model; see `serve_app.model.store.resolve`.
+        engine: The engine that runs it.
+        progress: Called with a line for each step, where the model has to be prepared.
 
     Raises:
-        ModelUnusable: The model or the engine cannot be had.
+        ModelUnusable: The model or the engine is missing.
     """
 
-    budget = BUDGET
+    # Enough texts to find others of similar length among them: with 512 product reviews in place
+    # of 2048, padding and small batches take 8 % more time.
+    budget = Budget(texts=2048, bytes=2 * 1024 * 1024)
 
-    def __init__(self, source: str, engine: EngineChoice, report: Callable[[str], None]) -> None:
+    def __init__(self, source: str, engine: EngineChoice, progress: Callable[[str], None]) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         model = resolve(source)
         self.labels = model.labels
         self._tokenizer = Tokenizer(model)
-        self._engine = load(model, resolve_engine(model, engine, report), threads=1)
+        self._engine = load(model, resolve_engine(model, engine, progress), threads=1)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""
-        return "" if is_utf8(text) else "has no UTF-8 form"
+        return "" if is_utf8(text) else NOT_UTF8
 
     def score(self, texts: Sequence[str]) -> list[Outcome]:
-        """Run the model over texts of like length at a time; see `Scorer.score`."""
+        """Run the model on batches of texts of similar length; see `Scorer.score`."""
         tokens = self._tokenizer.encode(texts)
         outcomes: dict[int, Outcome] = {}
-        for batch in passes([len(each.ids) for each in tokens]):
+        for batch in batches([len(each.ids) for each in tokens]):
             scored = self._run([tokens[index] for index in batch])
             outcomes.update(zip(batch, scored, strict=True))
         return [outcomes[index] for index in range(len(texts))]
@@ -87,7 +91,7 @@ class LocalScorer:
         except Exception as error:
             if len(tokens) > 1:
                 return [outcome for each in tokens for outcome in self._run([each])]
-            return [Failed(f"the model could not score the text: {type(error).__name__}")]
+            return [Failure(f"the model could not score the text: {type(error).__name__}")]
         return [
             self._outcome(tuple(row.tolist()), each.truncated)
             for row, each in zip(logits, tokens, strict=True)
@@ -95,26 +99,19 @@ class LocalScorer:
 
     def _outcome(self, logits: tuple[float, ...], truncated: bool) -> Outcome:
         try:
-            # What the service would answer, so that both ways agree to the last digit.
+            # The service's own rendering, so that both ways agree to the last digit.
             labels = json.loads(label_scores(self.labels, logits, "softmax", None))
         except InferenceFailed as error:
-            return Failed(error.detail)
+            return Failure(error.detail)
         return prediction(labels, truncated)
 
 
-def passes(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Divide texts into passes through the model, each of texts of like length.
-
-    Args:
-        lengths: Tokens of each text.
-
-    Yields:
-        Indices of the texts of a pass.
-    """
-    most = ClassifierSettings().max_batch_tokens
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Divide texts, by their numbers of tokens, into batches of similar length; yields indices."""
+    max_tokens = ClassifierSettings().max_batch_tokens
     waiting = sorted(range(len(lengths)), key=lengths.__getitem__)
     while waiting:
-        chosen = companions([lengths[index] for index in waiting], most)
+        chosen = companions([lengths[index] for index in waiting], max_tokens)
         yield [waiting[position] for position in chosen]
         taken = set(chosen)
         waiting = [index for position, index in enumerate(waiting) if position not in taken]
@@ -123,11 +120,8 @@ def passes(lengths: Sequence[int]) -> Iterator[list[int]]:
 class RemoteScorer:
     """A service.
 
-    Args:
-        client: How it is asked.
-
     Raises:
-        SentimentError: The service does not say what it is.
+        SentimentError: The service does not answer.
     """
 
     def __init__(self, client: SentimentClient) -> None:
@@ -138,21 +132,45 @@ class RemoteScorer:
         self._client = client
 
     def refusal(self, text: str) -> str:
-        """Apply the limits that the service states; see `Scorer.refusal`."""
-        return refusal(text, self._limits)
+        """Apply the limits of the service; see `Scorer.refusal`."""
+        reason = refusal(text, self._limits)
+        return reason and f"the text {reason}"
 
     def score(self, texts: Sequence[str]) -> list[Outcome]:
-        """Ask the service; see `Scorer.score`."""
+        """Send texts to the service; see `Scorer.score`."""
         try:
             return list(self._client.predict(texts))
         except (InvalidRequest, BodyTooLarge, ServerTimeout, ServerFailed) as error:
-            if len(texts) > 1 and _is_about_texts(error):
+            if isinstance(error, ServerFailed) and not error.type.endswith(":inference-failed"):
+                raise
+            if len(texts) > 1:
                 half = len(texts) // 2
                 return self.score(texts[:half]) + self.score(texts[half:])
-            if not _is_about_texts(error) or isinstance(error, ServerTimeout):
+            if isinstance(error, ServerTimeout):
                 raise
-            return [Failed(str(error))]
+            return [Failure(str(error))]
 
 
-def _is_about_texts(error: Exception) -> bool:
-    return not isinstance(error, ServerFailed) or error.type.endswith(":inference-failed")
+def score(
+    rows: Iterable[Row], scorer: Scorer, executor: Executor, concurrency: int
+) -> Iterator[list[ScoredRow]]:
+    """Score rows in order, with at most `concurrency` calls of the scorer at a time.
+
+    Takes rows only as fast as results are taken. Yields the rows of one call.
+
+    Raises:
+        SentimentError: No further row can be scored.
+    """
+    work = chunks(rows, lambda row: len(row.text), scorer.budget)
+    return in_order(executor, partial(score_chunk, scorer), work, 2 * concurrency)
+
+
+def score_chunk(scorer: Scorer, rows: list[Row]) -> list[ScoredRow]:
+    """Score rows with one call of the scorer; those with a problem keep it."""
+    problems = [row.problem or scorer.refusal(row.text) for row in rows]
+    texts = [row.text for row, problem in zip(rows, problems, strict=True) if not problem]
+    outcomes = iter(scorer.score(texts) if texts else [])
+    return [
+        ScoredRow(row, Failure(problem) if problem else next(outcomes))
+        for row, problem in zip(rows, problems, strict=True)
+    ]

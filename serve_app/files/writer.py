@@ -1,130 +1,123 @@
-"""Where scored rows go."""
+"""Scored rows: their columns, writing them, and resuming an output that was cut off."""
 
+import csv
+import io
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from serve_app.errors import StartupError
-from serve_app.files.reader import (
-    ERROR,
-    TABLES,
-    Format,
-    added_columns,
-    added_fields,
-    encode,
-    header_of,
-)
-from serve_app.files.run import Result
+from serve_app.files.reader import TABLES, Failure, Format, Outcome, ScoredRow, is_utf8, json_object
+
+LABEL: Final = "predicted_label"
+SCORE: Final = "score_"
+ERROR: Final = "prediction_error"
+
+
+def added_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that a row gets: the best label, the score of each label, an error."""
+    return (LABEL, *(SCORE + label for label in labels), ERROR)
+
+
+def added_fields(labels: tuple[str, ...], outcome: Outcome) -> dict[str, Any]:
+    """Return the values of these columns for a row; None stands for an empty field."""
+    values: tuple[Any, ...]
+    if isinstance(outcome, Failure):
+        values = (None, *(None for _ in labels), outcome.reason)
+    else:
+        values = (outcome.label, *(outcome.scores[label] for label in labels), None)
+    return dict(zip(added_columns(labels), values, strict=True))
+
+
+def refuse_added_columns(name: str, columns: Collection[str], labels: tuple[str, ...]) -> None:
+    """Refuse an input that has a column of the output.
+
+    Raises:
+        StartupError: It has.
+    """
+    if taken := set(added_columns(labels)).intersection(columns):
+        raise StartupError(
+            f"{name} has a column {', '.join(sorted(taken))} already",
+            "rename it, or give an input that has not been scored",
+        )
 
 
 class Layout(NamedTuple):
-    """How rows are written.
-
-    Attributes:
-        form: The format.
-        columns: The columns of the input.
-        labels: The model's labels.
-    """
+    """The form of an output: its format, the columns of the input, and the model's labels."""
 
     form: Format
     columns: tuple[str, ...]
     labels: tuple[str, ...]
 
     @property
-    def written(self) -> tuple[str, ...]:
+    def all_columns(self) -> tuple[str, ...]:
         """The columns of the output."""
         return (*self.columns, *added_columns(self.labels))
 
     def header(self) -> bytes:
-        """Return what stands above the rows.
+        """Return the line above the rows; empty where the format has none.
 
         Raises:
-            StartupError: The input has a column that a prediction would go to, or the columns
-                are not known.
+            StartupError: The input has a column of the output, or its columns are not known.
         """
-        if taken := set(added_columns(self.labels)).intersection(self.columns):
+        refuse_added_columns("the input", self.columns, self.labels)
+        if self.form not in TABLES:
+            return b""
+        if not self.columns:
             raise StartupError(
-                f"the input has a column {', '.join(sorted(taken))} already",
-                "rename it, or give an input that has not been scored",
-            )
-        if self.form in TABLES and not self.columns:
-            raise StartupError(
-                "the first line is no JSON object, so that the columns are not known",
+                "the columns are not known: the first line is not a JSON object",
                 "write JSON lines: --output-format jsonl",
             )
-        return header_of(self.form, self.written)
+        return _encoded(self.form, {name: name for name in self.all_columns})
 
-    def rows(self, results: Iterable[Result]) -> bytes:
+    def rows(self, rows: Iterable[ScoredRow]) -> bytes:
         """Return rows as they are written."""
-        return b"".join(encode(self.form, self._row(result)) for result in results)
+        return b"".join(map(self._line, rows))
 
-    def _row(self, result: Result) -> dict[str, Any]:
-        fields = result.record.fields
+    def _line(self, scored: ScoredRow) -> bytes:
+        fields = scored.row.fields
         if self.form in TABLES:
             fields = {column: fields.get(column) for column in self.columns}
-        return {**fields, **added_fields(self.labels, result.outcome)}
+        return _encoded(self.form, {**fields, **added_fields(self.labels, scored.outcome)})
 
 
-class Opened(NamedTuple):
-    """An output that is ready for its next row.
-
-    Attributes:
-        stream: Where its bytes go.
-        rows: Rows that it holds already.
-        failed: How many of them have no scores.
-    """
-
-    stream: BinaryIO
-    rows: int
-    failed: int
+_TSV_BREAKS: Final = str.maketrans("\t\r\n", "   ")
 
 
-def open_file(path: Path, layout: Layout, *, resume: bool) -> Opened:
-    """Open a file for writing, behind the whole rows that it holds where it is resumed.
-
-    Args:
-        path: The file.
-        layout: How its rows are written; its header is, where it is not there.
-        resume: Whether it may hold rows.
-
-    Raises:
-        StartupError: It is there and is not to be resumed, has other columns, or cannot be
-            written.
-    """
-    if path.exists() and not resume:
-        raise StartupError(
-            f"{path} is there already", "go on where it ends with --resume, or remove it"
-        )
+def _encoded(form: Format, fields: dict[str, Any]) -> bytes:
+    if form is Format.JSONL:
+        line = json.dumps(fields, ensure_ascii=False)
+        return (line if is_utf8(line) else json.dumps(fields)).encode() + b"\n"
+    cells = [_cell(value) for value in fields.values()]
+    if form is Format.TSV:
+        # TSV has no quotes: what would end a field becomes a space.
+        line = "\t".join(cell.translate(_TSV_BREAKS) for cell in cells) + "\n"
+    else:
+        buffer = io.StringIO()
+        # The line end of RFC 4180.
+        csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+        line = buffer.getvalue()
     try:
-        header = layout.header()
-        rows, failed, end = finished(path, layout.form, layout.written)
-        path.touch()
-        stream = path.open("r+b")
-        stream.truncate(end)
-        stream.seek(end)
-        if end == 0:
-            stream.write(header)
-    except OSError as error:
-        raise StartupError(f"cannot write {path}: {error.strerror}") from None
-    return Opened(stream, rows, failed)
+        return line.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        # A surrogate from an escape in JSON stands for no byte.
+        return line.encode(errors="replace")
 
 
-# The error is the last field of a row, so that the end of a line tells whether there is one.
-_NO_ERROR: Final = {
-    Format.TSV: b"\t\n",
-    Format.CSV: b",\r\n",
-    Format.JSONL: encode(Format.JSONL, {ERROR: None}).removeprefix(b"{"),
-}
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-class Finished(NamedTuple):
+class Written(NamedTuple):
     """The whole rows of an output.
 
     Attributes:
         rows: How many there are, the header not counted.
         failed: How many of them have no scores.
-        bytes: Where the last of them ends; what follows is torn.
+        bytes: Where the last of them ends; the rest is torn.
     """
 
     rows: int
@@ -132,42 +125,61 @@ class Finished(NamedTuple):
     bytes: int
 
 
-def finished(path: Path, form: Format, columns: tuple[str, ...]) -> Finished:
-    """Count the whole rows of an output.
-
-    Args:
-        path: The output; it need not exist.
-        form: Its format.
-        columns: The columns of its rows. JSON lines have them in the first row.
+def open_file(path: Path, layout: Layout, *, resume: bool) -> tuple[BinaryIO, Written]:
+    """Open an output to write its next row, after the rows that it has where it is resumed.
 
     Raises:
-        StartupError: It was written with other columns.
+        StartupError: It exists and is not to be resumed, has other columns, or cannot be written.
     """
+    if path.exists() and not resume:
+        raise StartupError(
+            f"{path} exists already", "go on where it ends with --resume, or remove it"
+        )
+    try:
+        header = layout.header()
+        written = finished(path, layout)
+        path.touch()
+        stream = path.open("r+b")
+        stream.truncate(written.bytes)
+        stream.seek(written.bytes)
+        if written.bytes == 0:
+            stream.write(header)
+    except OSError as error:
+        raise StartupError(f"cannot write {path}: {error.strerror}") from None
+    return stream, written
+
+
+def finished(path: Path, layout: Layout) -> Written:
+    """Count the whole rows of an output, which need not exist.
+
+    Raises:
+        StartupError: It has other columns. JSON lines have them in the first row.
+    """
+    nothing = Written(0, 0, 0)
     if not path.exists():
-        return Finished(0, 0, 0)
-    header = header_of(form, columns)
+        return nothing
+    header = layout.header()
     with path.open("rb") as output:
         found = output.read(len(header))
-        if not (header.startswith(found) if form in TABLES else _begins(output, columns)):
+        table = layout.form in TABLES
+        if not (header.startswith(found) if table else _begins(output, layout.all_columns)):
             raise StartupError(
                 f"{path} has other columns than this run would write",
                 "resume with the input, options and model of the first run, or remove the file",
             )
-        if found != header:
-            return Finished(0, 0, 0)
-        output.seek(len(header))
-        return _count(output, form)
+        output.seek(len(found))
+        return _count(output, layout.form) if found == header else nothing
 
 
 def _begins(output: BinaryIO, columns: tuple[str, ...]) -> bool:
-    """Tell whether JSON lines begin with a row of these columns, be it torn or missing."""
+    """Return whether JSON lines begin with a row of these columns, even a torn one."""
     line = output.readline()
-    row = _read(line)
+    row = json_object(line)
     torn = not line.endswith(b"\n")
     return tuple(row) == columns if row is not None else torn and line[:1] in {b"", b"{"}
 
 
-def _count(output: BinaryIO, form: Format) -> Finished:
+def _count(output: BinaryIO, form: Format) -> Written:
     rows, failed, end, position, quoted = 0, 0, output.tell(), output.tell(), False
     for line in output:
         position += len(line)
@@ -177,20 +189,20 @@ def _count(output: BinaryIO, form: Format) -> Finished:
         if line.endswith(b"\n") and not quoted:
             rows, end = rows + 1, position
             failed += _has_error(line, form)
-    return Finished(rows, failed, end)
+    return Written(rows, failed, end)
+
+
+# The error is the last field of a row, so that the end of a line shows whether there is one.
+_NO_ERROR: Final = {
+    Format.TSV: b"\t\n",
+    Format.CSV: b",\r\n",
+    Format.JSONL: _encoded(Format.JSONL, {ERROR: None}).removeprefix(b"{"),
+}
 
 
 def _has_error(line: bytes, form: Format) -> bool:
     if line.endswith(_NO_ERROR[form]):
         return False
-    # Where the input's row has a field of this name, JSON has it in the input's place.
-    row = None if form in TABLES else _read(line)
+    # Where the input has a field of this name, JSON has the error in the input's place.
+    row = None if form in TABLES else json_object(line)
     return row is None or row.get(ERROR) is not None
-
-
-def _read(line: bytes) -> dict[str, object] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None

@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from serve_app.lab.app import create_lab
-from serve_app.lab.live import Live, RecentFigures
+from serve_app.lab.live import FiguresCache, RecentFigures
 
 SENTIMENT: Final = "sentiment"
 """The application whose figures are shown."""
@@ -28,7 +28,7 @@ class Lab:
 
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the application that Serve hosts on this replica."""
-        return create_lab(Live(self._ask))
+        return create_lab(FiguresCache(self._ask))
 
     async def _ask(self) -> Sequence[RecentFigures]:
         """Return the figures of the gateways that answer in time."""

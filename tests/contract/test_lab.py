@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from serve_app.lab.app import PAGE, create_lab
-from serve_app.lab.live import Live, RecentFigures, RecentRequests
+from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 
@@ -20,7 +20,7 @@ def client(gateways: Sequence[RecentFigures]) -> httpx.AsyncClient:
     async def ask() -> Sequence[RecentFigures]:
         return gateways
 
-    app = Starlette(routes=[Mount("/lab", create_lab(Live(ask)))])
+    app = Starlette(routes=[Mount("/lab", create_lab(FiguresCache(ask)))])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://lab")
 
 

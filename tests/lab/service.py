@@ -13,7 +13,7 @@ from serve_app.api.app import create_app
 from serve_app.errors import ServiceError
 from serve_app.gateway.readiness import Readiness
 from serve_app.lab.app import create_lab
-from serve_app.lab.live import Live, RecentFigures, RecentRequests
+from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
@@ -84,7 +84,7 @@ def origin(service: WordService) -> ASGIApp:
     async def ask() -> Sequence[RecentFigures]:
         return [recent.figures(CLASSIFIERS)]
 
-    lab = create_lab(Live(ask))
+    lab = create_lab(FiguresCache(ask))
 
     async def by_prefix(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/lab" or scope["path"].startswith("/lab/"):

@@ -6,8 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.batch.job import Job, input_files
-from serve_app.batch.output import Output
-from serve_app.batch.run import PartScorer
+from serve_app.batch.shards import Output, ShardScorer
 from serve_app.model.store import ModelIdentity
 
 TEXTS = ["a good film", "not great", None, "", "bad " * 100, "slow food", "i love it", "x", "y"]
@@ -48,5 +47,5 @@ def output(tmp_path: Path) -> Output:
 
 
 @pytest.fixture
-def scorer(job: Job, output: Output) -> PartScorer:
-    return PartScorer(job, pa.fs.LocalFileSystem(), output)
+def scorer(job: Job, output: Output) -> ShardScorer:
+    return ShardScorer(job, pa.fs.LocalFileSystem(), output)

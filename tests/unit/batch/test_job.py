@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.batch.job import LEAST_ROWS, InputFile, Job, file_system, input_files
+from serve_app.batch.job import MIN_ROWS, InputFile, Job, file_system, input_files
 from serve_app.errors import StartupError
 
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -16,30 +16,32 @@ row_groups = st.lists(st.integers(0, 300_000), max_size=4).map(tuple)
 
 
 @given(st.lists(row_groups, max_size=3))
-def test_parts_hold_every_row_once_and_their_names_sort_as_the_rows_do(
+def test_shards_hold_every_row_once_and_their_names_sort_as_the_rows_do(
     groups: list[tuple[int, ...]],
 ) -> None:
     files = tuple(InputFile(f"file {number}", 1, rows) for number, rows in enumerate(groups))
     job = Job("embedded", "0123", "onnx-int8", LABELS, "text", files)
-    parts = job.parts()
-    assert [part.name for part in parts] == sorted({part.name for part in parts})
-    places = [(part.path, part.row_group, part.start) for part in parts]
+    shards = job.shards()
+    assert [shard.name for shard in shards] == sorted({shard.name for shard in shards})
+    places = [(shard.path, shard.row_group, shard.start) for shard in shards]
     assert places == sorted(places)
     for file in files:
         for group, rows in enumerate(file.row_groups):
-            mine = [part for part in parts if (part.path, part.row_group) == (file.path, group)]
-            ends = [part.start + part.rows for part in mine]
-            assert [part.start for part in mine] == [0, *ends][: len(mine)]
+            mine = [
+                shard for shard in shards if (shard.path, shard.row_group) == (file.path, group)
+            ]
+            ends = [shard.start + shard.rows for shard in mine]
+            assert [shard.start for shard in mine] == [0, *ends][: len(mine)]
             assert (ends or [0])[-1] == rows
 
 
-def test_a_small_input_is_divided_into_parts_of_seconds() -> None:
+def test_a_small_input_is_divided_into_shards_of_seconds() -> None:
     files = (InputFile("a", 1, (10_000,)),)
-    parts = Job("embedded", "0123", "onnx-int8", LABELS, "text", files).parts()
-    assert {part.rows for part in parts} == {LEAST_ROWS, 10_000 % LEAST_ROWS}
+    shards = Job("embedded", "0123", "onnx-int8", LABELS, "text", files).shards()
+    assert {shard.rows for shard in shards} == {MIN_ROWS, 10_000 % MIN_ROWS}
 
 
-def test_a_directory_is_all_its_parquet_files(source: Path, job: Job) -> None:
+def test_the_input_of_a_directory_is_all_its_parquet_files(source: Path, job: Job) -> None:
     assert [Path(file.path).relative_to(source) for file in job.files] == [
         Path("a.parquet"),
         Path("sub/b.parquet"),
@@ -64,7 +66,7 @@ def test_a_file_may_be_a_uri_or_a_relative_path(
         (pa.table({"text": ["a"], "score_POSITIVE": [1.0]}), "text", "score_POSITIVE"),
     ],
 )
-def test_columns_that_do_not_fit_are_told(
+def test_unusable_columns_are_refused_with_a_hint(
     tmp_path: Path, table: pa.Table, column: str, said: str
 ) -> None:
     pq.write_table(table, tmp_path / "in.parquet")
@@ -74,7 +76,7 @@ def test_columns_that_do_not_fit_are_told(
     assert caught.value.hint
 
 
-def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+def test_an_input_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in.parquet").write_bytes(b"something else")
     for location in ("in.parquet", "missing", "."):
         with pytest.raises(StartupError):
@@ -84,12 +86,12 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
         input_files(str(tmp_path), "text", LABELS)
 
 
-def test_a_uri_that_nobody_knows_is_no_path() -> None:
+def test_a_uri_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(StartupError, match="gopher"):
         file_system("gopher://host/in.parquet")
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-def test_strings_may_be_held_in_other_ways(tmp_path: Path, kind: pa.DataType) -> None:
+def test_strings_may_have_other_arrow_types(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(pa.table({"text": pa.array(["a", "b"], kind)}), tmp_path / "in.parquet")
     assert input_files(str(tmp_path), "text", LABELS)[1][0].row_groups == (2,)

@@ -173,7 +173,7 @@ def test_another_server_is_told(run: Run, url: str) -> None:
         (["a", "--url", "localhost:8000"], "http://"),
         (["a", "-o", "a.csv", "--output-format", "text", "--local"], "standard output"),
         (["a", "--url", "http://127.0.0.1:abc"], "Invalid port: 'abc'"),
-        (["a", "--url", "http://[::1"], "is no URL"),
+        (["a", "--url", "http://[::1"], "is not a URL"),
         (["a", "--model", "embedded"], "add --local"),
         (["a", "--engine", "torch"], "add --local"),
         (["a", "--engine", "simulated", "--local"], "is not one of"),

@@ -25,13 +25,13 @@ class Recorder(HashService):
         super().__init__(GatewaySettings.model_validate(settings), None, hangs, READY, MODEL)
         self.failures = list(failures)
         self.requests: list[Sequence[str]] = []
-        self.most_at_a_time = 0
+        self.max_at_a_time = 0
         self._at_a_time = 0
 
     async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
         self.requests.append(texts)
         self._at_a_time += 1
-        self.most_at_a_time = max(self.most_at_a_time, self._at_a_time)
+        self.max_at_a_time = max(self.max_at_a_time, self._at_a_time)
         try:
             await asyncio.sleep(0.01)
             if self.failures:

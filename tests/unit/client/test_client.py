@@ -29,11 +29,13 @@ def test_predictions_are_typed_and_in_order(server: "Start", predict: "Predict")
         assert not each.truncated
 
 
-def test_a_truncated_text_says_so(server: "Start", predict: "Predict") -> None:
+def test_a_prediction_says_whether_its_text_was_truncated(
+    server: "Start", predict: "Predict"
+) -> None:
     assert [each.truncated for each in predict(server().url, ["a", "b " * 600])] == [False, True]
 
 
-def test_no_texts_are_no_request(server: "Start", predict: "Predict") -> None:
+def test_predicting_no_texts_sends_no_request(server: "Start", predict: "Predict") -> None:
     running = server()
     assert predict(running.url, []) == []
     assert running.service.requests == []
@@ -48,7 +50,7 @@ def test_many_texts_are_divided_by_the_limits_of_the_service(
     assert [each.label for each in predictions] == [label_of(text) for text in texts]
     assert sorted(itertools.chain.from_iterable(running.service.requests)) == sorted(texts)
     assert max(map(len, running.service.requests)) == 16
-    assert 1 < running.service.most_at_a_time <= 3
+    assert 1 < running.service.max_at_a_time <= 3
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_a_text_that_would_be_refused_is_named_and_not_sent(
     assert running.service.requests == []
 
 
-def test_a_text_in_place_of_texts_is_a_mistake(server: "Start", predict: "Predict") -> None:
+def test_a_string_in_place_of_texts_is_refused(server: "Start", predict: "Predict") -> None:
     with pytest.raises(TypeError, match=r"\[text\]"):
         predict(server().url, "I love this!")
     with pytest.raises(TypeError, match=r"\[text\]"):
@@ -79,7 +81,7 @@ def test_connections_are_kept(server: "Start", predict: "Predict") -> None:
     assert len(running.observer.connections) == 1
 
 
-def test_the_service_says_what_it_is(server: "Start", info: Callable[[str], Info]) -> None:
+def test_info_names_the_model_and_its_limits(server: "Start", info: Callable[[str], Info]) -> None:
     found = info(server(max_texts=7).url)
     assert (found.model, found.labels, found.limits.max_texts) == (
         MODEL.model_id,
@@ -88,7 +90,7 @@ def test_the_service_says_what_it_is(server: "Start", info: Callable[[str], Info
     )
 
 
-def test_a_stream_has_no_end(server: "Start") -> None:
+def test_a_stream_may_be_endless(server: "Start") -> None:
     endless = (f"text {n}" for n in itertools.count())
     with SentimentClient(server().url) as client:
         first = list(itertools.islice(client.stream(endless), 200))
@@ -119,7 +121,7 @@ def test_a_connection_being_opened_while_the_client_closes_is_closed_after_its_r
     assert [each.fileno() for each in opened] == [-1]
 
 
-async def test_an_asynchronous_stream_has_no_end(server: "Start") -> None:
+async def test_an_asynchronous_stream_may_be_endless(server: "Start") -> None:
     endless = (f"text {n}" for n in itertools.count())
     running = server()
     first: list[Prediction] = []
@@ -130,7 +132,7 @@ async def test_an_asynchronous_stream_has_no_end(server: "Start") -> None:
     assert [each.label for each in first] == [label_of(f"text {n}") for n in range(200)]
 
 
-async def test_a_caller_who_leaves_ends_the_requests_under_way(server: "Start") -> None:
+async def test_a_cancelled_call_ends_its_requests(server: "Start") -> None:
     running = server(hangs=True, deadline_s=1.0)
     async with AsyncSentimentClient(running.url) as client:
         before = len(asyncio.all_tasks())

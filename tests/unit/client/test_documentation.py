@@ -1,4 +1,4 @@
-"""What the documentation says of clients is so."""
+"""The examples of clients in the documentation run."""
 
 import re
 import shlex

@@ -56,7 +56,7 @@ def test_an_overloaded_service_is_asked_again(server: "Start", predict: "Predict
     assert ids[0] == ids[1]
 
 
-def test_a_service_that_starts_meanwhile_is_found(predict: "Predict") -> None:
+def test_a_service_that_starts_during_the_retries_is_reached(predict: "Predict") -> None:
     service = HashService(GatewaySettings(), None, hangs=False, state=READY, model=MODEL)
     port = free_port()
     with ExitStack() as stack:
@@ -101,7 +101,9 @@ def test_errors_of_the_service_are_typed_and_carry_the_request_id(
     assert error.request_id in str(error)
 
 
-def test_places_that_the_service_refuses_are_told(server: "Start", predict: "Predict") -> None:
+def test_an_invalid_request_names_the_places_that_the_service_refuses(
+    server: "Start", predict: "Predict"
+) -> None:
     running = server([])
     with SentimentClient(running.url) as client:
         client.info()
@@ -111,13 +113,13 @@ def test_places_that_the_service_refuses_are_told(server: "Start", predict: "Pre
     assert caught.value.errors[0]["loc"] == ["body", "text", 1]
 
 
-def test_a_service_that_is_down_is_told(predict: "Predict") -> None:
+def test_a_service_that_is_down_is_named_in_the_error(predict: "Predict") -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ConnectionFailed, match=url):
         predict(url, ["a"], retry=ONCE)
 
 
-def test_nobody_waits_beyond_the_deadline(server: "Start", predict: "Predict") -> None:
+def test_a_call_ends_at_its_deadline(server: "Start", predict: "Predict") -> None:
     with pytest.raises(DeadlinePassed):
         predict(server(hangs=True, deadline_s=1.0).url, ["a"], deadline_s=0.3)
 
@@ -138,7 +140,7 @@ class Trickle:
         await send({"type": "http.response.body", "body": b"{}"})
 
 
-def test_an_answer_that_comes_bit_by_bit_has_a_deadline_as_well(predict: "Predict") -> None:
+def test_an_answer_that_trickles_ends_at_the_deadline(predict: "Predict") -> None:
     server = Trickle(most=200)
     with serving(server) as url:
         with pytest.raises(DeadlinePassed):
@@ -147,7 +149,7 @@ def test_an_answer_that_comes_bit_by_bit_has_a_deadline_as_well(predict: "Predic
         server.most = 0
 
 
-def test_another_service_is_noticed(predict: "Predict") -> None:
+def test_the_answer_of_another_service_is_unexpected(predict: "Predict") -> None:
     app = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("hello"))])
     with serving(app) as url, pytest.raises(UnexpectedAnswer):
         predict(url, ["a"])
@@ -166,19 +168,23 @@ def test_another_service_is_noticed(predict: "Predict") -> None:
         "http://a..b",
     ],
 )
-def test_what_is_no_url_of_http_is_refused(predict: "Predict", url: str) -> None:
+def test_an_invalid_url_is_refused(predict: "Predict", url: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(url))):
         predict(url, ["a"])
 
 
 @pytest.mark.parametrize("key", ["s3cr3t\nX-Other: 1", "s3cr3t\0", "s3cr3tü"])
-def test_a_key_that_no_header_carries_is_refused_and_not_told(predict: "Predict", key: str) -> None:
+def test_an_api_key_that_no_header_can_carry_is_refused_and_not_shown(
+    predict: "Predict", key: str
+) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as caught:
         predict("http://127.0.0.1:9", ["a"], api_key=key)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_api_key_is_sent_and_its_want_is_told(server: "Start", predict: "Predict") -> None:
+def test_an_api_key_is_sent_and_a_missing_one_is_an_error(
+    server: "Start", predict: "Predict"
+) -> None:
     running = server()
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:

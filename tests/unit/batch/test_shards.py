@@ -6,20 +6,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.batch.job import Job
-from serve_app.batch.output import Output
-from serve_app.batch.run import PartScorer
+from serve_app.batch.shards import Output, ShardScorer
 from serve_app.client import Prediction
 from serve_app.errors import ModelUnusable, StartupError
 from serve_app.files.scorers import LocalScorer
 from tests.unit.batch.conftest import TEXTS
 
 
-def test_every_row_comes_out_once_with_its_columns_and_scores(
-    job: Job, output: Output, scorer: PartScorer
+def test_every_row_is_written_once_with_its_columns_and_scores(
+    job: Job, output: Output, scorer: ShardScorer
 ) -> None:
     output.begin(job, resume=False)
-    for part in output.missing(job):
-        scorer.score(part)
+    for shard in output.missing(job):
+        scorer(shard._asdict())
     assert output.verify(job) == 2, "rows without scores"
     rows = pq.read_table(output.directory).to_pylist()
     assert [row["text"] for row in rows] == TEXTS * 2
@@ -28,10 +27,10 @@ def test_every_row_comes_out_once_with_its_columns_and_scores(
     assert rows[2]["predicted_label"] is rows[2]["score_POSITIVE"] is None
 
 
-def test_scores_are_those_of_predict(job: Job, output: Output, scorer: PartScorer) -> None:
+def test_scores_are_those_of_predict(job: Job, output: Output, scorer: ShardScorer) -> None:
     output.begin(job, resume=False)
-    for part in job.parts():
-        scorer.score(part)
+    for shard in job.shards():
+        scorer(shard._asdict())
     rows = [row for row in pq.read_table(output.directory).to_pylist() if row["predicted_label"]]
     expected = LocalScorer(job.source, "torch", print).score([row["text"] for row in rows])
     for row, prediction in zip(rows, expected, strict=True):
@@ -41,23 +40,23 @@ def test_scores_are_those_of_predict(job: Job, output: Output, scorer: PartScore
             assert row[f"score_{label}"] == pytest.approx(value, abs=1e-6)
 
 
-def test_a_run_goes_on_with_the_parts_that_are_missing(
-    job: Job, output: Output, scorer: PartScorer
+def test_a_resumed_run_scores_the_missing_shards(
+    job: Job, output: Output, scorer: ShardScorer
 ) -> None:
     output.begin(job, resume=False)
-    first, *others = job.parts()
-    scorer.score(first)
+    first, *others = job.shards()
+    scorer(first._asdict())
     Path(output.directory, ".unfinished-1").write_bytes(b"torn")
     output.begin(job, resume=True)
     assert output.missing(job) == others
-    for part in others:
-        scorer.score(part)
+    for shard in others:
+        scorer(shard._asdict())
     output.verify(job)
     assert not list(Path(output.directory).glob(".unfinished*"))
     assert output.missing(job) == []
 
 
-def test_a_directory_of_something_else_is_left_alone(job: Job, output: Output) -> None:
+def test_a_directory_of_another_run_is_refused(job: Job, output: Output) -> None:
     output.begin(job, resume=False)
     for other, resume in ((job, False), (replace(job, digest="another"), True)):
         with pytest.raises(StartupError) as caught:
@@ -68,15 +67,17 @@ def test_a_directory_of_something_else_is_left_alone(job: Job, output: Output) -
         output.begin(job, resume=True)
 
 
-def test_a_part_with_other_rows_is_noticed(job: Job, output: Output, scorer: PartScorer) -> None:
+def test_a_shard_with_another_number_of_rows_is_refused(
+    job: Job, output: Output, scorer: ShardScorer
+) -> None:
     output.begin(job, resume=False)
-    for part in job.parts():
-        scorer.score(part)
-    output.write(job.parts()[1], pa.table({"text": ["one"]}))
-    with pytest.raises(StartupError, match="1 rows in place of 4"):
+    for shard in job.shards():
+        scorer(shard._asdict())
+    output.write(job.shards()[1], pa.table({"text": ["one"]}))
+    with pytest.raises(StartupError, match="1 rows instead of 4"):
         output.verify(job)
 
 
-def test_a_node_with_another_model_is_noticed(job: Job, output: Output) -> None:
+def test_a_node_with_another_model_is_refused(job: Job, output: Output) -> None:
     with pytest.raises(ModelUnusable, match="digest"):
-        PartScorer(replace(job, digest="another"), pa.fs.LocalFileSystem(), output)
+        ShardScorer(replace(job, digest="another"), pa.fs.LocalFileSystem(), output)

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from serve_app.client import Prediction
 from serve_app.client.request import Budget
-from serve_app.client.results import Prediction
 from serve_app.files.reader import Outcome
 
 
@@ -15,7 +15,7 @@ class HashScorer:
     budget = Budget(texts=3, bytes=100)
 
     def refusal(self, text: str) -> str:
-        return "is refused" if text == "refuse me" else ""
+        return "the text is refused" if text == "refuse me" else ""
 
     def score(self, texts: Sequence[str]) -> list[Outcome]:
         return [self.prediction(text) for text in texts]

@@ -1,18 +1,26 @@
 import asyncio
+import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
+from serve_app.engine.torch import TorchEngine
 from serve_app.errors import DeadlineExceeded, InferenceFailed
-from serve_app.files.reader import Failed
-from serve_app.files.scorers import LocalScorer, RemoteScorer, passes
+from serve_app.files.reader import Failure, Outcome, Row
+from serve_app.files.scorers import LocalScorer, RemoteScorer, batches, score
 from serve_app.scores import Classification
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
+
+if TYPE_CHECKING:
+    from tests.unit.files.conftest import HashScorer
 
 ONCE = RetryPolicy(retries=0)
 
@@ -53,22 +61,22 @@ def test_the_one_text_that_the_model_fails_on_is_found(remote: Start) -> None:
     texts = [f"text {n}" for n in range(20)]
     texts[13] = "bad"
     outcomes = scorer.score(texts)
-    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failed)] == [13]
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failure)] == [13]
     assert outcomes[12:15:2] == scorer.score([texts[12], texts[14]])
 
 
 def test_a_request_that_takes_too_long_is_divided(remote: Start) -> None:
     scorer = remote(lambda texts: DeadlineExceeded("late") if len(texts) > 5 else None)
     outcomes = scorer.score([f"text {n}" for n in range(20)])
-    assert not any(isinstance(outcome, Failed) for outcome in outcomes)
+    assert not any(isinstance(outcome, Failure) for outcome in outcomes)
 
 
-def test_a_service_too_slow_for_one_text_ends_the_run(remote: Start) -> None:
+def test_a_timeout_of_a_single_text_ends_the_run(remote: Start) -> None:
     with pytest.raises(ServerTimeout):
         remote(lambda _: DeadlineExceeded("late")).score(["a", "b"])
 
 
-def test_a_failure_that_no_text_has_caused_ends_the_run(remote: Start) -> None:
+def test_a_failure_that_is_not_caused_by_a_text_ends_the_run(remote: Start) -> None:
     with pytest.raises(ServerFailed):
         remote(lambda _: RuntimeError("a bug")).score(["a", "b"])
 
@@ -87,24 +95,54 @@ def test_a_model_in_this_process_scores_as_the_service_answers(model_directory: 
     assert outcomes[0] == outcomes[4]
 
 
-def test_a_text_that_the_engine_fails_on_costs_no_other(
+def test_a_text_that_the_engine_fails_on_does_not_fail_the_others(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = LocalScorer(str(model_directory), "torch", print)
-    plain = scorer._engine.logits
+    plain = TorchEngine.logits
 
-    def failing(token_ids: Sequence[Sequence[int]]) -> object:
+    def failing(engine: TorchEngine, token_ids: Sequence[Sequence[int]]) -> object:
         if any(len(ids) > 10 for ids in token_ids):
             raise RuntimeError
-        return plain(token_ids)
+        return plain(engine, token_ids)
 
-    monkeypatch.setattr(scorer._engine, "logits", failing)
+    monkeypatch.setattr(TorchEngine, "logits", failing)
     outcomes = scorer.score(["good " * n for n in (7, 8, 9, 10)])
-    assert [isinstance(outcome, Failed) for outcome in outcomes] == [False, False, True, True]
+    assert [isinstance(outcome, Failure) for outcome in outcomes] == [False, False, True, True]
 
 
-def test_passes_hold_every_text_once_and_those_of_like_length_together() -> None:
+def test_batches_hold_every_text_once_and_group_similar_lengths() -> None:
     lengths = [500, 3, 40, 490, 4, 100, 512, 3]
-    found = list(passes(lengths))
+    found = list(batches(lengths))
     assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
     assert sorted([lengths[index] for index in found[0]]) == [3, 3, 4]
+
+
+def test_each_row_is_scored_once_and_in_order_though_calls_overlap(scorer: "HashScorer") -> None:
+    turn = threading.Barrier(2)
+    plain_score = scorer.score
+
+    def crossed(texts: Sequence[str]) -> list[Outcome]:
+        turn.wait(5)
+        return plain_score(texts)
+
+    scorer.score = crossed  # type: ignore[method-assign]
+    rows = [Row({}, str(n)) for n in range(12)]
+    with ThreadPoolExecutor(2) as threads:
+        results = [each for chunk in score(rows, scorer, threads, 2) for each in chunk]
+    assert [each.row for each in results] == rows
+    assert [each.outcome for each in results] == [scorer.prediction(str(n)) for n in range(12)]
+
+
+def test_rows_are_read_only_as_fast_as_they_are_written(scorer: "HashScorer") -> None:
+    read = itertools.count()
+
+    def endless() -> Iterator[Row]:
+        for number in read:
+            yield Row({}, str(number))
+
+    with ThreadPoolExecutor(2) as threads:
+        results = score(endless(), scorer, threads, 2)
+        for _ in range(10):
+            next(results)
+        assert next(read) <= (10 + 2 * 2 + 1) * scorer.budget.texts + 1
