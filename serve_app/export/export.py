@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import onnx_ir as ir
 import torch
@@ -24,15 +23,8 @@ from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging as progress_bars
 
 from serve_app.export.prune_last_layer import prune_last_layer
+from serve_app.export.quantize import MIN_OPSET
 from serve_app.export.remove_padding import remove_padding
-
-# QuantizeLinear with one scale a row, which quantization uses, exists from opset 21 on:
-# https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
-OPSET: Final = 21
-
-# A protobuf message ends at 2 GiB; larger weights go to a second file beside the graph.
-# https://protobuf.dev/programming-guides/proto-limits/
-_MAX_GRAPH_BYTES: Final = 2**31 - 2**24
 
 
 def export_onnx(model_directory: Path, destination: Path) -> None:
@@ -48,7 +40,6 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
         destination: The file to write; its directory is made if it is missing.
 
     Raises:
-        ImportError: The `torch` extra is not installed.
         OSError: A file cannot be read or written.
         ValueError: The directory has no known sequence classifier.
     """
@@ -57,7 +48,8 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
         _fuse(model)
         prune_last_layer(model.graph)
         remove_padding(model.graph)
-        _write(model, destination)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        ir.save(model, destination)
 
 
 def _trace(model_directory: Path) -> ir.Model:
@@ -77,7 +69,7 @@ def _trace(model_directory: Path) -> ir.Model:
         input_names=["input_ids", "attention_mask"],
         output_names=["logits"],
         dynamic_shapes={"input_ids": axes, "attention_mask": axes},
-        opset_version=OPSET,
+        opset_version=MIN_OPSET,
         dynamo=True,
         verbose=False,
     )
@@ -105,18 +97,10 @@ def _fuse(model: ir.Model) -> None:
     common.ClearMetadataAndDocStringPass()(model)
 
 
-def _write(model: ir.Model, destination: Path) -> None:
-    tensors = [value.const_value for value in model.graph.initializers.values()]
-    weights = sum(tensor.nbytes for tensor in tensors if tensor is not None)
-    data_file = f"{destination.name}.data" if weights > _MAX_GRAPH_BYTES else None
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    ir.save(model, destination, external_data=data_file)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the warnings and progress bars of torch and transformers."""
-    # It warns that torchvision is not installed, which text classifiers do without.
+    # This logger warns that torchvision is not installed, which text classifiers do without.
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level, enabled = registration.level, progress_bars.is_progress_bar_enabled()
     registration.setLevel(logging.ERROR)

@@ -23,6 +23,7 @@ from typing import Final
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 # Operators that work on every position by itself, wherever it lies.
 POSITION_WISE: Final = frozenset(
@@ -71,8 +72,7 @@ class _GatherMover:
         # By the value of which they take one position.
         self._gathers: dict[ir.Value, ir.Node] = {}
         hidden, index = select.inputs
-        assert hidden is not None
-        assert index is not None and index.const_value is not None
+        assert hidden is not None and index is not None and index.const_value is not None
         name = select.outputs[0].name
         self._index = self._constant(f"{name}_index", index.const_value.numpy().reshape(1))
         axis = self._constant(f"{name}_axis", np.array([1], dtype=np.int64))
@@ -128,7 +128,7 @@ class _GatherMover:
             self._gathers[value] = gather
         return self._gathers[value].outputs[0]
 
-    def _constant(self, name: str, array: np.ndarray) -> ir.Value:
+    def _constant(self, name: str, array: NDArray[np.int64]) -> ir.Value:
         value = ir.val(name, const_value=ir.tensor(array))
         self._graph.register_initializer(value)
         return value

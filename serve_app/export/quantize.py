@@ -17,6 +17,7 @@ max(x) / 239. Scales for each token are ZeroQuant's:
 https://arxiv.org/abs/2206.01861; docs/quantization.md has what was measured.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +30,7 @@ from serve_app.export.smoothquant import Floats, Products, smooth
 
 # QuantizeLinear takes one scale for each row ("blocked quantization") from opset 21 on:
 # https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
-_MIN_OPSET: Final = 21
+MIN_OPSET: Final = 21
 _MICROSOFT: Final = "com.microsoft"
 
 _MATRIX_RANK: Final = 2
@@ -65,8 +66,8 @@ def quantize_int8(fp32: Path, destination: Path) -> None:
     """
     model = onnx.load(fp32)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset < _MIN_OPSET:
-        raise ValueError(f"{fp32} has opset {opset}; int8 needs {_MIN_OPSET} or later")
+    if opset < MIN_OPSET:
+        raise ValueError(f"{fp32} has opset {opset}; int8 needs {MIN_OPSET} or later")
     if _MICROSOFT not in (entry.domain for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
     smooth(model, _quantizable(model.graph))
@@ -115,7 +116,7 @@ def quantized_weight(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 class _Rows(NamedTuple):
-    """One value in uint8: the names of its values, its scales [..., 1] and its zero point."""
+    """Names of a value's uint8 form [..., width], its scales [..., 1] and its zero point [1]."""
 
     values: str
     scale: str
@@ -137,8 +138,8 @@ class _Quantizer:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def rewrite(self) -> None:
-        readers = [reader for found in _quantizable(self._graph).values() for reader in found]
-        matrices = {node.output[0]: tensor for node, tensor in readers}
+        products = itertools.chain(*_quantizable(self._graph).values())
+        matrices = {node.output[0]: tensor for node, tensor in products}
         tables = {
             t.name: t for t in self._graph.initializer if t.data_type == onnx.TensorProto.FLOAT
         }
@@ -162,22 +163,17 @@ class _Quantizer:
             self._rows[name] = self._quantized(name, matrix.shape[0])
         rows = self._rows[name]
         quantized, scales = quantized_weight(matrix)
+        weight = self._constant(f"{output}_int8", quantized)
+        one = self._constant("int8_one", np.float32(1))
+        weight_scale = self._constant(f"{output}_scales", scales)
+        inputs = [rows.values, weight, one, weight_scale, rows.zero_point]
         unscaled = self._emit(
-            "MatMulIntegerToFloat",
-            [
-                rows.values,
-                self._constant(f"{output}_int8", quantized),
-                self._constant("int8_one", np.float32(1)),
-                self._constant(f"{output}_scales", scales),
-                rows.zero_point,
-            ],
-            f"{output}_unscaled",
-            domain=_MICROSOFT,
+            "MatMulIntegerToFloat", inputs, f"{output}_unscaled", domain=_MICROSOFT
         )
         self._emit("Mul", [unscaled, rows.scale], output)
 
     def _look_up(self, node: onnx.NodeProto, table: Floats) -> None:
-        """Keep an embedding in fp16, exactly where the model's weights are fp16 too."""
+        """Keep an embedding in fp16, which is exact where the model's weights are fp16 too."""
         if np.abs(table).max() > np.finfo(np.float16).max:
             self._nodes.append(node)
             return

@@ -55,8 +55,10 @@ class _PaddingRemover:
     """
 
     def __init__(self, graph: ir.Graph, mask: ir.Value) -> None:
+        assert mask.shape is not None
         self._graph = graph
         self._mask = mask
+        self._positions = list(mask.shape)
         self._first = graph[0]
         # Both by the value of the node; a value without padding is its own in `_tokens`.
         self._tokens: dict[ir.Value, ir.Value] = {}
@@ -93,13 +95,12 @@ class _PaddingRemover:
         """Tell whether a value is, or was, of shape [batch, sequence, a constant]."""
         if value in self._tokens:
             return True
-        shape, mask = value.shape, self._mask.shape
+        shape = value.shape
         return (
             shape is not None
-            and mask is not None
-            and shape.rank() == mask.rank() + 1
-            and list(shape[:2]) == list(mask)
-            and isinstance(shape[2], int)
+            and shape.rank() == len(self._positions) + 1
+            and list(shape[:-1]) == self._positions
+            and isinstance(shape[-1], int)
         )
 
     def _without_padding(self, value: ir.Value, before: ir.Node) -> ir.Value:

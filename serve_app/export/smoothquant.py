@@ -53,15 +53,15 @@ def smooth(model: onnx.ModelProto, products: Products) -> None:
         widest = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
         factors = magnitudes**_ALPHA / np.maximum(widest, _MIN_MAGNITUDE) ** (1 - _ALPHA)
         smoothed = f"{rows}_balanced"
-        inverse = (1 / factors).astype(np.float32)
-        graph.initializer.append(numpy_helper.from_array(inverse, f"{rows}_balance"))
+        inverse = numpy_helper.from_array((1 / factors).astype(np.float32), f"{rows}_balance")
+        graph.initializer.append(inverse)
         for (node, _), matrix in zip(products[rows], matrices, strict=True):
             node.input[0] = smoothed
             scaled = (matrix * factors[:, np.newaxis]).astype(np.float32)
             node.input[1] = f"{node.output[0]}_matrix"
             graph.initializer.append(numpy_helper.from_array(scaled, node.input[1]))
         after = list(graph.node).index(producers[rows]) + 1
-        graph.node.insert(after, helper.make_node("Mul", [rows, f"{rows}_balance"], [smoothed]))
+        graph.node.insert(after, helper.make_node("Mul", [rows, inverse.name], [smoothed]))
 
 
 def _is_normalized(name: str, producers: Mapping[str, onnx.NodeProto]) -> bool:
