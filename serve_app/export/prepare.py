@@ -27,7 +27,6 @@ from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
 VERIFY_BATCH: Final = 16
-
 Progress = Callable[[str], None]
 
 
@@ -44,8 +43,9 @@ def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progres
             file of the model or of the engine was changed since.
     """
     check_weights(model)
-    if engine in ("torch", "simulated"):
-        return engine
+    match engine:
+        case "torch" | "simulated":
+            return engine
     bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
     resolved = bundle.default_engine if engine == "auto" else engine
     bundle.verified_path(resolved)

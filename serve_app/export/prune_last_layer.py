@@ -72,7 +72,7 @@ class _GatherMover:
         # By the value of which they take one position.
         self._gathers: dict[ir.Value, ir.Node] = {}
         hidden, index = select.inputs
-        assert hidden is not None and index is not None and index.const_value is not None
+        assert index is not None and index.const_value is not None
         name = select.outputs[0].name
         self._index = self._constant(f"{name}_index", index.const_value.numpy().reshape(1))
         axis = self._constant(f"{name}_axis", np.array([1], dtype=np.int64))
@@ -106,20 +106,20 @@ class _GatherMover:
     def _move(self, value: ir.Value) -> None:
         gather, producer = self._gathers.pop(value), value.producer()
         assert producer is not None and value.shape is not None
-        is_attention = producer.op_type == "MultiHeadAttention"
-        for index, item in enumerate(producer.inputs):
-            if item is None or item.const_value is not None:
-                continue
-            if not is_attention or index == _QUERY:
-                producer.replace_input_with(index, self._gathered(item))
-            elif index == _ATTENTION_BIAS:
-                producer.replace_input_with(index, self._gathered(item, axis=2))
+        if producer.op_type == "MultiHeadAttention":
+            axes = {_QUERY: 1, _ATTENTION_BIAS: 2}
+        else:
+            inputs = enumerate(producer.inputs)
+            axes = {index: 1 for index, item in inputs if item and item.const_value is None}
+        for index, axis in axes.items():
+            producer.replace_input_with(index, self._gathered(producer.inputs[index], axis))
         value.shape = ir.Shape([value.shape[0], 1, value.shape[2]])
         gather.outputs[0].replace_all_uses_with(value)
         self._graph.remove(gather, safe=True)
 
-    def _gathered(self, value: ir.Value, axis: int = 1) -> ir.Value:
+    def _gathered(self, value: ir.Value | None, axis: int = 1) -> ir.Value:
         """Return one position of a value, with an axis of length one."""
+        assert value is not None
         if value not in self._gathers:
             gather = ir.node("Gather", [value, self._index], attributes={"axis": axis})
             producer = value.producer()

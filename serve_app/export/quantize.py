@@ -13,8 +13,7 @@ do not depend on the texts beside it. N tokens, a matrix W [K, M]:
                                             Mul scale                   [N, M] fp32
 
 Products of the same x share its quantized rows. After GELU, the zero point is 16 and the scale
-max(x) / 239. Scales for each token are ZeroQuant's:
-https://arxiv.org/abs/2206.01861; docs/quantization.md has what was measured.
+max(x) / 239. From ZeroQuant, https://arxiv.org/abs/2206.01861; measured in docs/quantization.md.
 """
 
 import itertools

@@ -59,7 +59,6 @@ class _PaddingRemover:
         self._graph = graph
         self._mask = mask
         self._positions = list(mask.shape)
-        self._first = graph[0]
         # Both by the value of the node; a value without padding is its own in `_tokens`.
         self._tokens: dict[ir.Value, ir.Value] = {}
         self._padded: dict[ir.Value, ir.Value] = {}
@@ -115,14 +114,13 @@ class _PaddingRemover:
 
     def _with_padding(self, value: ir.Value, before: ir.Node) -> ir.Value:
         if value not in self._padded:
-            _, positions = self._indices
-            self._padded[value] = self._emit("Gather", [value, positions], before, axis=0)
+            self._padded[value] = self._emit("Gather", [value, self._indices[1]], before, axis=0)
         return self._padded[value]
 
     @cached_property
     def _indices(self) -> tuple[ir.Value, ir.Value]:
         """The values `tokens` and `positions` of the module's docstring."""
-        before, zero = self._first, self._constant(0)
+        before, zero = self._graph[0], self._constant(0)
         mask = self._emit("Reshape", [self._mask, self._constant(-1)], before)
         tokens = self._emit("Squeeze", [self._emit("NonZero", [mask], before), zero], before)
         count = self._emit("CumSum", [mask, zero], before)

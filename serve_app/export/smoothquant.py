@@ -1,8 +1,8 @@
 """SmoothQuant: move large channels from a product's rows into its matrices.
 
 A few channels of a LayerNormalization are many times larger than the others and would set the
-int8 scale of the whole row. Each channel of x is divided by a factor of s [H], and the matching
-row of every matrix that x is multiplied by is multiplied by it. N tokens, H hidden units:
+int8 scale of the whole row. Each channel of x is divided by its factor in s [H]; the matching
+rows of the matrices that multiply x are multiplied by the same factor. N tokens, H hidden units:
 
     before                                  after
     LayerNormalization = x      [N, H]      LayerNormalization = x      [N, H]
@@ -14,7 +14,7 @@ row of every matrix that x is multiplied by is multiplied by it. N tokens, H hid
     s = max|x| ** 0.75 / max|matrices| ** 0.25, each by channel
 
 In exact arithmetic (x / s)(s * W) = x W. From SmoothQuant, section 4, with alpha = 0.75:
-https://arxiv.org/abs/2211.10438; docs/quantization.md has what was measured.
+https://arxiv.org/abs/2211.10438; measured in docs/quantization.md.
 """
 
 from collections.abc import Mapping

@@ -22,20 +22,12 @@ from serve_app.settings import EngineChoice, EngineName
 
 pytest.importorskip("torch")
 
-
-def no_progress(line: str) -> None:
-    del line
-
-
 FAITHFUL = Parity(100, 0, 0, 0, 0)
-UN
+UNFAITHFUL = Parity(100, 0.5, 0.5, 0.5, 0.5)
 
 
 def no_progress(line: str) -> None:
     del line
-
-
-FAITHFUL = Parity(100, 0.5, 0.5, 0.5, 0.5)
 
 
 def test_preparing_makes_verified_engines_that_agree_with_torch(
