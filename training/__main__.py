@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line without the program's name; by default the process's own.
 
     Returns:
-        Exit status: 0 on success, 1 on a mistake that the user can mend.
+        Exit status: 0 on success, 1 on an error that the user can correct.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -50,13 +50,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="NAME=PATH",
-        help="TSV files to evaluate on; the first one chooses the best weights",
+        help="TSV files to evaluate on; the first one selects the best weights",
     )
     parser.add_argument("--output", type=Path, required=True, help="directory of the model")
     parser.add_argument("--state", type=Path, help="directory of resume points [OUTPUT.state]")
     parser.add_argument("--base-path", help="directory or hub id to load the base from [--base]")
     parser.add_argument("--note", default="", help="remark for the model card")
-    parser.add_argument("--resume", action="store_true", help="go on from the last resume point")
+    parser.add_argument("--resume", action="store_true", help="continue from the last resume point")
     settings = parser.add_argument_group("settings of the recipe (default: the preset's)")
     for name, setting in Recipe.model_fields.items():
         settings.add_argument(

@@ -45,10 +45,10 @@ def detokenize(text: str) -> str:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How an epoch's examples are made from the corpus.
+    """Settings to make an epoch's examples from the corpus.
 
     Attributes:
-        joined: Documents to join from sentences in every epoch, beside the corpus itself.
+        joined: Documents to join from sentences in each epoch, in addition to the corpus.
         joined_words: Range of a joined document's length in words.
         joined_purity: For each label of a document, the range of the share of its sentences
             that carry the same label.
@@ -69,7 +69,7 @@ class Augmentation:
             epoch: Number of the epoch; the same seed and epoch give the same examples.
 
         Returns:
-            Every sentence of the corpus and the joined documents, in no useful order.
+            All sentences of the corpus and the joined documents, in arbitrary order.
         """
         rng = random.Random(f"{seed}:{epoch}")
         pools = [

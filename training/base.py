@@ -15,8 +15,8 @@ from transformers import (
 
 from training.conversion import distilbert_from_bert
 from training.corpus import LABELS
+from training.model_directory import load_tokenizer
 from training.recipe import Recipe
-from training.tokenization import load_tokenizer
 
 
 class BaseError(ValueError):
@@ -34,18 +34,18 @@ class Base:
 def load_base(source: str, recipe: Recipe) -> Base:
     """Load the model to fine-tune.
 
-    A head that the source brings along is kept, unless the recipe converts the model; the
-    recipe's seed decides the weights of a new one.
+    The source's classification head is kept, unless the recipe converts the model; the recipe's
+    seed determines the weights of a new head.
 
     Args:
         source: Directory or hub id.
-        recipe: Settings; decides on the conversion, the dropouts and the attention.
+        recipe: Settings; its conversion, dropout and attention are applied.
 
     Returns:
-        The classifier and its tokenizer, which neither pads nor cuts by itself.
+        The classifier and its tokenizer, which does not pad or cut by itself.
 
     Raises:
-        BaseError: Nothing can be loaded from the source, or it does not fit the recipe.
+        BaseError: The source cannot be loaded, or does not fit the recipe.
     """
     set_seed(recipe.seed)
     try:
@@ -66,7 +66,7 @@ def load_base(source: str, recipe: Recipe) -> Base:
 def _converted(source: str) -> PreTrainedModel:
     bert = AutoModel.from_pretrained(source)
     if not isinstance(bert, BertModel):
-        raise BaseError(f"{source} is no BERT: pass --convert false to keep its architecture")
+        raise BaseError(f"{source} is not a BERT: pass --convert false to keep its architecture")
     return distilbert_from_bert(bert)
 
 

@@ -1,4 +1,4 @@
-"""Length-bucketed batches with few distinct shapes."""
+"""Token ids and length-bucketed batches with few distinct shapes."""
 
 import random
 from bisect import bisect_left
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 # Few shapes, since oneDNN compiles its kernels anew for each one:
 # https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
@@ -29,6 +30,24 @@ class MicroBatch:
 Step = Sequence[MicroBatch]
 
 
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int
+) -> list[list[int]]:
+    """Turn texts into token ids.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        texts: The texts.
+        max_tokens: Tokens, special ones included, that longer texts are cut to.
+
+    Returns:
+        One list of token ids per text, unpadded.
+    """
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
 def plan_epoch(
     lengths: Sequence[int], batch_size: int, microbatch_tokens: int, seed: str
 ) -> list[Step]:
@@ -40,8 +59,9 @@ def plan_epoch(
 
     Args:
         lengths: Number of tokens of each example, at most 512.
-        batch_size: Least rows of a step, the last step excepted.
-        microbatch_tokens: Most padded tokens of a micro-batch; one row is always allowed.
+        batch_size: Minimum number of rows of a step, the last step excepted.
+        microbatch_tokens: Maximum number of padded tokens of a micro-batch; one row is
+            always allowed.
         seed: Seed of the order.
 
     Returns:

@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from training.corpus import LABELS
-from training.loss import CONSISTENCY_TOKENS
+from training.optimization import CONSISTENCY_TOKENS
 from training.recipe import Recipe
 
 # The labels' meaning and the origin of the sentences: https://huggingface.co/datasets/stanfordnlp/sst2

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from training.corpus import LABELS
-from training.tokenization import load_tokenizer, save_tokenizer
+from training.model_directory import load_tokenizer, save_tokenizer
 
 _EMBEDDINGS = {
     "word_embeddings": "word_embeddings",

@@ -48,7 +48,7 @@ def read_corpus(path: Path) -> list[Example]:
     try:
         corpus = _read(path)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is no UTF-8 text with short lines: {error}") from error
+        raise CorpusError(f"{path} is not UTF-8 text with short lines: {error}") from error
     if not corpus:
         raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
     return corpus
@@ -76,7 +76,7 @@ def _examples(reader: "csv.DictReader[str]", path: Path) -> Iterator[Example]:
 
 
 def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:
-    """Split off whole sentences together with every phrase of theirs.
+    """Split off whole sentences together with all their phrases.
 
     SST-2's training file lists the phrases of each sentence's parse tree as examples of their
     own, so a plain random split would leave parts of the held-out sentences in the training
@@ -112,12 +112,12 @@ def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], 
     return [e for e in corpus if tuple(e.text.split()) not in phrases], held_out
 
 
-def leave_out_short(corpus: Corpus, least_words: int) -> list[Example]:
-    """Keep the texts of at least ``least_words`` words.
+def leave_out_short(corpus: Corpus, min_words: int) -> list[Example]:
+    """Keep the texts of at least ``min_words`` words.
 
     Args:
         corpus: The labelled texts.
-        least_words: Words, separated by spaces, of the shortest text to keep.
+        min_words: Words, separated by spaces, of the shortest text to keep.
 
     Returns:
         The longer texts, in the same order.
@@ -125,9 +125,9 @@ def leave_out_short(corpus: Corpus, least_words: int) -> list[Example]:
     Raises:
         CorpusError: Every text is shorter.
     """
-    kept = [example for example in corpus if len(example.text.split()) >= least_words]
+    kept = [example for example in corpus if len(example.text.split()) >= min_words]
     if not kept:
-        raise CorpusError(f"no training text has {least_words} words: lower --least-words")
+        raise CorpusError(f"no training text has {min_words} words: lower --least-words")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of a classifier on labelled texts."""
+"""Evaluation of a classifier on labelled texts: figures, and plots as PNG files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.special import softmax
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+)
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from training.batching import pad, plan_epoch
+from training.batching import encode, pad, plan_epoch
 from training.calibration import Floats, Integers, Reliability, reliability
 from training.corpus import LABELS, Corpus, labels_of
-from training.plots import draw_confusion, draw_reliability
-from training.tokenization import encode
+
+SIZE_INCHES = (4.5, 4.0)
+DOTS_PER_INCH = 100
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,8 @@ class Evaluation:
 
     def draw(self, directory: Path, name: str) -> None:
         """Write ``confusion.png`` and ``reliability.png``, titled ``name``, to a directory."""
-        draw_confusion(self.confusion, name, directory / "confusion.png")
-        draw_reliability(self.reliability, name, directory / "reliability.png")
+        _draw_confusion(self.confusion, name, directory / "confusion.png")
+        _draw_reliability(self.reliability, name, directory / "reliability.png")
 
 
 def predict(
@@ -70,7 +79,7 @@ def predict(
         tokenizer: Its tokenizer.
         corpus: The texts.
         max_tokens: Tokens, special ones included, that longer texts are cut to.
-        microbatch_tokens: Most padded tokens that pass through the model together.
+        microbatch_tokens: Maximum number of padded tokens in one forward pass.
 
     Returns:
         Logits in corpus order, shape (examples, labels).
@@ -112,3 +121,43 @@ def evaluate(logits: Floats, corpus: Corpus) -> Evaluation:
         confusion=confusion_matrix(labels, predicted, labels=classes),
         reliability=reliability(probabilities, labels),
     )
+
+
+def _draw_confusion(confusion: Integers, name: str, path: Path) -> None:
+    figure, axes = _figure(f"Confusion matrix, {name}")
+    ConfusionMatrixDisplay(confusion, display_labels=LABELS).plot(
+        ax=axes, cmap="Blues", colorbar=False
+    )
+    figure.savefig(path)
+
+
+def _draw_reliability(reliability: Reliability, name: str, path: Path) -> None:
+    error = reliability.expected_calibration_error
+    figure, axes = _figure(f"Reliability, {name} (ECE {error:.3f})")
+    filled = reliability.counts > 0
+    axes.bar(
+        reliability.edges[:-1][filled],
+        reliability.accuracy[filled],
+        width=np.diff(reliability.edges)[filled],
+        align="edge",
+        edgecolor="white",
+        label="accuracy",
+    )
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", label="perfect calibration")
+    axes.plot(
+        reliability.confidence[filled],
+        reliability.accuracy[filled],
+        marker="o",
+        color="tab:orange",
+        label="mean confidence of the bin",
+    )
+    axes.set(xlim=(0.5, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    axes.legend(loc="lower right")
+    figure.savefig(path)
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize="medium")
+    return figure, axes

@@ -9,17 +9,17 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from training.artifact import (
-    directory_bytes,
-    load_classifier,
-    replace_directory,
-    save_classifier,
-)
 from training.base import Base, load_base
 from training.calibration import Floats, fit_temperature, fold_temperature
 from training.card import write_card
 from training.corpus import Corpus, hold_out, labels_of, leave_out_short, read_corpus
 from training.evaluation import evaluate, predict
+from training.model_directory import (
+    directory_bytes,
+    load_classifier,
+    replace_directory,
+    save_classifier,
+)
 from training.recipe import Recipe
 from training.trainer import Trainer
 
@@ -34,7 +34,7 @@ class Experiment:
         recipe: Settings.
         base_path: Directory or hub id of the pretrained model.
         train: TSV file to train on.
-        evaluations: Names and TSV files to evaluate on; the first chooses the best weights.
+        evaluations: Names and TSV files to evaluate on; the first one selects the best weights.
         output: Directory of the finished model.
         state: Directory of resume points and best weights.
         command: The command line, for the card.
@@ -54,12 +54,12 @@ class Experiment:
         """Train, calibrate, save and evaluate, and write figures, plots and card.
 
         Args:
-            resume: Go on from the last resume point.
+            resume: Continue from the last resume point.
 
         Raises:
             CorpusError: A data file is missing or malformed.
             BaseError: The pretrained model cannot be used.
-            ResumeError: There is no resume point, or it was left by another recipe.
+            ResumeError: The resume point is missing, or was left by another recipe.
         """
         corpus, held_out = hold_out(
             read_corpus(self.train), self.recipe.holdout_sentences, self.recipe.seed

@@ -23,7 +23,7 @@ class Progress:
         best_accuracy: Highest accuracy on the validation examples so far.
         history: Position, accuracy and log loss of every validation so far.
         seconds: Time spent on steps so far, interrupted sessions included.
-        recipe: The run's recipe as JSON; a resume point is of use to the same recipe only.
+        recipe: The run's recipe as JSON; only the same recipe can resume.
     """
 
     epoch: int = 0
@@ -79,7 +79,7 @@ class ResumePoint:
         """Restore the saved state.
 
         Raises:
-            ResumeError: There is none, or it was left by another recipe.
+            ResumeError: It is missing, or was left by another recipe.
         """
         candidates = (self.path, self.path.with_suffix(".old"))
         saved = next((path for path in candidates if path.is_dir()), None)

@@ -1,4 +1,4 @@
-"""Recipes: every choice that decides what a fine-tuning run does."""
+"""Recipes: the settings of a fine-tuning run, and presets."""
 
 from typing import Literal
 
@@ -21,8 +21,8 @@ class Recipe(BaseModel):
     dataset: str = Field(default="stanfordnlp/sst2", description="hub id of the data, for the card")
 
     epochs: int = Field(ge=1, description="passes over the training data")
-    batch_size: int = Field(ge=1, description="least examples in an optimizer step")
-    microbatch_tokens: int = Field(ge=1, description="most padded tokens passed at once")
+    batch_size: int = Field(ge=1, description="minimum examples in an optimizer step")
+    microbatch_tokens: int = Field(ge=1, description="maximum padded tokens in a forward pass")
     max_tokens: int = Field(default=512, ge=3, le=LENGTHS[-1], description="longer texts are cut")
 
     learning_rate: float = Field(gt=0, description="peak rate of the classification head")
@@ -45,7 +45,7 @@ class Recipe(BaseModel):
     consistency: float = Field(
         default=0.0,
         ge=0,
-        description="weight in the loss of the divergence between two simultaneous passes of a "
+        description="weight in the loss of the divergence between two forward passes of a "
         "short text with different dropout (R-Drop); 0: one pass",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="of hidden states and head")
@@ -72,7 +72,7 @@ class Recipe(BaseModel):
     precision: Literal["no", "bf16"] = Field(default="bf16", description="of the matrix products")
     attention: Literal["eager", "sdpa"] = Field(default="sdpa", description="implementation")
     weights: Literal["float16", "float32"] = Field(default="float32", description="as saved")
-    seed: int = Field(default=0, ge=0, description="of every random choice")
+    seed: int = Field(default=0, ge=0, description="of all random choices")
 
 
 PRESETS = {

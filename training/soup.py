@@ -16,7 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from transformers import AutoTokenizer, PreTrainedModel
 
-from training.artifact import load_classifier, replace_directory, save_classifier
+from training.model_directory import load_classifier, replace_directory, save_classifier
 
 FILES = ("config.json", "model.safetensors")
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command line without the program's name; by default the process's own.
 
     Returns:
-        Exit status: 0 on success, 1 on a mistake that the user can mend.
+        Exit status: 0 on success, 1 on an error that the user can correct.
     """
     parser = argparse.ArgumentParser(
         prog="python -m training.soup", description="Average the weights of classifiers."

@@ -1,4 +1,4 @@
-"""The training loop: steps, moving average, choice of the best weights, resumption."""
+"""The training loop: steps, moving average, selection of the best weights, resumption."""
 
 import itertools
 import time
@@ -14,17 +14,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from training.artifact import replace_directory, save_classifier
 from training.augmentation import Augmentation
 from training.base import Base
-from training.batching import MicroBatch, Step, pad, plan_epoch
+from training.batching import MicroBatch, Step, encode, pad, plan_epoch
 from training.corpus import Corpus
 from training.evaluation import evaluate, predict
-from training.loss import pass_count, summed_loss
-from training.optimization import adamw, learning_rates
+from training.model_directory import replace_directory, save_classifier
+from training.optimization import adamw, learning_rates, pass_count, summed_loss
 from training.progress import Progress, ResumePoint
 from training.recipe import Recipe
-from training.tokenization import encode
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Trainer:
             recipe: Settings.
             base: The model to fine-tune, in place.
             corpus: Training examples.
-            validation: Examples whose accuracy decides which weights are kept.
+            validation: Examples whose accuracy selects the best weights.
             directory: Where resume points and the best weights are kept.
         """
         set_seed(recipe.seed)
@@ -89,13 +87,13 @@ class Trainer:
         """Train to the end of the recipe.
 
         Args:
-            resume: Go on from the last resume point instead of from the beginning.
+            resume: Continue from the last resume point instead of from the beginning.
 
         Returns:
             Directory of the best model, in Hugging Face form.
 
         Raises:
-            ResumeError: There is no resume point, or it was left by another recipe.
+            ResumeError: The resume point is missing, or was left by another recipe.
         """
         if resume:
             self.resume_point.load()
@@ -110,7 +108,7 @@ class Trainer:
     def _epoch(self) -> None:
         steps = self.data.steps
         evaluations = self.recipe.evaluations_per_epoch
-        due = {len(steps) * part // evaluations for part in range(1, evaluations + 1)}
+        due = {len(steps) * number // evaluations for number in range(1, evaluations + 1)}
         bar = tqdm(
             total=len(steps),
             initial=self.progress.step,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from serve_app.model.onnx_bundle import find
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import EMBEDDED, resolve
 
 # Part of the directory's name, so that another recipe makes another model.
@@ -35,7 +35,7 @@ def base_model() -> Path:
     directory = cache_root() / RECIPE
     if not directory.is_dir():
         _write(directory)
-    if find(resolve(str(directory))) is None:
+    if find_bundle(resolve(str(directory))) is None:
         command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", "--beside"]
         subprocess.run([*command, str(directory)], check=True, stdout=sys.stderr)
     return directory

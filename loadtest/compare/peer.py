@@ -21,7 +21,7 @@ from loadtest.machine import cores
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
 from loadtest.service import Service
-from serve_app.model.onnx_bundle import find
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import resolve
 from serve_app.ray_serve.launch import RUN_ID, end_processes
 
@@ -83,13 +83,13 @@ def _answers(url: str, key: str) -> bool:
 
 
 def _environment(system: System, model: Path, port: int, redis: RedisServer) -> dict[str, str]:
-    artefact = find(resolve(str(model)))
+    artefact = find_bundle(resolve(str(model)))
     assert artefact is not None, "base_model() has prepared it"
     foreign = ("PYTHONPATH", "RAY_", "SENTIMENT_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {
         "PEER_MODEL": str(model),
-        "PEER_ONNX": str(artefact.require("onnx-int8")),
+        "PEER_ONNX": str(artefact.verified_path("onnx-int8")),
         "PEER_ENGINE": system.engine,
         "PEER_REDIS": redis.url,
         "PEER_PORT": str(port),

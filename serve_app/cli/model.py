@@ -52,13 +52,13 @@ sentiment model evaluate path/to/dev.tsv --model path/to/model
 @app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
     """Print what a model is; `INFO` is what users read."""
-    from serve_app.model.onnx_bundle import find  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.onnx_bundle import find_bundle  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.model.store import resolve  # noqa: PLC0415
 
     model = resolve(source)
     for name, value in model._asdict().items():
         print(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
-    artefact = find(model)
+    artefact = find_bundle(model)
     print(f"{'prepared':10} {artefact.directory if artefact else 'no'}")
 
 
@@ -72,12 +72,12 @@ def prepare(
 ) -> None:
     """Derive and verify ONNX files; `PREPARE` is what users read."""
     from serve_app.export import prepare as preparation  # noqa: PLC0415
-    from serve_app.model.onnx_bundle import table  # noqa: PLC0415
+    from serve_app.model.onnx_bundle import parity_table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
     artefact = preparation.prepare(resolve(source), say, beside=beside)
-    print(table(artefact))
-    print(f"{artefact.best} is the default; files in {artefact.directory}")
+    print(parity_table(artefact))
+    print(f"{artefact.default_engine} is the default; files in {artefact.directory}")
 
 
 @app.command(help=EVALUATE)
@@ -91,4 +91,4 @@ def evaluate(
     from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    print(evaluation.table(evaluation.evaluate(resolve(source), data, say)))
+    print(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))

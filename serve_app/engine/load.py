@@ -7,7 +7,7 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.simulated import SimulatedEngine
 from serve_app.errors import ModelUnusable
-from serve_app.model.onnx_bundle import find
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import DEFAULT_COST, EngineName, OnnxName, SimulatedCost
 
@@ -46,13 +46,13 @@ def load(
 
 
 def _onnx(model: ModelIdentity, engine: OnnxName, threads: int) -> OnnxEngine:
-    artefact = find(model)
+    artefact = find_bundle(model)
     if artefact is None:
         raise ModelUnusable(
             f"{model.model_id} has not been prepared for {engine}",
             "run `sentiment model prepare`",
         )
-    return OnnxEngine(artefact.require(engine), engine, pad_id=model.pad_id, threads=threads)
+    return OnnxEngine(artefact.verified_path(engine), engine, pad_id=model.pad_id, threads=threads)
 
 
 def load_torch(model: ModelIdentity, *, threads: int, device: str | None = None) -> Engine:

@@ -1,12 +1,12 @@
-"""Derive a model's ONNX files once: export, quantize, verify, keep."""
+"""Prepare a model once: export it, quantize it, verify both files, keep them."""
 
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock
 
@@ -17,99 +17,97 @@ from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulExport
 from serve_app.model.onnx_bundle import (
     OnnxBundle,
-    beside_directory,
     cache_directory,
     check_weights,
-    find,
+    find_bundle,
+    onnx_directory,
 )
 from serve_app.model.parity import Parity, compare, verification_texts
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
-VERIFY_BATCH = 16
+VERIFY_BATCH: Final = 16
+Progress = Callable[[str], None]
 
-Report = Callable[[str], None]
 
-
-def resolve_engine(model: ModelIdentity, engine: EngineChoice, report: Report) -> EngineName:
-    """Make sure that the engine's files exist, and settle what `auto` stands for.
+def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progress) -> EngineName:
+    """Prepare the engine's files if they are missing, and resolve `auto`.
 
     Args:
-        model: What is to be served.
-        engine: What is to run it.
-        report: Told in a line what is being done.
+        model: The model to serve.
+        engine: The engine to run it, or `auto` for the fastest one that passed verification.
+        progress: Called with each line of progress.
 
     Raises:
-        ModelUnusable: The model could not be prepared, verification refused the engine, or its
-            file is another one than was verified, or the model another one than its files.
+        ModelUnusable: The model cannot be prepared, the engine did not pass verification, or a
+            file of the model or of the engine was changed since.
     """
     check_weights(model)
     match engine:
         case "torch" | "simulated":
             return engine
-    artefact = find(model) or _prepare_apart(model, report)
-    chosen = artefact.best if engine == "auto" else engine
-    artefact.require(chosen)
-    return chosen
+    bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
+    resolved = bundle.default_engine if engine == "auto" else engine
+    bundle.verified_path(resolved)
+    return resolved
 
 
-def _prepare_apart(model: ModelIdentity, report: Report) -> OnnxBundle:
+def _prepare_in_subprocess(model: ModelIdentity, progress: Progress) -> OnnxBundle:
     """Prepare in a process of its own, so that torch does not stay in this one's memory."""
-    report(f"preparing {model.model_id}, once:")
+    progress(f"preparing {model.model_id}, once:")
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
-    said = {"error": "", "hint": ""}
+    failure = {"error": "", "hint": ""}
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as preparing:
-        for line in preparing.stderr or ():
+    ) as process:
+        for line in process.stderr or ():
             kind, _, text = line.rstrip().partition(": ")
-            if kind in said:
-                said[kind] = text
+            if kind in failure:
+                failure[kind] = text
             else:
-                report(f"  {line.rstrip()}")
-    artefact = find(model)
-    if artefact is None:
-        reason = said["error"] or f"the process ended with status {preparing.returncode}"
-        raise ModelUnusable(f"cannot prepare {model.model_id}: {reason}", said["hint"])
-    return artefact
+                progress(f"  {line.rstrip()}")
+    bundle = find_bundle(model)
+    if bundle is None:
+        reason = failure["error"] or f"the process ended with status {process.returncode}"
+        raise ModelUnusable(f"cannot prepare {model.model_id}: {reason}", failure["hint"])
+    return bundle
 
 
-def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> OnnxBundle:
-    """Derive and verify the ONNX files, unless that was done before.
+def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -> OnnxBundle:
+    """Export, quantize and verify a model, unless that was done before.
 
-    Safe to run several times at once: one process works, the others wait for its result, and
-    a half-written artefact is never seen.
+    Several processes may prepare the same model at once: one works, the others wait for its
+    result. A bundle appears in its place only when it is complete.
 
     Args:
-        model: What to prepare.
-        report: Told in a line what is being done.
+        model: The model to prepare.
+        progress: Called with each line of progress.
         beside: Keep the files in the model's own directory, for an image, not in the cache.
 
     Raises:
-        ModelUnusable: torch is missing, the model cannot be exported, or no write access.
-        UnfaithfulExport: The fp32 export does not agree with the reference.
+        ModelUnusable: torch is missing, the model cannot be loaded, or a directory cannot be
+            written.
+        UnfaithfulExport: The fp32 export does not agree with torch.
     """
-    target = beside_directory(model) if beside else cache_directory(model)
+    target = onnx_directory(model) if beside else cache_directory(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):
-            done = find(model)
-            if done is not None and (done.directory == target or not beside):
-                report(f"already prepared in {done.directory}")
-                return done
-            aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".preparing-"))
-            try:
-                fidelity = _derive(model, aside, report)
-                sealed = OnnxBundle.write(aside, fidelity)
-                # mkdtemp lets nobody else in, but other users may serve what one has prepared.
-                aside.chmod(0o755)
+            found = find_bundle(model)
+            if found is not None and (found.directory == target or not beside):
+                progress(f"already prepared in {found.directory}")
+                return found
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".preparing-") as scratch:
+                # A directory of its own within, since others cannot read a temporary one.
+                directory = Path(scratch) / "bundle"
+                directory.mkdir()
+                OnnxBundle.write(directory, _derive(model, directory, progress))
                 shutil.rmtree(target, ignore_errors=True)
-                aside.rename(target)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                directory.rename(target)
+            return OnnxBundle.read(target)
     except OSError as error:
         if error.errno is None:
-            # transformers' way to say that it cannot read a model.
+            # transformers raises this where it cannot read a model.
             reason = " ".join(str(error).split())
             raise ModelUnusable(
                 f"cannot load {model.model_id}: {reason}", "fetch the model again"
@@ -118,13 +116,10 @@ def prepare(model: ModelIdentity, report: Report, *, beside: bool = False) -> On
             f"cannot write {error.filename or target}: {error.strerror}",
             "set SENTIMENT_CACHE_DIR to a directory that can be written",
         ) from error
-    return replace(sealed, directory=target)
 
 
-def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxName, Parity]:
-    files: dict[OnnxName, Path] = {
-        name: directory / f"{name}.onnx" for name in ("onnx-fp32", "onnx-int8")
-    }
+def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> dict[OnnxName, Parity]:
+    fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
     try:
         # These need the torch extra, which a replica does without.
         from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
@@ -135,21 +130,21 @@ def _derive(model: ModelIdentity, directory: Path, report: Report) -> dict[OnnxN
             f"preparing a model needs a package that is not installed: {error.name}",
             install("torch"),
         ) from error
-    report("exporting to ONNX")
-    export_onnx(model.path, files["onnx-fp32"])
-    report("quantizing to int8")
-    quantize_int8(files["onnx-fp32"], files["onnx-int8"])
-    report("verifying against torch")
+    progress("exporting to ONNX")
+    export_onnx(model.path, fp32)
+    progress("quantizing to int8")
+    quantize_int8(fp32, int8)
+    progress("verifying against torch")
     reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
-    fidelity = _verify(model, reference, files)
-    for name, found in fidelity.items():
-        report(f"{name}: {found.refusal(name) or 'faithful'}")
-    if refusal := fidelity["onnx-fp32"].refusal("onnx-fp32"):
+    parity = _verify(model, reference, {"onnx-fp32": fp32, "onnx-int8": int8})
+    for name, measured in parity.items():
+        progress(f"{name}: {measured.refusal(name) or 'faithful'}")
+    if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
         raise UnfaithfulExport(
             f"the ONNX export of {model.model_id} does not agree with torch: {refusal}",
             "serve it with the torch engine",
         )
-    return fidelity
+    return parity
 
 
 def _verify(
@@ -157,9 +152,9 @@ def _verify(
 ) -> dict[OnnxName, Parity]:
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(verification_texts())]
     expected = batched_logits(reference, token_ids, VERIFY_BATCH)
-    fidelity: dict[OnnxName, Parity] = {}
+    parity: dict[OnnxName, Parity] = {}
     for name, path in files.items():
         engine = OnnxEngine(path, name, pad_id=model.pad_id, threads=1)
-        together = batched_logits(engine, token_ids, VERIFY_BATCH)
-        fidelity[name] = compare(expected, together, batched_logits(engine, token_ids, 1))
-    return fidelity
+        batched = batched_logits(engine, token_ids, VERIFY_BATCH)
+        parity[name] = compare(expected, batched, batched_logits(engine, token_ids, 1))
+    return parity

@@ -1,10 +1,22 @@
 """Quantize matrix products of an fp32 ONNX graph to int8, one scale for each row.
 
 A row is one token. Its scale comes from its own values while the graph runs, so a text's scores
-do not depend on the texts beside it. docs/quantization.md has the measurements behind the
-choices made here.
+do not depend on the texts beside it. N tokens, a matrix W [K, M]:
+
+    before                                  after
+    x                      [N, K] fp32      x                           [N, K] fp32
+                                            ReduceMax, ReduceMin, ...   [N, 1] fp32   max|x|
+                                            Mul 1/127, Max 1e-12        [N, 1] fp32   scale
+                                            QuantizeLinear (scale, 128) [N, K] uint8
+    MatMul W [K, M] fp32   [N, M] fp32      MatMulIntegerToFloat        [N, M] fp32
+                                              (W_int8 [K, M] int8, W_scales [M] fp32)
+                                            Mul scale                   [N, M] fp32
+
+Products of the same x share its quantized rows. After GELU, the zero point is 16 and the scale
+max(x) / 239. From ZeroQuant, https://arxiv.org/abs/2206.01861; measured in docs/quantization.md.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,25 +25,28 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from serve_app.export.smoothquant import balance_channels, quantizable
+from serve_app.export.smoothquant import Floats, Products, smooth
 
 # QuantizeLinear takes one scale for each row ("blocked quantization") from opset 21 on:
 # https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
-_LEAST_OPSET: Final = 21
+MIN_OPSET: Final = 21
 _MICROSOFT: Final = "com.microsoft"
 
-_LARGEST: Final = 127
+_MATRIX_RANK: Final = 2
+# Errors of the first layers pass through all others, and most of them come from the feed-forward
+# matrices, which are the ones that are not square: those of the first third stay fp32.
+_SENSITIVE_SHARE: Final = 1 / 3
+
+_INT8_MAX: Final = 127
 # A row of zeros needs a scale too, and 1e-12 is far below what any layer computes.
-_LEAST_SCALE: Final = 1e-12
+_MIN_SCALE: Final = 1e-12
 
 # Activations are unsigned with a constant zero point, since ONNX Runtime's fast x86 kernels
 # multiply unsigned by signed. GELU never falls below -0.17, so its zero point can be low.
 _ZERO_POINT: Final = 128
 _GELU_ZERO_POINT: Final = 16
-_GELU_LOWEST: Final = -0.17
+_GELU_MIN: Final = -0.17
 _UINT8_MAX: Final = 255
-
-_Float = NDArray[np.float32]
 
 
 def quantize_int8(fp32: Path, destination: Path) -> None:
@@ -50,17 +65,33 @@ def quantize_int8(fp32: Path, destination: Path) -> None:
     """
     model = onnx.load(fp32)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset < _LEAST_OPSET:
-        raise ValueError(f"{fp32} has opset {opset}; int8 needs {_LEAST_OPSET} or later")
+    if opset < MIN_OPSET:
+        raise ValueError(f"{fp32} has opset {opset}; int8 needs {MIN_OPSET} or later")
     if _MICROSOFT not in (entry.domain for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
-    balance_channels(model)
-    _Rewriter(model.graph).rewrite()
+    smooth(model, _quantizable(model.graph))
+    _Quantizer(model.graph).rewrite()
     destination.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, destination)
 
 
-def quantized_weight(weight: _Float) -> tuple[NDArray[np.int8], _Float]:
+def _quantizable(graph: onnx.GraphProto) -> Products:
+    matrices = {
+        tensor.name: tensor
+        for tensor in graph.initializer
+        if len(tensor.dims) == _MATRIX_RANK and tensor.data_type == onnx.TensorProto.FLOAT
+    }
+    nodes = [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
+    sensitive = int(len(nodes) * _SENSITIVE_SHARE)
+    products: Products = {}
+    for position, node in enumerate(nodes):
+        matrix = matrices[node.input[1]]
+        if position >= sensitive or matrix.dims[0] == matrix.dims[1]:
+            products.setdefault(node.input[0], []).append((node, matrix))
+    return products
+
+
+def quantized_weight(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Round a matrix to int8 with one scale a column.
 
     x86 without VNNI multiplies pairs of neighbours in a column by unsigned activations and adds
@@ -78,20 +109,20 @@ def quantized_weight(weight: _Float) -> tuple[NDArray[np.int8], _Float]:
     positive = np.maximum(pairs, 0).sum(axis=1).max(axis=0)
     negative = np.maximum(-pairs, 0).sum(axis=1).max(axis=0)
     # Rounding adds at most 0.5 to each of the two, which makes 127 into 128.
-    scale = np.maximum(positive, negative) / _LARGEST
+    scale = np.maximum(positive, negative) / _INT8_MAX
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.rint(weight / scale).astype(np.int8), scale
 
 
 class _Rows(NamedTuple):
-    """One value in uint8: the names of its values, its scales [..., 1] and its zero point."""
+    """Names of a value's uint8 form [..., width], its scales [..., 1] and its zero point [1]."""
 
     values: str
     scale: str
     zero_point: str
 
 
-class _Rewriter:
+class _Quantizer:
     """Replaces products with constant matrices by int8 products.
 
     Args:
@@ -106,9 +137,8 @@ class _Rewriter:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def rewrite(self) -> None:
-        """Replace the products, and drop the matrices that nothing reads any more."""
-        readers = [reader for found in quantizable(self._graph).values() for reader in found]
-        matrices = {node.output[0]: tensor for node, tensor in readers}
+        products = itertools.chain(*_quantizable(self._graph).values())
+        matrices = {node.output[0]: tensor for node, tensor in products}
         tables = {
             t.name: t for t in self._graph.initializer if t.data_type == onnx.TensorProto.FLOAT
         }
@@ -126,28 +156,23 @@ class _Rewriter:
         self._graph.ClearField("initializer")
         self._graph.initializer.extend([*kept, *self._constants.values()])
 
-    def _product(self, node: onnx.NodeProto, matrix: _Float) -> None:
+    def _product(self, node: onnx.NodeProto, matrix: Floats) -> None:
         name, output = node.input[0], node.output[0]
         if name not in self._rows:
             self._rows[name] = self._quantized(name, matrix.shape[0])
         rows = self._rows[name]
         quantized, scales = quantized_weight(matrix)
+        weight = self._constant(f"{output}_int8", quantized)
+        one = self._constant("int8_one", np.float32(1))
+        weight_scale = self._constant(f"{output}_scales", scales)
+        inputs = [rows.values, weight, one, weight_scale, rows.zero_point]
         unscaled = self._emit(
-            "MatMulIntegerToFloat",
-            [
-                rows.values,
-                self._constant(f"{output}_int8", quantized),
-                self._constant("int8_one", np.float32(1)),
-                self._constant(f"{output}_scales", scales),
-                rows.zero_point,
-            ],
-            f"{output}_unscaled",
-            domain=_MICROSOFT,
+            "MatMulIntegerToFloat", inputs, f"{output}_unscaled", domain=_MICROSOFT
         )
         self._emit("Mul", [unscaled, rows.scale], output)
 
-    def _look_up(self, node: onnx.NodeProto, table: _Float) -> None:
-        """Keep an embedding in fp16, exactly where the model's weights are fp16 too."""
+    def _look_up(self, node: onnx.NodeProto, table: Floats) -> None:
+        """Keep an embedding in fp16, which is exact where the model's weights are fp16 too."""
         if np.abs(table).max() > np.finfo(np.float16).max:
             self._nodes.append(node)
             return
@@ -158,21 +183,21 @@ class _Rewriter:
 
     def _quantized(self, name: str, width: int) -> _Rows:
         if name in self._gelus:
-            least = _GELU_LOWEST / -_GELU_ZERO_POINT
+            floor = _GELU_MIN / -_GELU_ZERO_POINT
             zero_point = self._constant("gelu_zero_point", np.uint8(_GELU_ZERO_POINT))
             reach = self._extreme("ReduceMax", name)
             steps = _UINT8_MAX - _GELU_ZERO_POINT
         else:
-            least = _LEAST_SCALE
+            floor = _MIN_SCALE
             zero_point = self._constant("int8_zero_point", np.uint8(_ZERO_POINT))
             highest, lowest = self._extreme("ReduceMax", name), self._extreme("ReduceMin", name)
             mirrored = self._emit("Neg", [lowest], f"{name}_mirrored")
             reach = self._emit("Max", [highest, mirrored], f"{name}_reach")
-            steps = _LARGEST
+            steps = _INT8_MAX
         step = self._constant(f"int8_step_{steps}", np.float32(1 / steps))
         bare = self._emit("Mul", [reach, step], f"{name}_bare_scale")
-        floor = self._constant(f"int8_floor_{steps}", np.float32(least))
-        scale = self._emit("Max", [bare, floor], f"{name}_scale")
+        minimum = self._constant(f"int8_floor_{steps}", np.float32(floor))
+        scale = self._emit("Max", [bare, minimum], f"{name}_scale")
         # The standard asks for a zero point in the shape of the scale.
         shape = self._emit("Shape", [scale], f"{name}_scale_shape")
         zeros = self._emit("Expand", [zero_point, shape], f"{name}_zeros")

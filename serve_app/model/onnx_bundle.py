@@ -1,4 +1,4 @@
-"""The ONNX files derived from a model, and what their verification found."""
+"""ONNX bundles: the files derived from a model, and the result of their verification."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from serve_app.model.parity import FAR, Parity
 from serve_app.model.store import ModelIdentity, digest_of
 from serve_app.settings import OnnxName
 
-# Raised whenever export or quantization change what they write.
+# Raised whenever export or quantization change the graphs that they write.
 FORMAT: Final = 4
 REPORT: Final = "verification.json"
 ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
@@ -19,123 +19,125 @@ ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 
 @dataclass(frozen=True)
 class OnnxBundle:
-    """A directory with the ONNX files of one model.
+    """A directory with the verified ONNX files of one model.
 
     Attributes:
-        directory: Where they are.
-        fidelity: What verification found, by engine.
-        digests: Of each engine's file when it was verified.
+        directory: The directory.
+        parity: Each engine's distance from torch, by name.
+        digests: Digest of each engine's file when it was verified, by name.
     """
 
     directory: Path
-    fidelity: dict[OnnxName, Parity]
+    parity: dict[OnnxName, Parity]
     digests: dict[OnnxName, str]
 
     @classmethod
-    def write(cls, directory: Path, fidelity: dict[OnnxName, Parity]) -> Self:
-        """Seal files that were verified: write what was found beside them."""
-        files = cls(directory, fidelity, {})
-        digests = {engine: digest_of([files.path(engine)]) for engine in fidelity}
+    def write(cls, directory: Path, parity: dict[OnnxName, Parity]) -> Self:
+        """Complete a directory of verified files with the report of their verification."""
         report = {
-            engine: {"digest": digests[engine], "fidelity": asdict(found)}
-            for engine, found in fidelity.items()
+            name: {"digest": digest_of([directory / f"{name}.onnx"]), "fidelity": asdict(measured)}
+            for name, measured in parity.items()
         }
         (directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-        return cls(directory, fidelity, digests)
+        return cls.read(directory)
 
-    def path(self, engine: OnnxName) -> Path:
-        """Return the engine's file, faithful or not."""
-        return self.directory / f"{engine}.onnx"
-
-    def require(self, engine: OnnxName) -> Path:
-        """Return the engine's file, to be served.
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Read the report of a directory.
 
         Raises:
-            ModelUnusable: Verification refused it, or it is not the file that was verified.
+            ModelUnusable: The report cannot be read.
         """
-        if refusal := self.fidelity[engine].refusal(engine):
+        try:
+            report = json.loads((directory / REPORT).read_bytes())
+            parity = {name: Parity(**report[name]["fidelity"]) for name in ENGINES}
+            digests = {name: str(report[name]["digest"]) for name in ENGINES}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelUnusable(
+                f"cannot read {directory / REPORT}: {error}", _prepare_again(directory)
+            ) from error
+        return cls(directory, parity, digests)
+
+    @property
+    def default_engine(self) -> OnnxName:
+        """int8 where it passed verification, else fp32."""
+        return "onnx-fp32" if self.parity["onnx-int8"].refusal("onnx-int8") else "onnx-int8"
+
+    def path(self, engine: OnnxName) -> Path:
+        """Return an engine's file, whether or not it passed verification."""
+        return self.directory / f"{engine}.onnx"
+
+    def verified_path(self, engine: OnnxName) -> Path:
+        """Return an engine's file, to be served.
+
+        Raises:
+            ModelUnusable: It did not pass verification, or was changed since.
+        """
+        if refusal := self.parity[engine].refusal(engine):
             raise ModelUnusable(
                 f"{engine} is not faithful to this model: {refusal}",
                 "choose another engine, or `auto`",
             )
-        path = self.path(engine)
+        path, hint = self.path(engine), _prepare_again(self.directory)
         try:
-            intact = digest_of([path]) == self.digests[engine]
+            digest = digest_of([path])
         except OSError as error:
-            raise ModelUnusable(f"cannot read {path}: {error.strerror}", self._again()) from error
-        if not intact:
-            raise ModelUnusable(f"{path} is not the file that was verified", self._again())
+            raise ModelUnusable(f"cannot read {path}: {error.strerror}", hint) from error
+        if digest != self.digests[engine]:
+            raise ModelUnusable(f"{path} is not the file that was verified", hint)
         return path
 
-    def _again(self) -> str:
-        return f"remove {self.directory} and run `sentiment model prepare`"
 
-    @property
-    def best(self) -> OnnxName:
-        """The faster engine where it passed verification, else fp32."""
-        return "onnx-fp32" if self.fidelity["onnx-int8"].refusal("onnx-int8") else "onnx-int8"
-
-
-def beside_directory(model: ModelIdentity) -> Path:
-    """Return where a model's artefact is kept within the model's own directory."""
+def onnx_directory(model: ModelIdentity) -> Path:
+    """Return the directory of a model's bundle within the model's own directory."""
     return model.path / "onnx" / f"{model.digest}-{FORMAT}"
 
 
 def cache_directory(model: ModelIdentity) -> Path:
-    """Return where a model's artefact is kept when not beside the model.
+    """Return the directory of a model's bundle in the cache.
 
-    `$SENTIMENT_CACHE_DIR`, else `$XDG_CACHE_HOME/sentiment-serve`, else under `~/.cache`.
+    The cache is `$SENTIMENT_CACHE_DIR`, else `$XDG_CACHE_HOME/sentiment-serve`, else
+    `~/.cache/sentiment-serve`.
     """
-    base = os.environ.get("SENTIMENT_CACHE_DIR")
-    if not base:
-        user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        base = str(Path(user_cache) / "sentiment-serve")
-    return Path(base) / f"{model.digest}-{FORMAT}"
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(os.environ.get("SENTIMENT_CACHE_DIR") or user_cache / "sentiment-serve")
+    return base / f"{model.digest}-{FORMAT}"
 
 
-def find(model: ModelIdentity) -> OnnxBundle | None:
-    """Find a model's artefact: beside the model, else in the cache directory."""
-    for directory in (beside_directory(model), cache_directory(model)):
+def find_bundle(model: ModelIdentity) -> OnnxBundle | None:
+    """Find a model's bundle: in the model's own directory, else in the cache."""
+    for directory in (onnx_directory(model), cache_directory(model)):
         if (directory / REPORT).is_file():
-            return _read(directory)
+            return OnnxBundle.read(directory)
     return None
 
 
 def check_weights(model: ModelIdentity) -> None:
-    """Compare a model with those whose ONNX files are beside it.
+    """Compare a model's digest with the bundles in its own directory.
 
     Raises:
-        ModelUnusable: There are such files, and all are of others: a file of the model has rotted,
-            or a part of it was replaced.
+        ModelUnusable: All bundles there are of other models: a file of the model was damaged or
+            replaced.
     """
-    directory = beside_directory(model).parent
-    sealed = [report.parent.name for report in directory.glob(f"*/{REPORT}")]
-    if sealed and not any(name.startswith(f"{model.digest}-") for name in sealed):
+    directory = onnx_directory(model).parent
+    bundles = [report.parent.name for report in directory.glob(f"*/{REPORT}")]
+    if bundles and not any(name.startswith(f"{model.digest}-") for name in bundles):
         raise ModelUnusable(
             f"{model.path} is not the model that the files in {directory} were made from",
             f"fetch the model again; if it is the one you want, remove {directory}",
         )
 
 
-def _read(directory: Path) -> OnnxBundle:
-    try:
-        report = json.loads((directory / REPORT).read_bytes())
-        fidelity = {name: Parity(**report[name]["fidelity"]) for name in ENGINES}
-        digests = {name: str(report[name]["digest"]) for name in ENGINES}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelUnusable(
-            f"cannot read {directory / REPORT}: {error}",
-            f"remove {directory} and run `sentiment model prepare`",
-        ) from error
-    return OnnxBundle(directory, fidelity, digests)
-
-
-def table(artefact: OnnxBundle) -> str:
-    """Return what verification found as a Markdown table."""
+def parity_table(bundle: OnnxBundle) -> str:
+    """Return the result of the verification as a Markdown table."""
     rows = [
-        f"| {name} | {found.flips:.2%} | {found.far:.2%} | {found.worst:.4f} "
-        f"| {found.variance:.1e} | {found.refusal(name) or 'faithful'} |"
-        for name, found in artefact.fidelity.items()
+        f"| {name} | {parity.flips:.2%} | {parity.far:.2%} | {parity.worst:.4f} "
+        f"| {parity.variance:.1e} | {parity.refusal(name) or 'faithful'} |"
+        for name, parity in bundle.parity.items()
     ]
     head = f"| engine | flipped labels | off by > {FAR} | worst | alone or batched | verdict |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+def _prepare_again(directory: Path) -> str:
+    return f"remove {directory} and run `sentiment model prepare`"

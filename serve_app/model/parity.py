@@ -1,4 +1,4 @@
-"""How faithful one engine is to another: measures and bounds."""
+"""Parity of an engine with torch: measures, bounds and the texts to verify with."""
 
 import random
 from dataclasses import dataclass
@@ -7,22 +7,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+FAR: Final = 0.1
+
 
 class Bounds(NamedTuple):
-    """What an engine must keep to be served.
-
-    Attributes:
-        flips: Largest share of texts whose label may differ from the reference's.
-        far: Largest share of texts with a probability off by more than `FAR`.
-        variance: Largest difference of one text's probability alone and beside others.
-    """
+    """Largest `flips`, `far` and `variance` of an engine that may be served; see `Parity`."""
 
     flips: float
     far: float
     variance: float
 
-
-FAR: Final = 0.1
 
 BOUNDS: Final = {
     "onnx-int8": Bounds(flips=0.007, far=0.005, variance=1e-3),
@@ -32,7 +26,7 @@ BOUNDS: Final = {
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an engine's probabilities are from the reference's.
+    """Distance of an engine's probabilities from the reference's.
 
     Attributes:
         texts: Texts compared.
@@ -49,16 +43,12 @@ class Parity:
     variance: float
 
     def refusal(self, engine: str) -> str:
-        """Return why the engine must not be served; empty when it may be."""
-        bounds = BOUNDS[engine]
-        broken = [
-            f"{name} {measured:.3g} > {bound:.3g}"
-            for name, measured, bound in zip(
-                Bounds._fields, (self.flips, self.far, self.variance), bounds, strict=True
-            )
-            if measured > bound
-        ]
-        return ", ".join(broken)
+        """Return the bounds that the engine breaks; empty when it may be served."""
+        return ", ".join(
+            f"{name} {getattr(self, name):.3g} > {bound:.3g}"
+            for name, bound in BOUNDS[engine]._asdict().items()
+            if getattr(self, name) > bound
+        )
 
 
 def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -85,14 +75,14 @@ def compare(
         candidate: Logits of the candidate in mixed batches, same shape.
         candidate_alone: Logits of the candidate, one text a batch, same shape.
     """
-    expected, seen = probabilities(reference), probabilities(candidate)
-    off = np.abs(expected - seen).max(axis=1)
+    expected, measured = probabilities(reference), probabilities(candidate)
+    off = np.abs(expected - measured).max(axis=1)
     return Parity(
         texts=len(expected),
-        flips=float((expected.argmax(axis=1) != seen.argmax(axis=1)).mean()),
+        flips=float((expected.argmax(axis=1) != measured.argmax(axis=1)).mean()),
         far=float((off > FAR).mean()),
         worst=float(off.max()),
-        variance=float(np.abs(seen - probabilities(candidate_alone)).max()),
+        variance=float(np.abs(measured - probabilities(candidate_alone)).max()),
     )
 
 
@@ -124,30 +114,27 @@ _CLAUSES: Final = (
 )
 _TURNS: Final = ("although the ending saves it", "but not for everyone", "despite the noise")
 _ENDINGS: Final = (".", ".", "!", "...", " .", "")
-
 _NEGATED_SHARE: Final = 0.15
 _MIXED_SHARE: Final = 0.1
 
 
 def verification_texts() -> list[str]:
-    """Return the same sentences and long texts every time."""
-    source = random.Random(0)
-    short = [_sentence(source) for _ in range(SENTENCES)]
-    long = [
-        " ".join(_sentence(source) for _ in range(LONG_TEXT_SENTENCES)) for _ in range(LONG_TEXTS)
-    ]
+    """Return sentences and long texts, the same ones in every call."""
+    rng = random.Random(0)
+    short = [_sentence(rng) for _ in range(SENTENCES)]
+    long = [" ".join(_sentence(rng) for _ in range(LONG_TEXT_SENTENCES)) for _ in range(LONG_TEXTS)]
     return [*short, *long, "", " ", "ok", "😀 👍", "Größe, naïveté & déjà vu"]
 
 
-def _sentence(source: random.Random) -> str:
-    opinion = source.randrange(2)
-    negated = source.random() < _NEGATED_SHARE
-    mixed = source.random() < _MIXED_SHARE
+def _sentence(rng: random.Random) -> str:
+    opinion = rng.randrange(2)
+    negated = rng.random() < _NEGATED_SHARE
+    mixed = rng.random() < _MIXED_SHARE
     parts = (
-        source.choice(_SUBJECTS),
-        source.choice(_NEGATED_VERBS if negated else _VERBS),
-        source.choice(_DEGREES),
-        source.choice(_OPINIONS[opinion]),
-        source.choice(_TURNS if mixed else _CLAUSES[opinion != negated]),
+        rng.choice(_SUBJECTS),
+        rng.choice(_NEGATED_VERBS if negated else _VERBS),
+        rng.choice(_DEGREES),
+        rng.choice(_OPINIONS[opinion]),
+        rng.choice(_TURNS if mixed else _CLAUSES[opinion != negated]),
     )
-    return " ".join(filter(None, parts)) + source.choice(_ENDINGS)
+    return " ".join(filter(None, parts)) + rng.choice(_ENDINGS)

@@ -1,4 +1,4 @@
-"""Where models come from: `embedded`, a directory, or `hub-id@revision`."""
+"""Model store: `embedded`, a directory, or `hub-id@revision`, and the identity of each."""
 
 import hashlib
 import json
@@ -11,17 +11,22 @@ from safetensors import SafetensorError, safe_open
 from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
 
+EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
+
+_HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+_BLOCK_BYTES: Final = 1024 * 1024
+
 
 class ModelIdentity(NamedTuple):
-    """A model directory and what identifies its content.
+    """A model directory and the identity of its content.
 
     Attributes:
         path: Directory in Hugging Face form.
-        model_id: Name that users know it by: `embedded`, the directory's name or the hub id.
+        model_id: Name for users: `embedded`, the directory's name or the hub id.
         revision: Hub commit, or the first 12 characters of the digest.
         digest: blake2b over configuration, tokenizer and weights, hexadecimal.
         labels: Label names in the order of the logits.
-        max_tokens: Most tokens that the model reads, special tokens included.
+        max_tokens: Maximum number of tokens of a text, special tokens included.
         pad_id: Token id that fills up shorter sequences in a batch.
     """
 
@@ -32,9 +37,6 @@ class ModelIdentity(NamedTuple):
     labels: tuple[str, ...]
     max_tokens: int
     pad_id: int
-
-
-_BLOCK_BYTES: Final = 1024 * 1024
 
 
 def digest_of(files: Iterable[Path]) -> str:
@@ -48,56 +50,41 @@ def digest_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
-
-_HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
-
-
 def resolve(source: str) -> ModelIdentity:
-    """Find a model and read what identifies it.
+    """Find a model, download it if it is on the hub, and read its identity.
 
     Args:
-        source: `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`. What
-            starts with `.`, `/` or `~` is a directory.
+        source: `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`. A source
+            that starts with `.`, `/` or `~` is a directory.
 
     Raises:
-        ModelUnusable: It is not there, not whole, or no sequence classifier.
+        ModelUnusable: The model is missing or incomplete, or not a sequence classifier.
     """
     if source == "embedded":
         if not EMBEDDED.is_dir():
             raise ModelUnusable(
-                "the embedded model comes with a checkout, which this installation is not",
+                "the embedded model comes with a checkout, and this is an installed package",
                 "give a directory in Hugging Face form or hub-id@revision; "
                 "an image names its own model in $SENTIMENT_MODEL",
             )
-        return read(EMBEDDED, model_id="embedded")
+        return _read_identity(EMBEDDED, model_id="embedded")
     if is_directory(source):
         path = Path(source).expanduser().resolve()
-        return read(path, model_id=path.name)
+        return _read_identity(path, model_id=path.name)
     hub_id, _, revision = source.partition("@")
     path = _download(hub_id, revision or None)
     # The hub client names a snapshot's directory by its commit.
-    return read(path, model_id=hub_id, revision=path.name)
+    return _read_identity(path, model_id=hub_id, revision=path.name)
 
 
-def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
-    """Read a model directory's identity.
-
-    Args:
-        path: Directory with `config.json`, `tokenizer.json` and safetensors weights.
-        model_id: Name to know it by.
-        revision: Its revision; by default the start of its digest.
-
-    Raises:
-        ModelUnusable: It is not there, not whole, or no sequence classifier.
-    """
+def _read_identity(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
     if not path.is_dir():
         raise ModelUnusable(
             f"no model directory at {path}",
             "give `embedded`, a directory in Hugging Face form, or hub-id@revision",
         )
-    config = _json(path / "config.json")
-    _json(path / "tokenizer.json")
+    config = _read_json(path / "config.json")
+    _read_json(path / "tokenizer.json")
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         raise ModelUnusable(
@@ -126,14 +113,10 @@ def read(path: Path, *, model_id: str, revision: str = "") -> ModelIdentity:
 def _download(hub_id: str, revision: str | None) -> Path:
     # Slow to import, and most replicas find their model on disk.
     from huggingface_hub import snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import (  # noqa: PLC0415
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-    )
 
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnusable(
             f"cannot get {hub_id}@{revision or 'main'} from the model hub: {reason}",
@@ -141,13 +124,13 @@ def _download(hub_id: str, revision: str | None) -> Path:
         ) from error
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ModelUnusable(
             f"{path.parent} holds no {path.name}",
-            "a model directory has config.json, tokenizer.json and *.safetensors",
+            "a model directory needs config.json, tokenizer.json and *.safetensors",
         ) from None
     except (OSError, ValueError) as error:
         raise ModelUnusable(f"cannot read {path}: {error}", "fetch the model again") from error
@@ -157,21 +140,21 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _labels(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    architectures = config.get("architectures") or ["none"]
-    if not str(architectures[0]).endswith("ForSequenceClassification"):
+    architecture = str((config.get("architectures") or ["no architecture"])[0])
+    if not architecture.endswith("ForSequenceClassification"):
         raise ModelUnusable(
-            f"{path} is a {architectures[0]}, not a sequence classifier",
+            f"{path} is not a sequence classifier: config.json names {architecture}",
             "give a model whose config.json names a …ForSequenceClassification architecture",
         )
     # transformers leaves id2label out of config.json where it is the default of two labels.
     id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    names = {int(index): str(label) for index, label in id2label.items()}
-    if sorted(names) != list(range(max(2, len(names)))):
+    numbers = [str(number) for number in range(max(2, len(id2label)))]
+    if set(id2label) != set(numbers):
         raise ModelUnusable(
-            f"{path}/config.json does not name two labels or more in id2label, from 0 on",
+            f"id2label in {path}/config.json does not number two or more labels from 0 on",
             "set id2label and label2id in config.json",
         )
-    return tuple(names[index] for index in range(len(names)))
+    return tuple(str(id2label[number]) for number in numbers)
 
 
 def _max_tokens(path: Path, config: dict[str, Any]) -> int:
@@ -184,10 +167,10 @@ def _max_tokens(path: Path, config: dict[str, Any]) -> int:
     if not isinstance(positions, int):
         raise ModelUnusable(
             f"{path}/config.json does not state max_position_embeddings",
-            "absolute position embeddings are needed to know the longest text",
+            "give a model with absolute position embeddings: they limit the length of a text",
         )
     if "roberta" in str(config.get("model_type")):
         positions -= int(config.get("pad_token_id") or 0) + 1
-    tokenizer_config = path / "tokenizer_config.json"
-    stated = _json(tokenizer_config).get("model_max_length") if tokenizer_config.exists() else None
+    file = path / "tokenizer_config.json"
+    stated = _read_json(file).get("model_max_length") if file.exists() else None
     return min(positions, int(stated)) if isinstance(stated, int | float) else positions

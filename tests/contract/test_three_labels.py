@@ -1,7 +1,7 @@
 """Another model than the embedded one: three labels, in RoBERTa's form.
 
 Everything is real but the weights, which are small and random, and Ray. The export of BERT and
-DistilBERT is tested in `tests/unit/preparation`.
+DistilBERT is tested in `tests/unit/export`.
 """
 
 import csv
@@ -27,7 +27,7 @@ from serve_app.engine.load import load
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.gateway.gateway import Gateway
-from serve_app.model.onnx_bundle import find
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import ModelIdentity, resolve
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
@@ -56,7 +56,7 @@ class Prepared(NamedTuple):
     printed: str
 
     def engine(self, name: EngineName) -> Engine:
-        artefact = find(self.model)
+        artefact = find_bundle(self.model)
         if name == "onnx-int8" and artefact:
             # Verification may refuse it for random weights; it is served only where it does not.
             return OnnxEngine(artefact.path(name), name, pad_id=self.model.pad_id, threads=1)

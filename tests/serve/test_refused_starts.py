@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, beside_directory
+from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, onnx_directory
 from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
 from tests.serve.service import Service, configured
@@ -146,7 +146,7 @@ def test_a_damaged_model_is_refused(
 
 def seal(model_directory: Path) -> None:
     """Put ONNX files beside a model, as an image has them."""
-    directory = beside_directory(resolve(str(model_directory)))
+    directory = onnx_directory(resolve(str(model_directory)))
     directory.mkdir(parents=True)
     for engine in ENGINES:
         (directory / f"{engine}.onnx").write_bytes(b"a graph")

@@ -27,7 +27,7 @@ def test_a_directory_is_read(model_directory: Path) -> None:
     assert model.revision == model.digest[:12]
 
 
-def test_the_digest_follows_the_content_not_the_place(model_directory: Path) -> None:
+def test_the_digest_depends_on_the_content_not_the_place(model_directory: Path) -> None:
     copy = shutil.copytree(model_directory, model_directory.parent / "copy")
     before = resolve(str(model_directory)).digest
     assert resolve(str(copy)).digest == before
@@ -52,10 +52,12 @@ def test_roberta_reads_fewer_tokens_than_it_has_positions(model_directory: Path)
         ({"architectures": ["DistilBertForMaskedLM"]}, "not a sequence classifier"),
         ({"id2label": {"1": "A", "2": "B"}}, "id2label"),
         ({"id2label": {"0": "ONLY"}}, "id2label"),
+        ({"id2label": {"a": "A", "b": "B"}}, "id2label"),
+        ({"architectures": []}, "names no architecture"),
         ({"max_position_embeddings": None}, "max_position_embeddings"),
     ],
 )
-def test_what_is_no_classifier_is_refused(
+def test_a_model_that_is_not_a_classifier_is_refused(
     model_directory: Path, change: dict[str, Any], reason: str
 ) -> None:
     edit(model_directory / "config.json", **change)
@@ -75,18 +77,18 @@ def test_a_missing_or_broken_file_is_named(
         resolve(str(model_directory))
 
 
-def test_pickled_weights_are_no_weights(model_directory: Path) -> None:
+def test_pickled_weights_are_refused(model_directory: Path) -> None:
     (model_directory / "model.safetensors").rename(model_directory / "pytorch_model.bin")
     with pytest.raises(ModelUnusable, match=r"\*\.safetensors"):
         resolve(str(model_directory))
 
 
-def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="no model directory"):
         resolve(str(tmp_path / "nowhere"))
 
 
-def test_an_installed_package_tells_that_it_has_no_embedded_model(
+def test_an_installed_package_refuses_the_embedded_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "EMBEDDED", tmp_path / "site-packages" / "models" / "embedded")
@@ -118,7 +120,7 @@ def test_a_hub_model_is_named_by_its_id_and_commit(model_directory: Path, tmp_pa
         assert f"revision   {commit}\n" in info.stdout
 
 
-def test_a_hub_model_that_cannot_be_had_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_hub_model_that_cannot_be_fetched_is_reported_in_one_line(tmp_path: Path) -> None:
     info = hub_info("somebody/absent@v1", tmp_path)
     assert info.returncode == 1
     assert info.stderr.startswith("error: cannot get somebody/absent@v1 from the model hub")

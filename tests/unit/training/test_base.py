@@ -8,8 +8,8 @@ pytest.importorskip("accelerate")
 import torch
 from transformers import PreTrainedModel
 
-from training.artifact import save_classifier
 from training.base import BaseError, load_base
+from training.model_directory import save_classifier
 from training.recipe import PRESETS
 
 RECIPE = PRESETS["embedded"]
@@ -66,5 +66,5 @@ def test_only_a_bert_is_converted(base_directory: Path, tmp_path: Path) -> None:
     base = load_base(str(base_directory), RECIPE)
     base.model.save_pretrained(tmp_path)
     base.tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(BaseError, match="is no BERT"):
+    with pytest.raises(BaseError, match="is not a BERT"):
         load_base(str(tmp_path), RECIPE)

@@ -44,7 +44,7 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
 def test_a_file_in_another_encoding_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "data.tsv"
     path.write_bytes(b"text\tlabel\nna\xefve\t1\n")
-    with pytest.raises(CorpusError, match="no UTF-8 text"):
+    with pytest.raises(CorpusError, match="not UTF-8 text"):
         read_corpus(path)
 
 

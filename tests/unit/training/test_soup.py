@@ -9,8 +9,8 @@ pytest.importorskip("accelerate")
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from training.artifact import load_classifier, save_classifier
 from training.base import load_base
+from training.model_directory import load_classifier, save_classifier
 from training.recipe import PRESETS
 from training.soup import main
 

@@ -7,10 +7,10 @@ pytest.importorskip("accelerate")
 
 import torch
 
-from training.artifact import load_classifier
 from training.base import load_base
 from training.batching import Step
 from training.corpus import Example
+from training.model_directory import load_classifier
 from training.progress import ResumeError
 from training.recipe import PRESETS, Recipe
 from training.trainer import Trainer

@@ -1,4 +1,4 @@
-"""Model directories in Hugging Face form, written whole or not at all."""
+"""Model directories in Hugging Face form: load and save classifiers and tokenizers."""
 
 import shutil
 from collections.abc import Callable
@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from training.tokenization import save_tokenizer
-
 # Safetensors files are created readable by their owner alone; servers run as another user.
 READABLE_BY_ALL = 0o644
+
+# Settings of earlier calls, which are saved with a tokenizer.
+LEFTOVERS = ("max_length", "pad_to_multiple_of", "stride", "truncation_strategy")
 
 
 def replace_directory(path: Path, write: Callable[[Path], object]) -> None:
@@ -67,6 +69,36 @@ def save_classifier(
     save_tokenizer(tokenizer, path)
     for file in path.iterdir():
         file.chmod(READABLE_BY_ALL)
+
+
+def load_tokenizer(source: str, max_tokens: int) -> PreTrainedTokenizerBase:
+    """Load a tokenizer without the padding and truncation that were saved with it.
+
+    Args:
+        source: Directory or hub id.
+        max_tokens: Maximum number of tokens of a text, saved with the tokenizer.
+
+    Returns:
+        The tokenizer.
+    """
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        source, model_max_length=max_tokens
+    )
+    for setting in LEFTOVERS:
+        tokenizer.init_kwargs.pop(setting, None)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Save a tokenizer that does not pad or cut by itself.
+
+    Args:
+        tokenizer: A fast tokenizer; calls with truncation may have changed its state.
+        path: Directory to save to.
+    """
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.save_pretrained(path)
 
 
 def directory_bytes(path: Path) -> int:

@@ -5,8 +5,8 @@ from serve_app.model.parity import Parity, compare, probabilities
 
 
 def test_probabilities_are_the_softmax() -> None:
-    seen = probabilities(np.array([[0.0, np.log(3)], [1000.0, 0.0]]))
-    assert seen == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
+    measured = probabilities(np.array([[0.0, np.log(3)], [1000.0, 0.0]]))
+    assert measured == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0]]))
 
 
 def test_measures_are_shares_of_the_texts() -> None:
@@ -16,10 +16,10 @@ def test_measures_are_shares_of_the_texts() -> None:
     reference = from_probability(0.9, 0.51, 0.2, 0.6)
     candidate = from_probability(0.9, 0.49, 0.4, 0.6)
     alone = from_probability(0.9, 0.49, 0.4, 0.65)
-    found = compare(reference, candidate, alone)
-    assert found.texts == 4
-    assert (found.flips, found.far) == (0.25, 0.25)
-    assert (found.worst, found.variance) == pytest.approx((0.2, 0.05))
+    parity = compare(reference, candidate, alone)
+    assert parity.texts == 4
+    assert (parity.flips, parity.far) == (0.25, 0.25)
+    assert (parity.worst, parity.variance) == pytest.approx((0.2, 0.05))
 
 
 def test_a_faithful_engine_is_not_refused() -> None:
@@ -27,15 +27,15 @@ def test_a_faithful_engine_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "measure"),
+    ("parity", "measure"),
     [
         (Parity(1000, 0.0071, 0, 0, 0), "flips"),
         (Parity(1000, 0, 0.0051, 0, 0), "far"),
         (Parity(1000, 0, 0, 0, 1.1e-3), "variance"),
     ],
 )
-def test_every_bound_counts(found: Parity, measure: str) -> None:
-    assert found.refusal("onnx-int8").startswith(measure)
+def test_a_broken_bound_is_named(parity: Parity, measure: str) -> None:
+    assert parity.refusal("onnx-int8").startswith(measure)
 
 
 def test_fp32_has_to_agree_exactly_in_its_labels() -> None:

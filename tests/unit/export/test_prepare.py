@@ -3,21 +3,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
-from serve_app.export.evaluate import evaluate, read_tsv
 from serve_app.export.prepare import prepare, resolve_engine
 from serve_app.model.onnx_bundle import (
     ENGINES,
-    REPORT,
     OnnxBundle,
-    beside_directory,
     cache_directory,
-    find,
+    find_bundle,
+    onnx_directory,
 )
 from serve_app.model.parity import Parity
 from serve_app.model.store import ModelIdentity
@@ -29,7 +26,7 @@ FAITHFUL = Parity(100, 0, 0, 0, 0)
 UNFAITHFUL = Parity(100, 0.5, 0.5, 0.5, 0.5)
 
 
-def quiet(line: str) -> None:
+def no_progress(line: str) -> None:
     del line
 
 
@@ -37,8 +34,8 @@ def test_preparing_makes_verified_engines_that_agree_with_torch(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
     lines: list[str] = []
-    artefact = prepare(model, lines.append)
-    assert artefact.directory.parent == cache_dir
+    bundle = prepare(model, lines.append)
+    assert bundle.directory.parent == cache_dir
     assert lines[0] == "exporting to ONNX"
     texts = ["the film was very good", "i hate it", "", "bad " * 200]
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
@@ -46,12 +43,12 @@ def test_preparing_makes_verified_engines_that_agree_with_torch(
     assert load(model, "onnx-fp32", threads=1).logits(token_ids) == pytest.approx(
         reference, abs=1e-5
     )
-    assert artefact.fidelity["onnx-int8"].variance < 1e-3
+    assert bundle.parity["onnx-int8"].variance < 1e-3
 
 
 @pytest.mark.slow
 def test_preparing_twice_does_the_work_once(model: ModelIdentity, cache_dir: Path) -> None:
-    first = prepare(model, quiet)
+    first = prepare(model, no_progress)
     lines: list[str] = []
     assert prepare(model, lines.append) == first
     assert lines == [f"already prepared in {first.directory}"]
@@ -75,22 +72,24 @@ def test_preparing_at_the_same_time_does_not_corrupt_the_result(
 
 
 @pytest.mark.slow
-def test_a_half_written_artefact_is_not_found(model: ModelIdentity, cache_dir: Path) -> None:
+def test_a_half_written_bundle_is_not_found(model: ModelIdentity, cache_dir: Path) -> None:
     cache_directory(model).mkdir(parents=True)
     (cache_directory(model) / "onnx-int8.onnx").touch()
-    assert find(model) is None
-    assert prepare(model, quiet).fidelity["onnx-fp32"].flips == 0
+    assert find_bundle(model) is None
+    assert prepare(model, no_progress).parity["onnx-fp32"].flips == 0
 
 
 @pytest.mark.slow
-def test_an_artefact_beside_the_model_is_preferred(model: ModelIdentity, cache_dir: Path) -> None:
-    prepare(model, quiet, beside=True)
-    found = find(model)
+def test_a_bundle_in_the_models_directory_is_preferred(
+    model: ModelIdentity, cache_dir: Path
+) -> None:
+    prepare(model, no_progress, beside=True)
+    found = find_bundle(model)
     assert found is not None
-    assert found.directory == beside_directory(model)
+    assert found.directory == onnx_directory(model)
 
 
-def written(model: ModelIdentity, int8: Parity) -> OnnxBundle:
+def write_bundle(model: ModelIdentity, int8: Parity) -> OnnxBundle:
     directory = cache_directory(model)
     directory.mkdir(parents=True)
     for name in ENGINES:
@@ -99,15 +98,15 @@ def written(model: ModelIdentity, int8: Parity) -> OnnxBundle:
 
 
 @pytest.mark.parametrize(("int8", "chosen"), [(FAITHFUL, "onnx-int8"), (UNFAITHFUL, "onnx-fp32")])
-def test_auto_takes_int8_only_where_it_is_faithful(
+def test_auto_is_int8_where_it_is_faithful_and_else_fp32(
     model: ModelIdentity, cache_dir: Path, int8: Parity, chosen: EngineName
 ) -> None:
-    written(model, int8)
-    assert resolve_engine(model, "auto", quiet) == chosen
+    write_bundle(model, int8)
+    assert resolve_engine(model, "auto", no_progress) == chosen
 
 
 @pytest.mark.slow
-def test_a_model_that_was_not_prepared_is_prepared_apart_and_in_sight(
+def test_a_model_that_was_not_prepared_is_prepared_with_progress_lines(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
     lines: list[str] = []
@@ -118,30 +117,24 @@ def test_a_model_that_was_not_prepared_is_prepared_apart_and_in_sight(
 def test_a_model_that_cannot_be_prepared_says_why(model: ModelIdentity, cache_dir: Path) -> None:
     (model.path / "config.json").write_text("{}")
     with pytest.raises(ModelUnusable, match=r"cannot prepare tiny: .*not a sequence classifier"):
-        resolve_engine(model, "auto", quiet)
+        resolve_engine(model, "auto", no_progress)
 
 
 def test_an_unfaithful_engine_is_refused_with_its_figures(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
-    written(model, UNFAITHFUL)
+    write_bundle(model, UNFAITHFUL)
     with pytest.raises(ModelUnusable, match=r"flips 0\.5 > 0\.007"):
-        resolve_engine(model, "onnx-int8", quiet)
+        resolve_engine(model, "onnx-int8", no_progress)
 
 
-def test_a_broken_report_says_what_to_remove(model: ModelIdentity, cache_dir: Path) -> None:
-    (written(model, FAITHFUL).directory / REPORT).write_text("{}")
-    with pytest.raises(ModelUnusable, match="remove"):
-        find(model)
-
-
-def test_an_onnx_folder_of_somebody_elses_is_no_sign_of_another_model(
+def test_other_files_in_the_onnx_directory_are_ignored(
     model: ModelIdentity, cache_dir: Path
 ) -> None:
-    written(model, FAITHFUL)
+    write_bundle(model, FAITHFUL)
     (model.path / "onnx").mkdir()
     (model.path / "onnx" / "model.onnx").write_bytes(b"a graph")
-    assert resolve_engine(model, "auto", quiet) == "onnx-int8"
+    assert resolve_engine(model, "auto", no_progress) == "onnx-int8"
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx-int8"])
@@ -149,12 +142,12 @@ def test_an_onnx_folder_of_somebody_elses_is_no_sign_of_another_model(
 def test_a_file_that_is_not_the_verified_one_is_refused(
     model: ModelIdentity, cache_dir: Path, engine: EngineChoice, content: bytes | None
 ) -> None:
-    path = written(model, FAITHFUL).path("onnx-int8")
+    path = write_bundle(model, FAITHFUL).path("onnx-int8")
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     for start in (
-        partial(resolve_engine, model, engine, quiet),
+        partial(resolve_engine, model, engine, no_progress),
         partial(load, model, "onnx-int8", threads=1),
     ):
         with pytest.raises(ModelUnusable, match=r"onnx-int8\.onnx") as refused:
@@ -171,31 +164,14 @@ def test_a_cache_directory_that_cannot_be_written_says_which_and_what_to_do(
     with pytest.raises(
         ModelUnusable, match=r"cannot prepare tiny: cannot write .*/file"
     ) as refused:
-        resolve_engine(model, "auto", quiet)
+        resolve_engine(model, "auto", no_progress)
     assert refused.value.hint == "set SENTIMENT_CACHE_DIR to a directory that can be written"
 
 
-def test_corrupt_weights_are_one_clear_line(model_directory: Path, cache_dir: Path) -> None:
+def test_corrupt_weights_are_reported_in_one_line(model_directory: Path, cache_dir: Path) -> None:
     (model_directory / "model.safetensors").write_bytes(b"\0" * 100)
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model_directory)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert "error: cannot read the weights" in run.stderr
-
-
-@pytest.mark.slow
-def test_evaluation_counts_right_labels_and_flips(
-    model: ModelIdentity, cache_dir: Path, tmp_path: Path
-) -> None:
-    prepare(model, quiet)
-    data = tmp_path / "data.tsv"
-    data.write_text('text\tlabel\nthe film was "good\tpositive\nbad\t0\ni love it\t1\n')
-    torch, fp32, int8 = evaluate(model, data, quiet)
-    texts, labels = read_tsv(data, model.labels)
-    token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
-    logits = load(model, "torch", threads=1).logits(token_ids)
-    assert texts[0] == 'the film was "good'
-    assert torch.accuracy == np.mean(logits.argmax(axis=1) == labels)
-    assert (torch.flips, fp32.flips, fp32.accuracy) == (0, 0, torch.accuracy)
-    assert int8.texts == 3

@@ -9,10 +9,10 @@ from serve_app.export.prepare import prepare
 from serve_app.model.onnx_bundle import OnnxBundle
 from serve_app.model.store import EMBEDDED, ModelIdentity, resolve
 
-MOST_BYTES = 48 * 1024 * 1024
+MAX_BYTES = 48 * 1024 * 1024
 
 
-def quiet(line: str) -> None:
+def no_progress(line: str) -> None:
     del line
 
 
@@ -22,13 +22,13 @@ def embedded() -> ModelIdentity:
 
 
 @pytest.fixture(scope="module")
-def artefact(embedded: ModelIdentity) -> OnnxBundle:
+def bundle(embedded: ModelIdentity) -> OnnxBundle:
     pytest.importorskip("torch")
-    return prepare(embedded, quiet)
+    return prepare(embedded, no_progress)
 
 
 def test_it_is_small() -> None:
-    assert sum(file.stat().st_size for file in EMBEDDED.iterdir() if file.is_file()) <= MOST_BYTES
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir() if file.is_file()) <= MAX_BYTES
 
 
 def test_transformers_loads_it_unchanged() -> None:
@@ -42,18 +42,18 @@ def test_transformers_loads_it_unchanged() -> None:
     assert model(**encoded).logits.argmax().item() == 1
 
 
-def test_int8_is_faithful_and_the_default(artefact: OnnxBundle) -> None:
-    assert artefact.best == "onnx-int8"
+def test_int8_is_faithful_and_the_default(bundle: OnnxBundle) -> None:
+    assert bundle.default_engine == "onnx-int8"
 
 
 @pytest.mark.parametrize("name", ["dev", "test"])
 def test_it_is_as_accurate_as_its_card_says_on_every_engine(
     embedded: ModelIdentity,
-    artefact: OnnxBundle,
+    bundle: OnnxBundle,
     shared_data: Callable[[str], Path],
     name: str,
 ) -> None:
-    torch, fp32, int8 = evaluate(embedded, shared_data(f"sst2/{name}.tsv"), quiet)
+    torch, fp32, int8 = evaluate(embedded, shared_data(f"sst2/{name}.tsv"), no_progress)
     assert torch.accuracy == pytest.approx(stated_accuracy(name), abs=1e-3)
     assert (fp32.flips, fp32.accuracy) == (0, torch.accuracy)
     assert int8.flips / int8.texts <= 0.007
