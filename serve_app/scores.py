@@ -1,6 +1,19 @@
 """Values that travel between the stages of a request."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+
+class KeyedTexts(NamedTuple):
+    """The texts of one request with their cache keys.
+
+    Attributes:
+        texts: The texts, in the order of the request.
+        keys: The key of each distinct text, in that order.
+    """
+
+    texts: Sequence[str]
+    keys: dict[str, bytes]
 
 
 class TextLogits(NamedTuple):

@@ -24,7 +24,7 @@ from serve_app.api.problems import (
 )
 from serve_app.api.request_record import Observed, Observer
 from serve_app.errors import ServiceError
-from serve_app.gateway.readiness import SentimentService
+from serve_app.gateway import SentimentService
 
 PREDICTIONS: Final[dict[str, Dialect[Any]]] = {
     "/project": HUGGING_FACE,

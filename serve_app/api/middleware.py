@@ -13,7 +13,7 @@ from serve_app.api.openapi import header_components
 from serve_app.api.problems import problem
 from serve_app.api_keys import accepts
 from serve_app.errors import Overloaded, Unauthorized
-from serve_app.gateway.readiness import SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from serve_app.api.formats import Dialect
 from serve_app.api.request_record import observation
 from serve_app.errors import BodyTooLarge, DeadlineExceeded, InvalidRequest
-from serve_app.gateway.readiness import SentimentService
+from serve_app.gateway import SentimentService
 
 
 async def exchange(service: SentimentService, dialect: Dialect[Any], request: Request) -> Response:
@@ -34,7 +34,8 @@ async def exchange(service: SentimentService, dialect: Dialect[Any], request: Re
         # No name keeps the body: it may be megabytes, and the answer seconds away.
         asked = dialect.read(await read_body(request, settings.max_body_bytes), settings)
         noted.texts = len(asked.texts)
-        noted.found = found = await service.classify(asked.texts, within_s=seconds_left())
+        keyed = service.keyed(asked.texts)
+        noted.found = found = await service.classify(keyed, within_s=seconds_left())
     return dialect.answer(asked, service.model, found, started)
 
 

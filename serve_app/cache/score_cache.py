@@ -1,15 +1,17 @@
-"""The cache as the gateway sees it: memory in front of an optional shared tier."""
+"""The cache of scores: memory in front of an optional Redis."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from cachetools import TLRUCache
 from redis.exceptions import RedisError
 
 from serve_app.app_args import check_cache_url
 from serve_app.cache import codec
-from serve_app.cache.memory import MemoryTier
-from serve_app.cache.redis import RedisTier, SharedTier
+from serve_app.cache.redis import RedisTier
 from serve_app.errors import InvalidConfig
 from serve_app.scores import TextLogits
 from serve_app.settings import GatewaySettings
@@ -17,8 +19,55 @@ from serve_app.settings import GatewaySettings
 CacheState = Literal["ok", "degraded", "off"]
 
 
+class _Entry(NamedTuple):
+    value: TextLogits
+    expires: float
+
+
+class MemoryTier:
+    """An LRU of scores, each with a lifetime of its own; it belongs to one thread.
+
+    Args:
+        max_entries: Maximum number of entries; one more evicts the least recently used.
+        clock: Monotonic time in seconds.
+
+    Attributes:
+        size: Number of entries after the last change, which any thread may read. To count them
+            would expire some.
+    """
+
+    def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.size = 0
+        self._clock = clock
+        self._max_entries = max_entries
+        # The library fixes its bound at construction, so the bound that can change is kept here.
+        self._entries: TLRUCache[bytes, _Entry, float] = TLRUCache(
+            math.inf, lambda _key, entry, _now: entry.expires, clock
+        )
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, TextLogits]:
+        """Return the values of the keys that are present and have not expired."""
+        entries = ((key, self._entries.get(key)) for key in keys)
+        return {key: entry.value for key, entry in entries if entry is not None}
+
+    def set(self, key: bytes, value: TextLogits, lifetime_s: float) -> None:
+        """Keep a value for at most `lifetime_s` seconds, in place of an older one."""
+        self._entries[key] = _Entry(value, self._clock() + lifetime_s)
+        self._evict()
+
+    def resize(self, max_entries: int) -> None:
+        """Change the bound; the least recently used entries above it go."""
+        self._max_entries = max_entries
+        self._evict()
+
+    def _evict(self) -> None:
+        while (size := len(self._entries)) > self._max_entries:
+            self._entries.popitem()
+        self.size = size
+
+
 class ScoreCache:
-    """Scores by key. Whatever happens to Redis, a call only finds or keeps less.
+    """Scores by key. A failure of Redis means that less is found or kept, never an error.
 
     Args:
         labels: Number of labels of the model; values with another number are misses.
@@ -28,15 +77,15 @@ class ScoreCache:
 
     Attributes:
         shared: Tier that replicas share, if there is one.
-        memory_hits: How many values were found in memory, in all.
-        shared_hits: How many were found in the shared tier, in all.
+        memory_hits: Number of values in all that were found in memory.
+        shared_hits: Number of values in all that were found in the shared tier.
     """
 
     def __init__(
         self,
         labels: int,
         settings: GatewaySettings,
-        shared: SharedTier | None = None,
+        shared: RedisTier | None = None,
         random: Random | None = None,
     ) -> None:
         self._labels = labels
@@ -54,11 +103,11 @@ class ScoreCache:
 
     @property
     def memory_entries(self) -> int:
-        """How many values memory holds."""
+        """Number of values in memory."""
         return self._memory.size
 
-    def recall(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
-        """Return what is cached, from memory alone; None unless all keys are there."""
+    def get_cached(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
+        """Return the values of all keys if memory has them, else None."""
         found = self._memory.get_many(keys)
         if len(found) < len(keys):
             return None
@@ -105,7 +154,7 @@ class ScoreCache:
         self._settings = settings
         self._memory.resize(settings.cache_memory_entries)
         if self.shared is not None:
-            self.shared.reconfigure(settings.cache_timeout_s)
+            self.shared.timeout_s = settings.cache_timeout_s
 
     async def aclose(self) -> None:
         """Close the connections to the shared tier."""
@@ -131,11 +180,10 @@ def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
     """
     try:
         check_cache_url(url)
-        if url == "memory://":
-            return ScoreCache(labels, settings)
-        return ScoreCache(labels, settings, SharedTier(RedisTier(url, settings.cache_timeout_s)))
+        shared = None if url == "memory://" else RedisTier(url, settings.cache_timeout_s)
     except (ValueError, TypeError, OSError, RedisError) as error:
         raise InvalidConfig(
             f"the cache URL has a wrong form or option ({type(error).__name__})",
             "use memory://, redis://host:port/db or rediss://host:port/db with redis-py's options",
         ) from None
+    return ScoreCache(labels, settings, shared)

@@ -23,7 +23,7 @@ from serve_app.api.formats import Dialect
 from serve_app.api.middleware import FREE_BYTES, authorized
 from serve_app.api.predict import DEADLINE_HEADER, MAX_DIGITS
 from serve_app.api.request_record import CLIENT_LEFT, Observation, Observer, tell
-from serve_app.gateway.readiness import RememberingService
+from serve_app.gateway import SentimentService
 
 # A body comes with its head or a moment later; a longer wait is Ray Serve's and the application's,
 # who count the request and its deadline meanwhile.
@@ -140,7 +140,7 @@ class MemoryLane:
 
     def __init__(
         self,
-        service: RememberingService,
+        service: SentimentService,
         dialects: Mapping[str, Dialect[Any]],
         observers: Sequence[Observer],
     ) -> None:
@@ -170,7 +170,7 @@ class MemoryLane:
         dialect = self._dialects[scope["path"]]
         try:
             asked = dialect.read(body, self._service.settings)
-            found = self._service.recall(asked.texts)
+            found = self._service.get_cached(self._service.keyed(asked.texts))
             if found is None:
                 return None
             answer = dialect.answer(asked, self._service.model, found, started)

@@ -1,13 +1,22 @@
-"""Calls to classifier replicas over a Ray Serve handle."""
+"""Calls from a gateway to classifier replicas, and the choice of the replica."""
 
 import asyncio
 import math
+import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
+from ray.serve.request_router import (
+    FIFOMixin,
+    PendingRequest,
+    ReplicaID,
+    RequestRouter,
+    RunningReplica,
+)
 
 from serve_app.errors import (
     DeadlineExceeded,
@@ -110,3 +119,43 @@ class ClassifierClient:
             raise
         except RayError as error:
             raise InferenceFailed("a model replica failed on the texts") from error
+
+
+class FewestCallsRouter(FIFOMixin, RequestRouter):
+    """A router to the replica with the fewest calls of this process.
+
+    Ray's own routers go by the queue length that a replica reports when it takes a call. With a
+    unary gRPC call the report comes with the answer, as gRPC's initial metadata do, so it is as old
+    as the call was long, and it replaces the router's own count: one of two replicas idled for
+    300 ms while the other one had four calls.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Start without calls."""
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._calls: Counter[ReplicaID] = Counter()
+
+    async def choose_replicas(
+        self,
+        candidate_replicas: list[RunningReplica],
+        pending_request: PendingRequest | None = None,
+    ) -> list[list[RunningReplica]]:
+        """Return the replica with the fewest calls, then the others in case it is full."""
+        if pending_request:
+            # Without it, Ray tries again without a pause while all replicas are full.
+            pending_request.routing_context.should_backoff = True
+        shuffled = random.sample(candidate_replicas, len(candidate_replicas))
+        ranked = sorted(shuffled, key=lambda replica: self._calls[replica.replica_id])
+        return [ranked[:1], ranked[1:]]
+
+    def on_send_request(self, replica_id: ReplicaID) -> None:
+        """Count a call."""
+        super().on_send_request(replica_id)
+        self._calls[replica_id] += 1
+
+    def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
+        """Stop counting a call, whether it failed or not."""
+        super().on_request_completed(replica_id, internal_request_id)
+        self._calls[replica_id] -= 1
+        if self._calls[replica_id] <= 0:
+            del self._calls[replica_id]

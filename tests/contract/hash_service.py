@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serve_app.gateway.readiness import Readiness
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
 MODEL = ModelIdentity(
@@ -54,15 +54,18 @@ class HashService:
         self._state = state
         self._seen: set[str] = set()
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        return KeyedTexts(texts, {text: text.encode() for text in texts})
+
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         self.asked_within_s.append(within_s)
         await self._obey()
-        return self._found(texts)
+        return self._found(keyed.texts)
 
-    def recall(self, texts: Sequence[str]) -> Classification | None:
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
         """Have everything in memory, or nothing where that is to be seen, to fail or to hang."""
         forgets = self._hangs or self._fails_with or not self.remembers
-        return None if forgets else self._found(texts)
+        return None if forgets else self._found(keyed.texts)
 
     def _found(self, texts: Sequence[str]) -> Classification:
         hits = sum(text in self._seen for text in texts)

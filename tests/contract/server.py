@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.app import PREDICTIONS, create_app
 from serve_app.api.middleware import FREE_BYTES
-from serve_app.gateway.readiness import RememberingService, SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.ray_serve.cached_responses import FastLane, MemoryLane
 
 
@@ -18,7 +18,7 @@ def hosted(service: SentimentService) -> ASGIApp:
     return RequestIdMiddleware(create_app(service))
 
 
-def behind_fast_lane(service: RememberingService) -> ASGIApp:
+def behind_fast_lane(service: SentimentService) -> ASGIApp:
     """Return the application as it is reached in production, by the fast lane first."""
     ordinary = hosted(service)
 

@@ -11,6 +11,6 @@ def test_the_application_needs_neither_ray_nor_the_other_stages() -> None:
     assert "serve_app.api.app" in imported
     stages = {
         "serve_app.gateway.gateway",
-        *(f"serve_app.{name}" for name in ("cache", "fanout", "classifier", "engine")),
+        *(f"serve_app.{name}" for name in ("cache", "dispatch", "classifier", "engine")),
     }
     assert not {"ray", "torch", *stages} & set(imported)

@@ -50,7 +50,7 @@ def cache() -> ScoreCache:
 @pytest.fixture
 async def gateway(cache: ScoreCache) -> AsyncIterator[Gateway]:
     opened = Gateway(MODEL, "onnx-int8", cache, Model(), SETTINGS)
-    await opened.classify([KNOWN], 1.0)
+    await opened.classify(opened.keyed([KNOWN]), 1.0)
     yield opened
     await opened.aclose()
 
@@ -214,9 +214,9 @@ async def test_texts_are_counted_once_whichever_way_they_take(
     client: httpx.AsyncClient, cache: ScoreCache, gateway: Gateway
 ) -> None:
     await client.post(PATH, json={"text": [KNOWN, KNOWN]})
-    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (1, 1, 1)
+    assert (cache.memory_hits, gateway.duplicates, gateway.coalescer.started) == (1, 1, 1)
     await client.post(PATH, json={"text": [KNOWN, "new"]})
-    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (2, 1, 2)
+    assert (cache.memory_hits, gateway.duplicates, gateway.coalescer.started) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(("key", "status", "through_serve"), [("key", 200, 0), ("wrong", 401, 1)])

@@ -9,7 +9,7 @@ from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFai
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.files.reader import Failed
 from serve_app.files.scorers import LocalScorer, RemoteScorer, passes
-from serve_app.scores import Classification
+from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
@@ -24,11 +24,11 @@ class Picky(HashService):
         super().__init__(GatewaySettings(), None, hangs=False, state=READY, model=MODEL)
         self._fails = fails
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         await asyncio.sleep(0)
-        if error := self._fails(texts):
+        if error := self._fails(keyed.texts):
             raise error
-        return await super().classify(texts, within_s)
+        return await super().classify(keyed, within_s)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from redis import Redis
 
 from loadtest.redis_server import RedisServer
 from serve_app.cache.codec import KeySpace, encode
-from serve_app.cache.redis import RedisTier, SharedTier
+from serve_app.cache.redis import RedisTier
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.errors import InvalidConfig
 from serve_app.settings import GatewaySettings
@@ -62,7 +62,7 @@ async def test_a_call_is_one_command_or_one_pipeline(
 
 async def test_lifetimes_vary_within_the_jitter(redis_server: RedisServer) -> None:
     settings = GatewaySettings(cache_ttl_s=1000, cache_ttl_jitter=0.2)
-    cache = ScoreCache(2, settings, SharedTier(RedisTier(redis_server.url, 5)), Random(1))
+    cache = ScoreCache(2, settings, RedisTier(redis_server.url, 5), Random(1))
     await cache.set_many(ITEMS)
     await cache.aclose()
     with Redis.from_url(redis_server.url) as redis:

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.client import AsyncSentimentClient, Info, Prediction, SentimentClient
-from serve_app.scores import Classification
+from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
@@ -28,15 +28,15 @@ class Recorder(HashService):
         self.most_at_a_time = 0
         self._at_a_time = 0
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
-        self.requests.append(texts)
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
+        self.requests.append(keyed.texts)
         self._at_a_time += 1
         self.most_at_a_time = max(self.most_at_a_time, self._at_a_time)
         try:
             await asyncio.sleep(0.01)
             if self.failures:
                 raise self.failures.pop(0)
-            return await super().classify(texts, within_s)
+            return await super().classify(keyed, within_s)
         finally:
             self._at_a_time -= 1
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from loadtest import k6_process
 from loadtest.ports import free_port
 from serve_app.api.app import create_app
 from serve_app.errors import StartupError
-from serve_app.scores import Classification
+from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 
@@ -31,9 +31,9 @@ class RecordingService(HashService):
         super().__init__(GatewaySettings(), None, False, READY, MODEL)
         self.requests: list[list[str]] = []
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
-        self.requests.append(list(texts))
-        return await super().classify(texts, within_s)
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
+        self.requests.append(list(keyed.texts))
+        return await super().classify(keyed, within_s)
 
 
 class ContentTypes:

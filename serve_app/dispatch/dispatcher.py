@@ -1,0 +1,188 @@
+"""Which texts share a call to the model's replicas, and which call goes next."""
+
+import asyncio
+import math
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextvars import Context
+from typing import Final, Protocol
+
+from serve_app.classifier.order import AlternatingOrder
+from serve_app.dispatch.calls import Chunk, SharedCall, chunks
+from serve_app.dispatch.wait_estimator import WaitEstimator
+from serve_app.scores import CallReply
+from serve_app.settings import GatewaySettings
+
+# A call costs as much CPU as a few short texts do, so spreading fewer over replicas is slower.
+MIN_SPREAD: Final = 4
+# A call returns when its last text is scored, so a longer text shares none with other requests'.
+MAX_SHARED: Final = 0.25
+
+
+class Classifier(Protocol):
+    """The model's replicas as a gateway sees them."""
+
+    async def classify(
+        self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
+    ) -> CallReply:
+        """Score texts, each with the size of its request, within so many seconds."""
+
+    def replicas(self) -> int:
+        """Return how many replicas run."""
+
+
+class Dispatcher:
+    """A queue of calls to the model's replicas.
+
+    While the replicas have enough calls to stay busy, texts of all requests gather in one open
+    call. It is sent when it is full, when another call ends, or after `call_wait_s`, so calls are
+    few under load and nobody waits without load. A long text has a call of its own, at once.
+    A call is also full with one replica's share of all texts in flight: callers who are answered
+    together ask again together, and their texts would else stay one large batch on one replica
+    beside replicas that compute single texts.
+    Beyond `max_calls_per_replica` calls are held here, where replicas that start later find them:
+    a replica cannot take over what another one has accepted.
+
+    Args:
+        classifier: The replicas.
+        estimator: Told what waits, and how fast it is done.
+        settings: Tunables; the attribute may be replaced at any time.
+
+    Attributes:
+        abandoned: Number of texts in all that were not sent because every caller had left.
+        replied_at: Monotonic time of the replicas' last reply; minus infinity before the first.
+    """
+
+    def __init__(
+        self, classifier: Classifier, estimator: WaitEstimator, settings: GatewaySettings
+    ) -> None:
+        self.settings = settings
+        self.abandoned = 0
+        self.replied_at = -math.inf
+        self._classifier = classifier
+        self._estimator = estimator
+        self._open: SharedCall | None = None
+        self._queue: list[SharedCall] = []
+        self._under_way = 0
+        self._order = AlternatingOrder()
+
+    @property
+    def held_chars(self) -> int:
+        """Number of characters of the texts that no replica has been asked for yet."""
+        held = [*self._queue, self._open] if self._open else self._queue
+        return sum(len(text) for call in held for text in call.texts_by_key.values())
+
+    def submit(self, texts_by_key: Mapping[bytes, str], size: int) -> dict[bytes, SharedCall]:
+        """Put texts of a request that has `size` characters on calls, which are returned by key."""
+        settings, calls = self.settings, dict[bytes, SharedCall]()
+        idle = self._classifier.replicas() - self._under_way
+        spread = max(1, min(idle, len(texts_by_key) // MIN_SPREAD))
+        for chunk in chunks(texts_by_key, settings.chunk_texts, settings.chunk_chars, spread):
+            calls |= dict.fromkeys(chunk.texts_by_key, self._add(chunk, size))
+            self._send_ready()
+        return calls
+
+    def remove_waiter(self, call: SharedCall, keys: Collection[bytes]) -> Collection[bytes]:
+        """Stop counting a request that waited for texts of a call.
+
+        Returns:
+            Keys of the texts that are given up, since no other request waits for them.
+        """
+        call.remove_waiter(keys)
+        if not call.sent:
+            abandoned = call.drop_abandoned()
+            self.abandoned += len(abandoned)
+            if not call.texts_by_key:
+                self._dequeue(call)
+                call.result.cancel()
+        elif call.waiters or call.cancelled or call.result.done():
+            return ()
+        else:
+            call.cancel()
+            abandoned = call.texts_by_key
+        self._estimator.remove(abandoned.values())
+        return abandoned
+
+    def _add(self, chunk: Chunk, size: int) -> SharedCall:
+        """Put a chunk on the open call, or on one of its own if a text of it is long."""
+        settings = self.settings
+        max_chars = max(map(len, chunk.texts_by_key.values()))
+        alone = max_chars > MAX_SHARED * settings.chunk_chars
+        if self._open and not alone and self._open.filled + chunk.filled > 1:
+            self._close(self._open)
+        call = SharedCall() if alone else self._open or self._start()
+        call.add_texts(chunk, size)
+        self._estimator.add(chunk.texts_by_key.values())
+        full = call.filled + 1 / settings.chunk_texts > 1
+        share = math.ceil(self._estimator.texts / max(1, self._classifier.replicas()))
+        if alone or full or len(call.texts_by_key) >= max(MIN_SPREAD, share):
+            self._close(call)
+        return call
+
+    def _start(self) -> SharedCall:
+        self._open = call = SharedCall()
+        asyncio.get_running_loop().call_later(
+            self.settings.call_wait_s, self._set_overdue, call, context=Context()
+        )
+        return call
+
+    def _set_overdue(self, call: SharedCall) -> None:
+        call.overdue = True
+        self._send_ready()
+
+    def _close(self, call: SharedCall) -> None:
+        """Queue a call that takes no further texts."""
+        if call is self._open:
+            self._open = None
+        self._queue.append(call)
+
+    def _has_room(self, calls_per_replica: int) -> bool:
+        return self._under_way < max(1, self._classifier.replicas()) * calls_per_replica
+
+    def _send_ready(self) -> None:
+        """Send calls while replicas have room: one computes, the next one waits for it."""
+        while self._has_room(self.settings.max_calls_per_replica) and (call := self._next()):
+            self._dequeue(call)
+            self._send(call)
+
+    def _next(self) -> SharedCall | None:
+        ready = [*self._queue]
+        if self._open and (self._open.overdue or self._has_room(self.settings.calls_per_replica)):
+            ready.append(self._open)
+        return ready[self._order.next(ready, lambda call: call.size)[0]] if ready else None
+
+    def _dequeue(self, call: SharedCall) -> None:
+        if call is self._open:
+            self._open = None
+        else:
+            self._queue.remove(call)
+
+    def _send(self, call: SharedCall) -> None:
+        self._observe_time()
+        self._under_way += 1
+        # The call ends with its last waiter, who may have come as the first one's deadline passed.
+        within_s = 2 * self.settings.deadline_s
+        texts = list(call.texts_by_key.values())
+        task = call.send(self._classifier.classify(texts, within_s, call.sizes))
+        task.add_done_callback(lambda _: self._done(call))
+
+    def _done(self, call: SharedCall) -> None:
+        held = self._observe_time()
+        self._under_way -= 1
+        if not call.cancelled:
+            self._estimator.remove(call.texts_by_key.values())
+        if not call.failed:
+            self.replied_at = time.monotonic()
+            if held:
+                self._estimator.observe_done(call.texts_by_key.values())
+        self._send_ready()
+
+    def _observe_time(self) -> bool:
+        """Count the time since a call was last sent or ended.
+
+        Returns:
+            Whether calls were held because the replicas had enough.
+        """
+        held = not self._has_room(self.settings.max_calls_per_replica)
+        self._estimator.observe_time(max(1, self._classifier.replicas()) if held else 0)
+        return held
