@@ -1,9 +1,8 @@
 """Keys and values of the cache.
 
-A key is `sentiment:<key version>:<model digest>:<engine>:` followed by the 16 raw bytes of the
-text's blake2b. Two models or two engines never share a key: the last part has a fixed length and an
-engine's name has no colon, so a key can be read in one way only. Several revisions can therefore
-use one Redis at the same time, as they do during a rollout.
+A key is `sentiment:<key version>:<model digest>:<engine>:` and the 16 raw bytes of the text's
+blake2b. Two models or engines never share a key, since the last part has a fixed length and an
+engine's name has no colon. So several revisions can use one Redis, as they do during a rollout.
 
 All integers and floats of a value are little-endian::
 
@@ -49,11 +48,7 @@ def encode(key: bytes, value: TextLogits) -> bytes:
 
 
 def decode(key: bytes, raw: bytes | None, labels: int) -> TextLogits | None:
-    """Unpack the bytes stored under a key of a model with so many labels.
-
-    Returns:
-        The value, or None where `raw` is not an intact value of this key.
-    """
+    """Return the value of a model with so many labels; None unless it is intact and the key's."""
     if raw is None or len(raw) != _HEADER.size + 4 * labels + _CHECKSUM.size:
         return None
     body, checksum = raw[: -_CHECKSUM.size], raw[-_CHECKSUM.size :]
@@ -73,12 +68,7 @@ def _checksum(key: bytes, body: bytes) -> bytes:
 
 
 class KeySpace:
-    """The keys of one model on one engine.
-
-    Args:
-        digest: Digest of the model's content, `ModelIdentity.digest`.
-        engine: Engine that computes the scores; engines differ in the last digits.
-    """
+    """The keys of one model, by its digest, on one engine: engines differ in the last digits."""
 
     def __init__(self, digest: str, engine: EngineName) -> None:
         self._prefix = f"{PREFIX}:{KEY_VERSION}:{digest}:{engine}:".encode()

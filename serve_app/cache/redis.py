@@ -42,13 +42,9 @@ _FIXED_OPTIONS: dict[str, Any] = {
 class CircuitBreaker:
     """A count of consecutive failures that decides whether another attempt is worth it.
 
-    Closed, it lets every attempt pass. After `FAILURES_TO_OPEN` failures in a row it is open and
-    refuses attempts; each `COOLDOWN_S` it lets one pass and is half-open until that one's outcome
-    is known. A success closes it. An attempt that never reports an outcome, because its caller
-    was cancelled, only delays the next probe by another cooldown.
-
-    Args:
-        clock: Monotonic time in seconds.
+    After `FAILURES_TO_OPEN` failures in a row it is open and refuses attempts. Every `COOLDOWN_S`
+    it lets one pass and is half-open until the outcome is known. A success closes it. An attempt
+    without an outcome, because its caller was cancelled, delays the next probe by a cooldown.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +55,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """Whether attempts pass (closed), are refused (open) or one is being tried (half-open)."""
+        """Whether attempts pass, are refused, or one is being tried."""
         if self._failures < FAILURES_TO_OPEN:
             return "closed"
         return "half-open" if self._probing else "open"
@@ -116,15 +112,9 @@ class RedisTier:
     timed-out call closes its connection, so that no later call can read its answer.
     It has two breakers, because a full or read-only Redis still answers reads.
 
-    Args:
-        url: `redis://` or `rediss://`, with redis-py's options in the query.
-        timeout_s: Deadline of every call in seconds; may be changed at any time.
-
-    Raises:
-        ValueError, TypeError, OSError, redis.RedisError: The URL or an option is of no use.
-
     Attributes:
-        failures: Number of calls in all that failed or were too slow, by operation.
+        timeout_s: Deadline of every call in seconds, which may be changed at any time.
+        failures: Number of calls that failed or were too slow, by operation, in all.
         breakers: `read` shows whether Redis answers at all, `write` whether it takes writes.
     """
 
@@ -190,9 +180,6 @@ class RedisTier:
         except Exception as error:
             # The message is left out: a server's error text may repeat the password it was sent.
             cause, answered = type(error).__name__, False
-        self._record(operation, cause, answered=answered)
-
-    def _record(self, operation: Operation, cause: str, *, answered: bool) -> None:
         self.failures[operation] += bool(cause)
         if answered:
             self._answers.success()

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from cachetools import TLRUCache
 from redis.exceptions import RedisError
@@ -19,21 +19,11 @@ from serve_app.settings import GatewaySettings
 CacheState = Literal["ok", "degraded", "off"]
 
 
-class _Entry(NamedTuple):
-    value: TextLogits
-    expires: float
-
-
 class MemoryTier:
     """An LRU of scores, each with a lifetime of its own; it belongs to one thread.
 
-    Args:
-        max_entries: Maximum number of entries; one more evicts the least recently used.
-        clock: Monotonic time in seconds.
-
     Attributes:
-        size: Number of entries after the last change, which any thread may read. To count them
-            would expire some.
+        size: Number of entries after the last change, for any thread: to count them expires some.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,18 +31,18 @@ class MemoryTier:
         self._clock = clock
         self._max_entries = max_entries
         # The library fixes its bound at construction, so the bound that can change is kept here.
-        self._entries: TLRUCache[bytes, _Entry, float] = TLRUCache(
-            math.inf, lambda _key, entry, _now: entry.expires, clock
+        self._entries: TLRUCache[bytes, tuple[TextLogits, float], float] = TLRUCache(
+            math.inf, lambda _key, entry, _now: entry[1], clock
         )
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, TextLogits]:
         """Return the values of the keys that are present and have not expired."""
         entries = ((key, self._entries.get(key)) for key in keys)
-        return {key: entry.value for key, entry in entries if entry is not None}
+        return {key: entry[0] for key, entry in entries if entry is not None}
 
     def set(self, key: bytes, value: TextLogits, lifetime_s: float) -> None:
         """Keep a value for at most `lifetime_s` seconds, in place of an older one."""
-        self._entries[key] = _Entry(value, self._clock() + lifetime_s)
+        self._entries[key] = (value, self._clock() + lifetime_s)
         self._evict()
 
     def resize(self, max_entries: int) -> None:
@@ -76,9 +66,8 @@ class ScoreCache:
         random: Source of the jitter.
 
     Attributes:
-        shared: Tier that replicas share, if there is one.
-        memory_hits: Number of values in all that were found in memory.
-        shared_hits: Number of values in all that were found in the shared tier.
+        memory_hits: Number of values that were found in memory, in all.
+        shared_hits: Number of values that were found in the shared tier, in all.
     """
 
     def __init__(
@@ -88,12 +77,11 @@ class ScoreCache:
         shared: RedisTier | None = None,
         random: Random | None = None,
     ) -> None:
+        self.shared = shared
+        self.memory_hits = self.shared_hits = 0
         self._labels = labels
         self._settings = settings
         self._memory = MemoryTier(settings.cache_memory_entries)
-        self.shared = shared
-        self.memory_hits = 0
-        self.shared_hits = 0
         self._random = random or Random()
 
     @property
@@ -115,10 +103,7 @@ class ScoreCache:
         return found
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, TextLogits]:
-        """Return what is cached, within `cache_timeout_s`; absent keys are misses.
-
-        A value found in the shared tier is then kept in memory.
-        """
+        """Return what is cached, within `cache_timeout_s`, and keep it in memory."""
         found = self._memory.get_many(keys)
         self.memory_hits += len(found)
         missing = [key for key in keys if key not in found]
@@ -137,12 +122,8 @@ class ScoreCache:
         for key, value in items.items():
             self._memory.set(key, value, self._lifetime_s())
         if items and self.shared is not None:
-            await self.shared.set_many(
-                {
-                    key: (codec.encode(key, value), self._lifetime_s())
-                    for key, value in items.items()
-                }
-            )
+            encoded = {key: codec.encode(key, value) for key, value in items.items()}
+            await self.shared.set_many({k: (raw, self._lifetime_s()) for k, raw in encoded.items()})
 
     async def probe(self) -> None:
         """Bring `state` up to date, within `cache_timeout_s`."""
@@ -169,14 +150,9 @@ class ScoreCache:
 def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
     """Return the cache that a URL names; nothing connects before the first call.
 
-    Args:
-        url: `memory://`, `redis://…` or `rediss://…`.
-        labels: Number of labels of the model.
-        settings: Lifetime, jitter, bound of the memory tier, deadline of the shared one.
-
     Raises:
         InvalidConfig: The URL has another form or an option that the Redis client refuses. The
-            message does not repeat it, since it may hold a password.
+            message does not repeat the URL, which may hold a password.
     """
     try:
         check_cache_url(url)

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 class ModelScores(NamedTuple):
-    """The model's results for the texts of one request.
-
-    Attributes:
-        logits: One entry per key; None where the model failed on the text.
-        queue_ms: Maximum time that a text waited for a call and for an engine.
-        inference_ms: Maximum time of a forward pass among those of its texts.
-    """
+    """The model's results for one request by key, None for a failed text, and maximum times."""
 
     logits: dict[bytes, TextLogits | None]
     queue_ms: float
@@ -33,13 +27,9 @@ class Coalescer:
     A call belongs to nobody: the request that started it may leave, and the call goes on as long
     as another request waits for it. It is cancelled when the last one leaves.
 
-    Args:
-        dispatcher: Computes texts.
-        cache: Keeps the scores of every call.
-
     Attributes:
-        started: Number of texts in all that were given to the dispatcher.
-        joined: Number of texts in all that were being computed already.
+        started: Number of texts that were given to the dispatcher, in all.
+        joined: Number of texts that were being computed already, in all.
         waiting: Number of requests that wait for calls.
     """
 
@@ -56,11 +46,9 @@ class Coalescer:
         return len(self._calls)
 
     def absent(self, texts_by_key: Mapping[bytes, str]) -> dict[bytes, str]:
-        """Return the texts that no call computes which a request may join.
-
-        A call ends after twice `deadline_s`. A call that is older than `deadline_s` could end
-        before the deadline of a request that joins it.
-        """
+        """Return the texts that are not being computed by a call that a request may join."""
+        # A call ends after twice this time, so that an older one could end before a joining
+        # request's deadline.
         oldest = asyncio.get_running_loop().time() - self._dispatcher.settings.deadline_s
         return {
             key: text
@@ -71,11 +59,7 @@ class Coalescer:
     async def score(
         self, texts_by_key: Mapping[bytes, str], absent: Mapping[bytes, str]
     ) -> ModelScores:
-        """Compute texts, or wait for the calls that do.
-
-        Args:
-            texts_by_key: At least one text.
-            absent: Those of them that `absent` has just returned.
+        """Wait for calls that compute these texts, after a start of those for the absent ones.
 
         Raises:
             ServiceError: A call failed as a whole.

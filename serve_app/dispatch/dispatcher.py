@@ -1,18 +1,26 @@
-"""Which texts share a call to the model's replicas, and which call goes next."""
+"""The queue of calls to the model's replicas, and an estimate of the wait in it."""
 
 import asyncio
 import math
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Final, Protocol
 
 from serve_app.classifier.order import AlternatingOrder
 from serve_app.dispatch.calls import Chunk, SharedCall, chunks
-from serve_app.dispatch.wait_estimator import WaitEstimator
 from serve_app.scores import CallReply
 from serve_app.settings import GatewaySettings
 
+# A model reads at most so many tokens, of about so many characters each; the rest costs nothing.
+CHARS_PER_TOKEN: Final = 5
+# Cost of the shortest text in characters: a model adds tokens of its own to each text.
+CHARS_PER_TEXT: Final = 10
+# Measurements lose weight with this time constant of busy time, in seconds.
+MEMORY_S: Final = 10.0
+# A longer silence is a sign of replicas that are lost or replaced, not of how fast they are.
+MAX_SILENCE_S: Final = 2.0
 # A call costs as much CPU as a few short texts do, so spreading fewer over replicas is slower.
 MIN_SPREAD: Final = 4
 # A call returns when its last text is scored, so a longer text shares none with other requests'.
@@ -25,10 +33,64 @@ class Classifier(Protocol):
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> CallReply:
-        """Score texts, each with the size of its request, within so many seconds."""
+        """Score texts within so many seconds; `sizes` are the characters of their requests."""
 
     def replicas(self) -> int:
         """Return how many replicas run."""
+
+
+class WaitEstimator:
+    """Work that waits for the model, and the rate at which this gateway gets work done.
+
+    Work is counted in characters, which need no tokenizer. Only time counts in which calls are held
+    because the replicas have enough: at other times little is done for want of work. By Little's
+    law, what waits is done after `pending / rate`, whoever else uses the replicas.
+
+    Attributes:
+        texts: Number of texts that wait or are being computed.
+        pending: Their work.
+    """
+
+    def __init__(self, max_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.texts = self.pending = 0
+        self._max_chars = max_tokens * CHARS_PER_TOKEN
+        self._clock = clock
+        self._last = clock()
+        self._done = self._seconds = 0.0
+
+    def work(self, texts: Iterable[str]) -> int:
+        """Return the work that texts are."""
+        return sum(min(len(text), self._max_chars) + CHARS_PER_TEXT for text in texts)
+
+    def add(self, texts: Collection[str]) -> None:
+        """Count texts that wait from now on."""
+        self.texts += len(texts)
+        self.pending += self.work(texts)
+
+    def remove(self, texts: Collection[str]) -> None:
+        """Stop counting texts that were computed or given up."""
+        self.texts -= len(texts)
+        self.pending -= self.work(texts)
+
+    def observe_time(self, busy_replicas: int) -> None:
+        """Count the time since the last observation; zero where not all replicas were busy in it."""
+        now = self._clock()
+        if busy_replicas:
+            seconds = min(now - self._last, MAX_SILENCE_S)
+            kept = math.exp(-seconds / MEMORY_S)
+            self._seconds = kept * self._seconds + busy_replicas * seconds
+            self._done *= kept
+        self._last = now
+
+    def observe_done(self, texts: Iterable[str]) -> None:
+        """Count texts that were scored while all replicas had enough calls."""
+        self._done += self.work(texts)
+
+    def wait_s(self, replicas: int, more: int = 0) -> float | None:
+        """Return in how many seconds what waits, and more, is done; None before a measurement."""
+        if not self._done or not self._seconds:
+            return None
+        return (self.pending + more) * self._seconds / self._done / max(1, replicas)
 
 
 class Dispatcher:
@@ -43,13 +105,9 @@ class Dispatcher:
     Beyond `max_calls_per_replica` calls are held here, where replicas that start later find them:
     a replica cannot take over what another one has accepted.
 
-    Args:
-        classifier: The replicas.
-        estimator: Told what waits, and how fast it is done.
-        settings: Tunables; the attribute may be replaced at any time.
-
     Attributes:
-        abandoned: Number of texts in all that were not sent because every caller had left.
+        settings: Tunables, which may be replaced at any time.
+        abandoned: Number of texts that were not sent because every caller had left, in all.
         replied_at: Monotonic time of the replicas' last reply; minus infinity before the first.
     """
 
@@ -83,11 +141,7 @@ class Dispatcher:
         return calls
 
     def remove_waiter(self, call: SharedCall, keys: Collection[bytes]) -> Collection[bytes]:
-        """Stop counting a request that waited for texts of a call.
-
-        Returns:
-            Keys of the texts that are given up, since no other request waits for them.
-        """
+        """Stop counting a request, and return the keys that are given up without it."""
         call.remove_waiter(keys)
         if not call.sent:
             abandoned = call.drop_abandoned()
@@ -104,7 +158,6 @@ class Dispatcher:
         return abandoned
 
     def _add(self, chunk: Chunk, size: int) -> SharedCall:
-        """Put a chunk on the open call, or on one of its own if a text of it is long."""
         settings = self.settings
         max_chars = max(map(len, chunk.texts_by_key.values()))
         alone = max_chars > MAX_SHARED * settings.chunk_chars
@@ -131,7 +184,6 @@ class Dispatcher:
         self._send_ready()
 
     def _close(self, call: SharedCall) -> None:
-        """Queue a call that takes no further texts."""
         if call is self._open:
             self._open = None
         self._queue.append(call)
@@ -140,7 +192,6 @@ class Dispatcher:
         return self._under_way < max(1, self._classifier.replicas()) * calls_per_replica
 
     def _send_ready(self) -> None:
-        """Send calls while replicas have room: one computes, the next one waits for it."""
         while self._has_room(self.settings.max_calls_per_replica) and (call := self._next()):
             self._dequeue(call)
             self._send(call)
@@ -149,7 +200,9 @@ class Dispatcher:
         ready = [*self._queue]
         if self._open and (self._open.overdue or self._has_room(self.settings.calls_per_replica)):
             ready.append(self._open)
-        return ready[self._order.next(ready, lambda call: call.size)[0]] if ready else None
+        if not ready:
+            return None
+        return ready[self._order.next(ready, lambda call: min(call.sizes.values()))[0]]
 
     def _dequeue(self, call: SharedCall) -> None:
         if call is self._open:
@@ -163,10 +216,12 @@ class Dispatcher:
         # The call ends with its last waiter, who may have come as the first one's deadline passed.
         within_s = 2 * self.settings.deadline_s
         texts = list(call.texts_by_key.values())
-        task = call.send(self._classifier.classify(texts, within_s, call.sizes))
-        task.add_done_callback(lambda _: self._done(call))
+        sizes = list(call.sizes.values())
+        task = call.send(self._classifier.classify(texts, within_s, sizes))
+        task.add_done_callback(partial(self._done, call))
 
-    def _done(self, call: SharedCall) -> None:
+    def _done(self, call: SharedCall, task: asyncio.Task[CallReply]) -> None:
+        call.done(task)
         held = self._observe_time()
         self._under_way -= 1
         if not call.cancelled:
@@ -178,11 +233,7 @@ class Dispatcher:
         self._send_ready()
 
     def _observe_time(self) -> bool:
-        """Count the time since a call was last sent or ended.
-
-        Returns:
-            Whether calls were held because the replicas had enough.
-        """
+        """Count the time since a call was sent or ended; return whether calls were held in it."""
         held = not self._has_room(self.settings.max_calls_per_replica)
         self._estimator.observe_time(max(1, self._classifier.replicas()) if held else 0)
         return held

@@ -10,19 +10,11 @@ from serve_app.settings import EngineName, GatewaySettings
 
 
 class SentimentService(Protocol):
-    """A gateway, or what stands in for it in tests."""
+    """A gateway, or a stand-in for it in tests; `settings` may change between two requests."""
 
-    @property
-    def settings(self) -> GatewaySettings:
-        """Current tunables; they may change between two requests."""
-
-    @property
-    def model(self) -> ModelIdentity:
-        """The model that answers."""
-
-    @property
-    def engine(self) -> EngineName:
-        """The engine that runs the model."""
+    settings: GatewaySettings
+    model: ModelIdentity
+    engine: EngineName
 
     def keyed(self, texts: Sequence[str]) -> KeyedTexts:
         """Return the texts of a request with their cache keys."""
@@ -31,11 +23,7 @@ class SentimentService(Protocol):
         """Return the scores of texts if memory has all of them, else None."""
 
     async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
-        """Score texts.
-
-        Args:
-            keyed: Any number of texts; duplicates are computed once.
-            within_s: Seconds after which the answer is of no use.
+        """Score texts, of which duplicates are computed once, within so many seconds.
 
         Raises:
             Overloaded: Too much work waits for the model.

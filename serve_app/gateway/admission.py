@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from serve_app.dispatch.wait_estimator import WaitEstimator
+from serve_app.dispatch.dispatcher import WaitEstimator
 from serve_app.errors import Overloaded
 from serve_app.settings import GatewaySettings
 
@@ -21,13 +21,9 @@ class Admission:
     number of replicas follows. A refused text that comes again counts once: the work that callers
     want does not grow with their attempts.
 
-    Args:
-        estimator: Knows what waits already, and for how long.
-        settings: Tunables; the attribute may be replaced at any time.
-        clock: Monotonic time in seconds.
-
     Attributes:
-        arrived_chars: Number of characters in all that arrived for the model.
+        settings: Tunables, which may be replaced at any time.
+        arrived_chars: Number of characters that arrived for the model, in all.
     """
 
     def __init__(
@@ -45,16 +41,15 @@ class Admission:
         self._refused_before = set[bytes]()
 
     def check(self, texts_by_key: Mapping[bytes, str], waiting: int, replicas: int) -> None:
-        """Count new texts for the model, and refuse them if they cannot be scored soon enough.
+        """Count a request's texts that are neither cached nor being computed, and admit them.
 
         Args:
-            texts_by_key: A request's texts that are neither cached nor being computed.
+            texts_by_key: These texts; none if the request only waits for those of others.
             waiting: Number of requests that wait for the model.
             replicas: Number of replicas of the model.
 
         Raises:
-            Overloaded: Others wait, and there are too many, or they and this request would take
-                too long.
+            Overloaded: Too many others wait, or all together would take too long.
         """
         in_flight, max_texts = self._estimator.texts, self.settings.max_pending_texts
         refused = in_flight and (
@@ -79,15 +74,12 @@ class Admission:
         raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
 
     def _takes_too_long(self, texts: Collection[str], replicas: int) -> bool:
-        """Return whether texts, and what waits already, would take too long.
-
-        New work counts twice, so that a small request still finds room where a large one does not.
-        Before a wait was measured, twice what the replicas are asked for at once is too long.
-        """
         settings, work = self.settings, self._estimator.work(texts)
+        # Twice, so that a small request still finds room where a large one does not.
         wait_s = self._estimator.wait_s(replicas, 2 * work)
         if wait_s is not None:
             return wait_s > settings.max_wait_s
+        # No wait was measured yet.
         asked = settings.max_calls_per_replica * settings.chunk_chars * max(1, replicas)
         return self._estimator.pending + work > 2 * asked
 

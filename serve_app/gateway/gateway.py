@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from serve_app.cache.codec import KeySpace
 from serve_app.cache.score_cache import ScoreCache
 from serve_app.dispatch.coalescer import Coalescer, ModelScores
-from serve_app.dispatch.dispatcher import Classifier, Dispatcher
-from serve_app.dispatch.wait_estimator import WaitEstimator
+from serve_app.dispatch.dispatcher import Classifier, Dispatcher, WaitEstimator
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable
 from serve_app.gateway.admission import Admission
 from serve_app.gateway.readiness import ModelProbe, Readiness
@@ -17,22 +17,14 @@ from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 from serve_app.telemetry.tracing import span
 
+_NO_SCORES: Final = ModelScores({}, 0.0, 0.0)
+
 
 class Gateway:
     """A `SentimentService`: cache, admission, and one computation for each text.
 
-    Args:
-        model: The model that answers.
-        engine: The engine that runs it.
-        cache: Scores of earlier texts.
-        classifier: Scores the other texts.
-        settings: Tunables.
-
     Attributes:
-        duplicates: Number of texts in all that a request had more than once.
-        admission: Refuses texts for the model.
-        dispatcher: Queues calls to the model.
-        coalescer: Shares computations between requests.
+        duplicates: Number of repeated texts in their requests, in all.
     """
 
     def __init__(
@@ -72,7 +64,7 @@ class Gateway:
         if cached is None:
             return None
         self.duplicates += len(keyed.texts) - len(keyed.keys)
-        return _classification(keyed, cached, {}, StageTimes(_ms_since(started), 0.0, 0.0))
+        return _classification(keyed, cached, _NO_SCORES, time.perf_counter() - started)
 
     async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         """Score texts; see `SentimentService.classify`."""
@@ -80,15 +72,14 @@ class Gateway:
         self.duplicates += len(keyed.texts) - len(keyed.keys)
         with span("cache", texts=len(keyed.keys)):
             cached = await self._cache.get_many(list(keyed.keys.values()))
-        cache_ms = _ms_since(started)
+        cache_s = time.perf_counter() - started
         missing = {key: text for text, key in keyed.keys.items() if key not in cached}
-        if not missing:
-            return _classification(keyed, cached, {}, StageTimes(cache_ms, 0.0, 0.0))
-        absent = self.coalescer.absent(missing)
-        self.admission.check(absent, self.coalescer.waiting, self._classifier.replicas())
-        scored = await self._score(missing, absent, within_s - cache_ms / 1000)
-        times = StageTimes(cache_ms, scored.queue_ms, scored.inference_ms)
-        return _classification(keyed, cached, scored.logits, times)
+        scores = _NO_SCORES
+        if missing:
+            absent = self.coalescer.absent(missing)
+            self.admission.check(absent, self.coalescer.waiting, self._classifier.replicas())
+            scores = await self._score(missing, absent, within_s - cache_s)
+        return _classification(keyed, cached, scores, cache_s)
 
     async def readiness(self) -> Readiness:
         """Return whether the model answers, and the state of the cache."""
@@ -114,22 +105,15 @@ class Gateway:
 
 
 def _classification(
-    keyed: KeyedTexts,
-    cached: Mapping[bytes, TextLogits],
-    computed: Mapping[bytes, TextLogits | None],
-    times: StageTimes,
+    keyed: KeyedTexts, cached: Mapping[bytes, TextLogits], scores: ModelScores, cache_s: float
 ) -> Classification:
-    if None in computed.values():
+    found = {**cached, **{key: logits for key, logits in scores.logits.items() if logits}}
+    if len(found) < len(keyed.keys):
         raise InferenceFailed("the model could not score a text of this request")
-    found = {**cached, **{key: logits for key, logits in computed.items() if logits}}
     hits = sum(keyed.keys[text] in cached for text in keyed.texts)
     return Classification(
         texts=[found[keyed.keys[text]] for text in keyed.texts],
         hits=hits,
         misses=len(keyed.texts) - hits,
-        times=times,
+        times=StageTimes(cache_s * 1000, scores.queue_ms, scores.inference_ms),
     )
-
-
-def _ms_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000

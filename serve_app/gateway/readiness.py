@@ -37,10 +37,6 @@ class ModelProbe:
 
     Probes are shared and live for `PROBE_LIFETIME_S`, so that they cost next to nothing. A model
     that is busy is ready as long as it has answered anything for `MAX_SILENCE_S`.
-
-    Args:
-        classifier: The model's replicas.
-        dispatcher: Knows when they have last replied to a request.
     """
 
     def __init__(self, classifier: "Classifier", dispatcher: "Dispatcher") -> None:
@@ -53,11 +49,9 @@ class ModelProbe:
         """Return whether a prediction would succeed now."""
         if self._silent_s() < PROBE_LIFETIME_S:
             return True
-        now = time.monotonic()
-        if self._probe is None or (
-            self._probe.done() and now - self._started_at > PROBE_LIFETIME_S
-        ):
-            self._started_at = now
+        probe, age_s = self._probe, time.monotonic() - self._started_at
+        if probe is None or (probe.done() and age_s > PROBE_LIFETIME_S):
+            self._started_at = time.monotonic()
             # An empty context: the request that starts the probe does not cancel it.
             self._probe = asyncio.get_running_loop().create_task(self._ask(), context=Context())
         try:

@@ -36,11 +36,9 @@ OTHER_REVISION_S: Final = 1.0
 
 
 class ClassifierClient:
-    """Turns what can happen to a call into the service's own errors.
+    """A client of the classifier deployment, for one model by its digest.
 
-    Args:
-        handle: Handle of the classifier deployment.
-        digest: The model's whose scores are wanted.
+    It retries calls that a replica lost, and turns Ray's errors into the service's.
     """
 
     def __init__(self, handle: DeploymentHandle[Any], digest: str) -> None:
@@ -51,19 +49,14 @@ class ClassifierClient:
     async def classify(
         self, texts: Sequence[str], within_s: float, sizes: Sequence[int] = ()
     ) -> CallReply:
-        """Score one chunk of texts on some replica.
-
-        Args:
-            texts: At least one text.
-            within_s: Seconds after which the answer is of no use.
-            sizes: How many characters the request of each text has; unknown where it is empty.
+        """Score at least one text on one replica; see `Classifier`.
 
         Raises:
             Overloaded: The queue to the replicas is full.
-            DeadlineExceeded: No answer in time.
-            RevisionMismatch: For a second, only replicas of another model answered. Where this one
-                has answered before, its last replicas are gone: a caller's next attempt reaches
-                another gateway. Where it has not, they are yet to start, and there is time for it.
+            DeadlineExceeded: No answer came in time.
+            RevisionMismatch: Only replicas of another model answered for `OTHER_REVISION_S`. If
+                this model has answered before, its last replicas are gone, and a caller's next
+                attempt reaches another gateway. Else they are yet to start: calls wait for them.
             ModelUnavailable: No replica runs, or every attempt lost its replica.
             InferenceFailed: The replica raised.
         """
@@ -88,11 +81,9 @@ class ClassifierClient:
         raise ModelUnavailable("replicas were lost while they scored the texts")
 
     def replicas(self) -> int:
-        """Return how many replicas run, as far as this process has been told.
-
-        Ray's own `running_replicas_populated` stays true once it was true, and the property
-        `request_router` makes a router where there is none yet.
-        """
+        """Return how many replicas run, as far as this process has been told."""
+        # Ray's own `running_replicas_populated` stays true once it was true, and the property
+        # `request_router` makes a router where there is none yet.
         router: Any = self._handle._router
         told = router._asyncio_router._request_router if router else None
         return len(told.curr_replicas) if told else 0

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from serve_app.cache.score_cache import ScoreCache
 from serve_app.dispatch.coalescer import Coalescer, ModelScores
-from serve_app.dispatch.dispatcher import Dispatcher
-from serve_app.dispatch.wait_estimator import WaitEstimator
+from serve_app.dispatch.dispatcher import Dispatcher, WaitEstimator
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 

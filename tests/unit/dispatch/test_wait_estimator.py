@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.dispatch.wait_estimator import CHARS_PER_TEXT, CHARS_PER_TOKEN, WaitEstimator
+from serve_app.dispatch.dispatcher import CHARS_PER_TEXT, CHARS_PER_TOKEN, WaitEstimator
 
 
 class Clock:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from serve_app.dispatch.wait_estimator import WaitEstimator
+from serve_app.dispatch.dispatcher import WaitEstimator
 from serve_app.errors import Overloaded
 from serve_app.gateway.admission import MAX_REMEMBERED, REMEMBERED_S, Admission
 from serve_app.gateway.gateway import Gateway
