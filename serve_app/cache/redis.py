@@ -181,14 +181,10 @@ class RedisTier:
             # The message is left out: a server's error text may repeat the password it was sent.
             cause, answered = type(error).__name__, False
         self.failures[operation] += bool(cause)
-        if answered:
-            self._answers.success()
-            self._probe_failed = False
-            if operation == "write":
-                (self._stores.failure if cause else self._stores.success)()
-        else:
-            self._answers.failure()
-            self._probe_failed |= operation == "probe"
+        (self._answers.success if answered else self._answers.failure)()
+        if answered and operation == "write":
+            (self._stores.failure if cause else self._stores.success)()
+        self._probe_failed = not answered and (self._probe_failed or operation == "probe")
         if self.state == self._logged_state:
             return
         self._logged_state = self.state

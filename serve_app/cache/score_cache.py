@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from random import Random
+from random import uniform
 from typing import Literal
 
 from cachetools import TLRUCache
@@ -63,7 +63,6 @@ class ScoreCache:
         labels: Number of labels of the model; values with another number are misses.
         settings: Lifetime, jitter, bound of the memory tier.
         shared: Tier that replicas share, if there is one; closed with this cache.
-        random: Source of the jitter.
 
     Attributes:
         memory_hits: Number of values that were found in memory, in all.
@@ -75,28 +74,21 @@ class ScoreCache:
         labels: int,
         settings: GatewaySettings,
         shared: RedisTier | None = None,
-        random: Random | None = None,
     ) -> None:
+        self.memory = MemoryTier(settings.cache_memory_entries)
         self.shared = shared
         self.memory_hits = self.shared_hits = 0
         self._labels = labels
         self._settings = settings
-        self._memory = MemoryTier(settings.cache_memory_entries)
-        self._random = random or Random()
 
     @property
     def state(self) -> CacheState:
         """State of the shared tier; `off` where none is configured."""
         return "off" if self.shared is None else self.shared.state
 
-    @property
-    def memory_entries(self) -> int:
-        """Number of values in memory."""
-        return self._memory.size
-
     def get_cached(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
         """Return the values of all keys if memory has them, else None."""
-        found = self._memory.get_many(keys)
+        found = self.memory.get_many(keys)
         if len(found) < len(keys):
             return None
         self.memory_hits += len(found)
@@ -104,7 +96,7 @@ class ScoreCache:
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, TextLogits]:
         """Return what is cached, within `cache_timeout_s`, and keep it in memory."""
-        found = self._memory.get_many(keys)
+        found = self.memory.get_many(keys)
         self.memory_hits += len(found)
         missing = [key for key in keys if key not in found]
         if not missing or self.shared is None:
@@ -112,7 +104,7 @@ class ScoreCache:
         for key, raw in (await self.shared.get_many(missing)).items():
             value = codec.decode(key, raw, self._labels)
             if value is not None:
-                self._memory.set(key, value, self._lifetime_s())
+                self.memory.set(key, value, self._lifetime_s())
                 found[key] = value
                 self.shared_hits += 1
         return found
@@ -120,7 +112,7 @@ class ScoreCache:
     async def set_many(self, items: Mapping[bytes, TextLogits]) -> None:
         """Keep values in memory and, within `cache_timeout_s`, in the shared tier."""
         for key, value in items.items():
-            self._memory.set(key, value, self._lifetime_s())
+            self.memory.set(key, value, self._lifetime_s())
         if items and self.shared is not None:
             encoded = {key: codec.encode(key, value) for key, value in items.items()}
             await self.shared.set_many({k: (raw, self._lifetime_s()) for k, raw in encoded.items()})
@@ -133,7 +125,7 @@ class ScoreCache:
     def reconfigure(self, settings: GatewaySettings) -> None:
         """Apply other settings; entries that are already cached keep their lifetime."""
         self._settings = settings
-        self._memory.resize(settings.cache_memory_entries)
+        self.memory.resize(settings.cache_memory_entries)
         if self.shared is not None:
             self.shared.timeout_s = settings.cache_timeout_s
 
@@ -144,7 +136,7 @@ class ScoreCache:
 
     def _lifetime_s(self) -> float:
         jitter = self._settings.cache_ttl_jitter
-        return self._settings.cache_ttl_s * self._random.uniform(1 - jitter, 1 + jitter)
+        return self._settings.cache_ttl_s * uniform(1 - jitter, 1 + jitter)
 
 
 def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:

@@ -113,12 +113,11 @@ class SharedCall:
         self._waiters.update(keys)
         self._set_origin()
 
-    def remove_waiter(self, keys: Iterable[bytes]) -> None:
-        """Stop counting a request that waited for these texts."""
+    def remove_waiter(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Stop counting a request; before the call, remove and return texts without a waiter."""
         self._waiters.subtract(keys)
-
-    def drop_abandoned(self) -> dict[bytes, str]:
-        """Remove the texts without a waiter, before the call is sent, and return them."""
+        if self.sent:
+            return {}
         abandoned = {k: text for k, text in self.texts_by_key.items() if not self._waiters[k]}
         if abandoned:
             self.filled *= 1 - len(abandoned) / len(self.texts_by_key)

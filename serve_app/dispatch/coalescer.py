@@ -59,7 +59,7 @@ class Coalescer:
     async def score(
         self, texts_by_key: Mapping[bytes, str], absent: Mapping[bytes, str]
     ) -> ModelScores:
-        """Wait for calls that compute these texts, after a start of those for the absent ones.
+        """Start the computation of the absent texts, and wait for that of all.
 
         Raises:
             ServiceError: A call failed as a whole.

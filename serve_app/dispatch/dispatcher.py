@@ -73,7 +73,7 @@ class WaitEstimator:
         self.pending -= self.work(texts)
 
     def observe_time(self, busy_replicas: int) -> None:
-        """Count the time since the last observation; zero where not all replicas were busy in it."""
+        """Count the time since the last observation, in which all of so many replicas were busy."""
         now = self._clock()
         if busy_replicas:
             seconds = min(now - self._last, MAX_SILENCE_S)
@@ -127,8 +127,7 @@ class Dispatcher:
     @property
     def held_chars(self) -> int:
         """Number of characters of the texts that no replica has been asked for yet."""
-        held = [*self._queue, self._open] if self._open else self._queue
-        return sum(len(text) for call in held for text in call.texts_by_key.values())
+        return sum(len(text) for call in self._queue for text in call.texts_by_key.values())
 
     def submit(self, texts_by_key: Mapping[bytes, str], size: int) -> dict[bytes, SharedCall]:
         """Put texts of a request that has `size` characters on calls, which are returned by key."""
@@ -142,9 +141,8 @@ class Dispatcher:
 
     def remove_waiter(self, call: SharedCall, keys: Collection[bytes]) -> Collection[bytes]:
         """Stop counting a request, and return the keys that are given up without it."""
-        call.remove_waiter(keys)
+        abandoned = call.remove_waiter(keys)
         if not call.sent:
-            abandoned = call.drop_abandoned()
             self.abandoned += len(abandoned)
             if not call.texts_by_key:
                 self._dequeue(call)
@@ -162,61 +160,57 @@ class Dispatcher:
         max_chars = max(map(len, chunk.texts_by_key.values()))
         alone = max_chars > MAX_SHARED * settings.chunk_chars
         if self._open and not alone and self._open.filled + chunk.filled > 1:
-            self._close(self._open)
-        call = SharedCall() if alone else self._open or self._start()
+            self._open = None
+        call = self._open if self._open and not alone else self._start(alone=alone)
         call.add_texts(chunk, size)
         self._estimator.add(chunk.texts_by_key.values())
         full = call.filled + 1 / settings.chunk_texts > 1
         share = math.ceil(self._estimator.texts / max(1, self._classifier.replicas()))
-        if alone or full or len(call.texts_by_key) >= max(MIN_SPREAD, share):
-            self._close(call)
+        if call is self._open and (full or len(call.texts_by_key) >= max(MIN_SPREAD, share)):
+            self._open = None
         return call
 
-    def _start(self) -> SharedCall:
-        self._open = call = SharedCall()
-        asyncio.get_running_loop().call_later(
-            self.settings.call_wait_s, self._set_overdue, call, context=Context()
-        )
+    def _start(self, *, alone: bool) -> SharedCall:
+        call = SharedCall()
+        # The open call stays the last one.
+        self._queue.insert(len(self._queue) - (self._open is not None), call)
+        if not alone:
+            self._open = call
+            asyncio.get_running_loop().call_later(
+                self.settings.call_wait_s, self._set_overdue, call, context=Context()
+            )
         return call
 
     def _set_overdue(self, call: SharedCall) -> None:
         call.overdue = True
         self._send_ready()
 
-    def _close(self, call: SharedCall) -> None:
-        if call is self._open:
-            self._open = None
-        self._queue.append(call)
-
     def _has_room(self, calls_per_replica: int) -> bool:
         return self._under_way < max(1, self._classifier.replicas()) * calls_per_replica
 
     def _send_ready(self) -> None:
         while self._has_room(self.settings.max_calls_per_replica) and (call := self._next()):
-            self._dequeue(call)
             self._send(call)
 
     def _next(self) -> SharedCall | None:
-        ready = [*self._queue]
-        if self._open and (self._open.overdue or self._has_room(self.settings.calls_per_replica)):
-            ready.append(self._open)
+        room = self._has_room(self.settings.calls_per_replica)
+        ready = [call for call in self._queue if call is not self._open or call.overdue or room]
         if not ready:
             return None
         return ready[self._order.next(ready, lambda call: min(call.sizes.values()))[0]]
 
     def _dequeue(self, call: SharedCall) -> None:
+        self._queue.remove(call)
         if call is self._open:
             self._open = None
-        else:
-            self._queue.remove(call)
 
     def _send(self, call: SharedCall) -> None:
+        self._dequeue(call)
         self._observe_time()
         self._under_way += 1
         # The call ends with its last waiter, who may have come as the first one's deadline passed.
         within_s = 2 * self.settings.deadline_s
-        texts = list(call.texts_by_key.values())
-        sizes = list(call.sizes.values())
+        texts, sizes = list(call.texts_by_key.values()), list(call.sizes.values())
         task = call.send(self._classifier.classify(texts, within_s, sizes))
         task.add_done_callback(partial(self._done, call))
 

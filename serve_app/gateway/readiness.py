@@ -53,10 +53,11 @@ class ModelProbe:
         if probe is None or (probe.done() and age_s > PROBE_LIFETIME_S):
             self._started_at = time.monotonic()
             # An empty context: the request that starts the probe does not cancel it.
-            self._probe = asyncio.get_running_loop().create_task(self._ask(), context=Context())
+            probe = asyncio.get_running_loop().create_task(self._ask(), context=Context())
+            self._probe = probe
         try:
             async with asyncio.timeout(PROBE_WAIT_S):
-                return await asyncio.shield(self._probe)
+                return await asyncio.shield(probe)
         except TimeoutError:
             return self._is_busy()
 

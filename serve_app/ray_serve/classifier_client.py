@@ -122,7 +122,6 @@ class FewestCallsRouter(FIFOMixin, RequestRouter):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Start without calls."""
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._calls: Counter[ReplicaID] = Counter()
 

@@ -126,7 +126,7 @@ def follow_gateway(meters: MetricSink, gateway: Gateway, cache: ScoreCache) -> N
     meters.follow(ABANDONED_TEXTS, lambda: gateway.dispatcher.abandoned, "left")
     meters.follow(TEXTS_IN_FLIGHT, lambda: coalescer.texts_in_flight)
     meters.follow(WAITING_REQUESTS, lambda: coalescer.waiting)
-    meters.follow(CACHE_ENTRIES, lambda: cache.memory_entries)
+    meters.follow(CACHE_ENTRIES, lambda: cache.memory.size)
     if cache.shared is None:
         return
     shared = cache.shared
