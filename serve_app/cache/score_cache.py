@@ -59,12 +59,9 @@ class MemoryTier:
 class ScoreCache:
     """Scores by key. A failure of Redis means that less is found or kept, never an error.
 
-    Args:
-        labels: Number of labels of the model; values with another number are misses.
-        settings: Lifetime, jitter, bound of the memory tier.
-        shared: Tier that replicas share, if there is one; closed with this cache.
-
     Attributes:
+        memory: Tier of this replica.
+        shared: Tier that replicas share, if there is one; closed with this cache.
         memory_hits: Number of values that were found in memory, in all.
         shared_hits: Number of values that were found in the shared tier, in all.
     """

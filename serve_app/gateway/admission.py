@@ -57,21 +57,23 @@ class Admission:
             or waiting >= max_texts
             or (texts_by_key and self._takes_too_long(texts_by_key.values(), replicas))
         )
-        if not refused:
-            self._count(texts_by_key)
-            self._refused.difference_update(texts_by_key)
-            self._refused_before.difference_update(texts_by_key)
-            return
-        if (
+        if refused and (
             self._clock() - self._generation_started > REMEMBERED_S
             or len(self._refused) + len(texts_by_key) > MAX_REMEMBERED
         ):
             self._refused_before, self._refused = self._refused, set()
             self._generation_started = self._clock()
-        self._count(texts_by_key)
-        self._refused.update(texts_by_key)
-        wait_s = self._estimator.wait_s(replicas)
-        raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+        self.arrived_chars += sum(
+            len(text)
+            for key, text in texts_by_key.items()
+            if key not in self._refused and key not in self._refused_before
+        )
+        if refused:
+            self._refused.update(texts_by_key)
+            wait_s = self._estimator.wait_s(replicas)
+            raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+        self._refused.difference_update(texts_by_key)
+        self._refused_before.difference_update(texts_by_key)
 
     def _takes_too_long(self, texts: Collection[str], replicas: int) -> bool:
         settings, work = self.settings, self._estimator.work(texts)
@@ -82,10 +84,3 @@ class Admission:
         # No wait was measured yet.
         asked = settings.max_calls_per_replica * settings.chunk_chars * max(1, replicas)
         return self._estimator.pending + work > 2 * asked
-
-    def _count(self, texts_by_key: Mapping[bytes, str]) -> None:
-        self.arrived_chars += sum(
-            len(text)
-            for key, text in texts_by_key.items()
-            if key not in self._refused and key not in self._refused_before
-        )
