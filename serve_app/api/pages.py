@@ -17,7 +17,7 @@ from serve_app.api.predict import deadline
 from serve_app.api.problems import problem
 from serve_app.api.schemas import Health, Info, Limits, Ready
 from serve_app.errors import ModelUnavailable
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 
 DOCUMENT: Final = "/project/openapi.json"
 DOCS_PATH: Final = "/project/docs"

@@ -70,16 +70,17 @@ class FullGateway:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://service", headers=KEY)
 
     def demand(self) -> int:
-        return self._gateway.demand.chars
+        return self._gateway.admission.arrived_chars
+
+    async def _classify(self, *texts: str) -> None:
+        await self._gateway.classify(self._gateway.keyed(texts), 9)
 
     async def __aenter__(self) -> "FullGateway":
-        await self._gateway.classify(self._gateway.keyed(["cached"]), 9)
+        await self._classify("cached")
         await asyncio.sleep(0)
         self._model.free.clear()
-        self._waiting = asyncio.create_task(
-            self._gateway.classify(self._gateway.keyed(["waits", "too"]), 9)
-        )
-        while not self._gateway.flights.waiting:
+        self._waiting = asyncio.create_task(self._classify("waits", "too"))
+        while not self._gateway.coalescer.waiting:
             await asyncio.sleep(0)
         return self
 

@@ -15,7 +15,7 @@ from serve_app.gateway.readiness import Readiness
 from serve_app.lab.app import create_lab
 from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
 VALUES = Counter(good=2, wonderful=3, bad=-2, awful=-3)
@@ -52,7 +52,14 @@ class WordService:
         self.open.set()
         self._seen: set[str] = set()
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        return KeyedTexts(texts, {text: text.encode() for text in texts})
+
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
+        return None
+
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
+        texts = keyed.texts
         self.requests.append(list(texts))
         await self.open.wait()
         if self.problems:

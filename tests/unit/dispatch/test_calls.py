@@ -10,8 +10,10 @@ def numbered(*texts: str) -> dict[bytes, str]:
     return {f"{number}".encode(): text for number, text in enumerate(texts)}
 
 
-def sizes(*texts: str, most: int = 16, least: int = 1) -> list[int]:
-    return [len(chunk.texts) for chunk in chunks(numbered(*texts), most, CHARS, least)]
+def sizes(*texts: str, max_texts: int = 16, min_chunks: int = 1) -> list[int]:
+    return [
+        len(chunk.texts_by_key) for chunk in chunks(numbered(*texts), max_texts, CHARS, min_chunks)
+    ]
 
 
 def test_one_large_request_is_spread_evenly() -> None:
@@ -20,7 +22,7 @@ def test_one_large_request_is_spread_evenly() -> None:
 
 def test_what_fits_exactly_is_one_full_chunk() -> None:
     (chunk,) = chunks(numbered(*"a" * 10), 10, CHARS)
-    assert (len(chunk.texts), round(chunk.filled, 9)) == (10, 1.0)
+    assert (len(chunk.texts_by_key), round(chunk.filled, 9)) == (10, 1.0)
 
 
 def test_nothing_makes_no_chunk() -> None:
@@ -36,16 +38,18 @@ def test_a_text_longer_than_a_chunk_travels_alone() -> None:
 
 
 def test_a_small_request_is_spread_when_asked() -> None:
-    assert sizes(*"a" * 8, least=2) == [4, 4]
-    assert sizes("a", "b", least=5) == [1, 1]
+    assert sizes(*"a" * 8, min_chunks=2) == [4, 4]
+    assert sizes("a", "b", min_chunks=5) == [1, 1]
 
 
 @given(st.lists(st.text(max_size=60)), st.integers(1, 20), st.integers(1, 5))
 def test_chunks_keep_every_text_in_order_and_their_bounds(
-    texts: list[str], most: int, least: int
+    texts: list[str], max_texts: int, min_chunks: int
 ) -> None:
-    split = chunks(numbered(*texts), most, CHARS, least)
-    assert [text for chunk in split for text in chunk.texts.values()] == texts
+    split = chunks(numbered(*texts), max_texts, CHARS, min_chunks)
+    assert [text for chunk in split for text in chunk.texts_by_key.values()] == texts
     for chunk in split:
-        assert 0 < len(chunk.texts) <= most
-        assert len(chunk.texts) == 1 or sum(map(len, chunk.texts.values())) < 2 * CHARS
+        assert 0 < len(chunk.texts_by_key) <= max_texts
+        assert (
+            len(chunk.texts_by_key) == 1 or sum(map(len, chunk.texts_by_key.values())) < 2 * CHARS
+        )
