@@ -75,6 +75,17 @@ def worker_groups(objects: Iterable[Object]) -> list[Object]:
     return groups
 
 
+def head_container(objects: Iterable[Object]) -> Object:
+    container: Object = head_template(objects)["spec"]["containers"][0]
+    return container
+
+
+def worker_container(objects: Iterable[Object]) -> Object:
+    (group,) = worker_groups(objects)
+    container: Object = group["template"]["spec"]["containers"][0]
+    return container
+
+
 def pod_templates(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
     """Yield each pod template with the place it stands at."""
     objects = list(objects)

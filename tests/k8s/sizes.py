@@ -17,6 +17,7 @@ from tests.k8s.manifests import (
     replica_cpus,
     replicas,
     seconds,
+    worker_container,
     worker_groups,
 )
 
@@ -90,8 +91,7 @@ def _drain(objects: list[Object]) -> Iterator[str]:
 
 
 def _timeouts(objects: list[Object]) -> Iterator[str]:
-    (group,) = worker_groups(objects)
-    variables = environment(group["template"]["spec"]["containers"][0])
+    variables = environment(worker_container(objects))
     proxy = float(variables["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]["value"])
     (gateway,) = [each for each in deployments(objects) if each["name"] == "Gateway"]
     steps = [("the application", GatewaySettings(**gateway["user_config"]).deadline_s)]
