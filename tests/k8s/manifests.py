@@ -53,7 +53,7 @@ def deployments(objects: Iterable[Object]) -> list[Object]:
 
 
 def replicas(deployment: Object) -> tuple[int, int]:
-    """Return the least and the most replicas of a deployment."""
+    """Return the minimum and the maximum of a deployment's replicas."""
     scaling = deployment.get("autoscaling_config")
     if scaling:
         return scaling["min_replicas"], scaling["max_replicas"]

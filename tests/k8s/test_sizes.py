@@ -16,17 +16,18 @@ def test_two_pods_serve_even_without_load(rendered: Render) -> None:
         assert replicas(each)[0] > each["max_replicas_per_node"]
 
 
-def test_the_readme_tells_the_sizes(rendered: Render) -> None:
+def test_the_readme_has_the_sizes_of_production(rendered: Render) -> None:
     objects = rendered("prod")
     (workers,) = worker_groups(objects)
     bounds = {each["name"]: replicas(each) for each in deployments(objects)}
-    (least_g, most_g), (least_c, most_c) = bounds["Gateway"], bounds["Classifier"]
+    min_gateways, max_gateways = bounds["Gateway"]
+    min_classifiers, max_classifiers = bounds["Classifier"]
     pods, cpus = workers["maxReplicas"], int(logical_cpus(workers))
     readme = (ROOT / "kuberay" / "README.md").read_text()
     for fact in (
-        f"{most_g} gateways, {most_c} classifiers",
+        f"{max_gateways} gateways, {max_classifiers} classifiers",
         f"{pods} of {cpus} CPUs are {pods * cpus}",
         f"`minReplicas` | {workers['minReplicas']} |",
-        f"| {least_g} and {least_c} |",
+        f"| {min_gateways} and {min_classifiers} |",
     ):
         assert fact in readme

@@ -8,7 +8,7 @@ from serve_app.rollout.cluster import Api
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import active, outcomes
-from tests.k8s.rollout.release import IMAGE, NAME, NAMESPACE, SECOND, release
+from tests.k8s.rollout.release import NAME, NAMESPACE, SECOND, release
 
 
 def test_a_first_release_is_applied_in_order_and_checked_with_a_prediction(
@@ -88,10 +88,3 @@ def test_a_prediction_by_url_carries_the_api_key(
     path = f"/api/v1/namespaces/{NAMESPACE}/services/{NAME}-serve-svc:8000/proxy"
     replace(rollout, url=server.url + path, api_key=key or None).apply(release())
     assert outcomes(api) == [(1, "served")]
-
-
-def test_worker_bounds_change_in_place(rollout: Rollout, progress: list[str]) -> None:
-    rollout.apply(release())
-    rollout.apply(release(workers=4))
-    assert any("changed in place" in line for line in progress)
-    assert IMAGE in str(rollout.history.revisions()[-1].service)
