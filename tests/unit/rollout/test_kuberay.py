@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.rollout.changes import Impact, impact
+from serve_app.rollout.kuberay import Impact, PodProblem, impact, pod_problems
 
 
 def service() -> dict[str, Any]:
@@ -63,3 +63,38 @@ def test_the_operators_rules_decide_what_a_change_leads_to(
 
 def test_the_first_release_starts_a_cluster() -> None:
     assert impact(None, service()) is Impact.FIRST
+
+
+def pod(name: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": status}
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"name": "ray", "state": state}
+
+
+def test_an_orderly_start_is_not_a_problem() -> None:
+    waiting = container(waiting={"reason": "PodInitializing"})
+    ended = container(terminated={"exitCode": 0, "reason": "Completed"})
+    pods = [
+        pod("a", containerStatuses=[waiting], initContainerStatuses=[ended]),
+        pod("b", containerStatuses=[container(running={})], conditions=None),
+        {"metadata": {"name": "c"}},
+    ]
+    assert pod_problems(pods) == ()
+
+
+def test_problems_of_pods_are_in_the_words_of_kubernetes_the_worst_first() -> None:
+    pull = container(waiting={"reason": "ErrImagePull", "message": "not\nfound"})
+    killed = container(terminated={"exitCode": 137, "reason": "OOMKilled"})
+    room = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/3 nodes"}
+    pods = [
+        pod("a", conditions=[room]),
+        pod("b", initContainerStatuses=[pull]),
+        pod("c", containerStatuses=[killed]),
+    ]
+    assert pod_problems(pods) == (
+        PodProblem("pod b: ErrImagePull: not found"),
+        PodProblem("pod c: OOMKilled, exit code 137"),
+        PodProblem("pod a: Unschedulable: 0/3 nodes", may_wait=True),
+    )
