@@ -1,8 +1,10 @@
-"""Texts to token ids."""
+"""From texts to token ids."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer as FastTokenizer
 
 from serve_app.errors import ModelUnusable
@@ -10,7 +12,7 @@ from serve_app.model.store import ModelIdentity
 
 
 class Tokens(NamedTuple):
-    """One text as the model reads it.
+    """The model's input for one text.
 
     Attributes:
         ids: Token ids, special tokens included, at most the model's maximum.
@@ -49,3 +51,18 @@ class Tokenizer:
             Tokens(encoding.ids, bool(encoding.overflowing))
             for encoding in self._tokenizer.encode_batch_fast(list(texts))
         ]
+
+
+def padded(
+    token_ids: Sequence[Sequence[int]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad sequences on the right to the longest of them.
+
+    Returns:
+        Token ids and attention mask, both of shape [texts, longest].
+    """
+    lengths = np.fromiter(map(len, token_ids), dtype=np.int64, count=len(token_ids))
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in token_ids])
+    return ids, mask.astype(np.int64)

@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.engine.engine import Engine, batched_logits
-from serve_app.engine.load import load_torch
+from serve_app.engine.engine import Engine, batched_logits, load_engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
@@ -90,7 +89,7 @@ def evaluate(model: ModelIdentity, data: Path, report: Callable[[str], None]) ->
             f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
         )
     engines: dict[EngineName, Callable[[], Engine]] = {
-        "torch": lambda: load_torch(model, threads=1, device="cpu"),
+        "torch": lambda: load_engine(model, "torch", threads=1, device="cpu"),
         "onnx-fp32": lambda: _onnx(model, artefact, "onnx-fp32"),
         "onnx-int8": lambda: _onnx(model, artefact, "onnx-int8"),
     }

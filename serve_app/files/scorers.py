@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from serve_app.api.formats import fragment
-from serve_app.classifier.scheduler import companions
+from serve_app.classifier.scheduler import select_batch
 from serve_app.client.errors import BodyTooLarge, InvalidRequest, ServerFailed, ServerTimeout
 from serve_app.client.request import Budget, budget, refusal
 from serve_app.client.results import prediction
 from serve_app.client.sync import SentimentClient
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
@@ -66,7 +66,7 @@ class LocalScorer:
         model = resolve(source)
         self.labels = model.labels
         self._tokenizer = Tokenizer(model)
-        self._engine = load(model, resolve_engine(model, engine, report), threads=1)
+        self._engine = load_engine(model, resolve_engine(model, engine, report), threads=1)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""
@@ -114,7 +114,7 @@ def passes(lengths: Sequence[int]) -> Iterator[list[int]]:
     most = ClassifierSettings().max_batch_tokens
     waiting = sorted(range(len(lengths)), key=lengths.__getitem__)
     while waiting:
-        chosen = companions([lengths[index] for index in waiting], most)
+        chosen = select_batch([lengths[index] for index in waiting], most)
         yield [waiting[position] for position in chosen]
         taken = set(chosen)
         waiting = [index for position, index in enumerate(waiting) if position not in taken]

@@ -1,4 +1,4 @@
-"""How the service's own processes log: lines of JSON in production, of text for a person.
+"""Logs of the service's own processes: lines of JSON in production, of text for a person.
 
 Ray Serve writes its stream as text whatever its configuration says, and logs arguments of calls:
 https://github.com/ray-project/ray/issues/48182. So the logger `serve_app` has a handler of its
@@ -17,7 +17,7 @@ ROOT: Final = "serve_app"
 
 
 def configure(form: LogForm, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send what the package logs to one stream, each record as one line.
+    """Send what the package logs to one stream.
 
     Args:
         form: JSON for programs, text for a person.
@@ -38,36 +38,35 @@ def timestamp(seconds: float) -> str:
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 
 
-class _Formatter(logging.Formatter):
-    def formatException(self, ei: Any) -> str:
-        """Return an exception's place and type, without its message, which may quote a text."""
-        kind, _, trace = ei
-        return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"
+def _exception(exc_info: Any) -> str:
+    """Return an exception's place and type, without its message, which may quote a text."""
+    kind, _, trace = exc_info
+    return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"
 
 
-class JsonFormatter(_Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object per record; an exception's traceback is its member `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line."""
-        members: dict[str, Any] = {
+        members = {
             "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
+            members["exception"] = _exception(record.exc_info)
         return json.dumps(members)
 
 
-class TextFormatter(_Formatter):
-    """Time, level and message; a message's and a traceback's further lines are indented."""
+class TextFormatter(logging.Formatter):
+    """Time, level and message; further lines of a message or a traceback are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's lines."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         text = record.getMessage()
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            text += "\n" + _exception(record.exc_info)
         return f"{clock} {record.levelname.lower()}: " + text.replace("\n", "\n    ")

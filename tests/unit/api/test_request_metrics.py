@@ -1,6 +1,6 @@
 from serve_app.api.request_record import Report, RequestMetrics
 from serve_app.scores import StageTimes
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 ANSWERED = Report(
     0.0, "mine", "/project/predict", 200, "ok", 3, 2, 1, 1, StageTimes(2.0, 0.0, 0.0), 0.5
@@ -8,8 +8,8 @@ ANSWERED = Report(
 REFUSED = ANSWERED._replace(status=429, outcome="overloaded", times=None)
 
 
-def metered(*reports: Report) -> RecordedMeters:
-    meters = RecordedMeters()
+def metered(*reports: Report) -> RecordedMetrics:
+    meters = RecordedMetrics()
     for report in reports:
         RequestMetrics(meters)(report)
     return meters

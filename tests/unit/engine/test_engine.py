@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from serve_app.engine.load import load
 
 from serve_app.engine.engine import padded
-from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity

@@ -2,9 +2,9 @@ import time
 
 import numpy as np
 import pytest
+from serve_app.engine.simulated import SimulatedEngine
 
 from serve_app.app_args import AppArgs
-from serve_app.engine.simulated import SimulatedEngine
 from serve_app.settings import SimulatedCost
 
 FREE = SimulatedCost(batch_ms=0, token_us=0)

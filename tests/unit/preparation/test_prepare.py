@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.export.evaluate import evaluate, read_tsv
@@ -42,8 +42,8 @@ def test_preparing_makes_verified_engines_that_agree_with_torch(
     assert lines[0] == "exporting to ONNX"
     texts = ["the film was very good", "i hate it", "", "bad " * 200]
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
-    reference = load(model, "torch", threads=1).logits(token_ids)
-    assert load(model, "onnx-fp32", threads=1).logits(token_ids) == pytest.approx(
+    reference = load_engine(model, "torch", threads=1).logits(token_ids)
+    assert load_engine(model, "onnx-fp32", threads=1).logits(token_ids) == pytest.approx(
         reference, abs=1e-5
     )
     assert artefact.fidelity["onnx-int8"].variance < 1e-3
@@ -155,7 +155,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(
         path.write_bytes(content)
     for start in (
         partial(resolve_engine, model, engine, quiet),
-        partial(load, model, "onnx-int8", threads=1),
+        partial(load_engine, model, "onnx-int8", threads=1),
     ):
         with pytest.raises(ModelUnusable, match=r"onnx-int8\.onnx") as refused:
             start()
@@ -194,7 +194,7 @@ def test_evaluation_counts_right_labels_and_flips(
     torch, fp32, int8 = evaluate(model, data, quiet)
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
-    logits = load(model, "torch", threads=1).logits(token_ids)
+    logits = load_engine(model, "torch", threads=1).logits(token_ids)
     assert texts[0] == 'the film was "good'
     assert torch.accuracy == np.mean(logits.argmax(axis=1) == labels)
     assert (torch.flips, fp32.flips, fp32.accuracy) == (0, 0, torch.accuracy)
