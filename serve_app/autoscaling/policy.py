@@ -97,7 +97,7 @@ def required_replicas(workload: Workload | None, fleet: Fleet, settings: Scaling
 
 
 def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
-    # Replicas that arriving work, and clearing the queue in time, keep busy.
+    # Replicas that arriving work keeps busy, and those that clear the queue in time.
     busy = min(workload.arriving / workload.rate, fleet.max_replicas)
     rising = min(workload.rising / workload.rate, fleet.max_replicas)
     clearing = min(workload.waiting / workload.rate / settings.target_wait_s, fleet.max_replicas)
@@ -108,11 +108,9 @@ def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
     max_for_queue = max(ceil(needed) + 1, floor(needed * (1 + settings.max_surge)))
     for_queue = min(ceil(needed + excess), max_for_queue)
     for_rise = ceil(rising / settings.target_utilization) if excess else 0
-    grow = max(for_queue, for_rise)
-    if not workload.complete:
-        return max(grow, fleet.target)
-    keep = max(ceil(busy / settings.release_utilization), ceil(clearing))
-    return max(grow, min(fleet.target, keep))
+    still_busy = max(ceil(busy / settings.release_utilization), ceil(clearing))
+    to_keep = min(fleet.target, still_busy) if workload.complete else fleet.target
+    return max(ceil(needed), for_queue, for_rise, to_keep)
 
 
 def classifier_workload(

@@ -13,6 +13,7 @@ from serve_app.classifier.scheduler import (
     MAX_PADDING_SHARE,
     MAX_PADDING_TOKENS,
     BatchScheduler,
+    ForwardPass,
     Job,
     Scored,
     select_batch,
