@@ -49,48 +49,35 @@ class Fleet(NamedTuple):
 def required_replicas(workload: Workload | None, fleet: Fleet, settings: ScalingSettings) -> int:
     """Return how many replicas there should be, within the bounds of the fleet.
 
-    Of replicas that do 100 tokens a second each, 10 run; the settings are the defaults:
+    - Arriving work uses at most `target_utilization` of the replicas.
+    - If the queue would take longer than `target_wait_s`, add replicas for the excess, up to
+      `max_surge` of what arriving work needs, or one: a queue that grew while replicas start is
+      no reason to start as many again.
+    - During such a queue, the work of the last moments counts at once if it is more.
+    - Release replicas only if the others are used less than `release_utilization`, and none that
+      the queue keeps busy for `target_wait_s`. Between the two thresholds nothing moves.
+    - Release no replica while a report is missing, and change nothing without any report (None).
+
+    An example of 10 replicas that do 100 tokens a second each, with the default settings:
 
     >>> fleet = Fleet(running=10, target=10, min_replicas=1, max_replicas=100)
     >>> def replicas(arriving: float, waiting: float = 0, rising: float = 0) -> int:
     ...     workload = Workload(arriving, waiting, rate=100, complete=True, rising=rising)
     ...     return required_replicas(workload, fleet, ScalingSettings())
-
-    Arriving work uses at most `target_utilization` of the replicas (0.75).
-
-    >>> replicas(arriving=900)  # keeps 9 busy; 9 / 0.75
+    >>> replicas(arriving=900)  # 9 are busy: 9 / 0.75
     12
-
-    If the queue would take longer than `target_wait_s` (2 s), add replicas for the excess, up to
-    `max_surge` of what arriving work needs (0.25), or one: a queue that grew while replicas start
-    is no reason to start as many again.
-
-    >>> replicas(arriving=750, waiting=2100)  # takes 10.5 replicas, 0.5 more than run
+    >>> replicas(arriving=750, waiting=2100)  # 10.5 clear the queue in 2 s: 0.5 more than run
     11
-    >>> replicas(arriving=750, waiting=9000)  # takes 45; a quarter more than 10
+    >>> replicas(arriving=750, waiting=9000)  # 45 clear it, but a quarter more than 10 is 12
     12
-
-    During such a queue, the work of the last moments counts at once if it is more.
-
-    >>> replicas(arriving=750, waiting=2100, rising=1500)  # 15 / 0.75
+    >>> replicas(arriving=750, waiting=2100, rising=1500)  # 15 are soon busy: 15 / 0.75
     20
-
-    Release replicas only if the others are used less than `release_utilization` (0.6), and none
-    that the queue keeps busy for `target_wait_s`. Between the two thresholds nothing moves.
-
-    >>> replicas(arriving=600)  # 6 / 0.6
+    >>> replicas(arriving=600)  # 6 are busy: no fewer than 6 / 0.6
     10
-    >>> replicas(arriving=300)  # 3 / 0.6
+    >>> replicas(arriving=300)  # 3 are busy: 3 / 0.6
     5
-    >>> replicas(arriving=300, waiting=1600)  # the queue keeps 8 busy
+    >>> replicas(arriving=300, waiting=1600)  # the queue keeps 8 busy for 2 s
     8
-
-    Release no replica while a report is missing, and change nothing without any report.
-
-    Args:
-        workload: The work; None while nothing is known.
-        fleet: The replicas as they are.
-        settings: Tunables.
     """
     wanted = fleet.target if workload is None else _wanted(workload, fleet, settings)
     return max(fleet.min_replicas, min(fleet.max_replicas, wanted))
@@ -116,7 +103,7 @@ def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
 def classifier_workload(
     classifiers: Sequence[ClassifierReport | None], gateways: Sequence[GatewayReport | None]
 ) -> Workload | None:
-    """Return the work of the classifiers, in tokens.
+    """Return the work of the classifiers, in tokens; None while none has measured its rate.
 
     Arriving work is what comes to the gateways, whether or not replicas are there to take it. A
     classifier that has not measured its rate counts with the mean of those that have.
@@ -124,9 +111,6 @@ def classifier_workload(
     Args:
         classifiers: One entry per running replica; None where it has not reported lately.
         gateways: Likewise.
-
-    Returns:
-        None while no classifier has measured its rate.
     """
     working = [report for report in classifiers if report]
     asking = [report for report in gateways if report]
@@ -146,13 +130,9 @@ def classifier_workload(
 
 
 def gateway_workload(gateways: Sequence[GatewayReport | None]) -> Workload | None:
-    """Return the work of the gateways, in CPU seconds, of which a replica does one each second.
+    """Return the work of the gateways, in CPU seconds; see `classifier_workload`.
 
-    Args:
-        gateways: One entry per running replica; None where it has not reported lately.
-
-    Returns:
-        None while none has reported.
+    A replica does one each second. None while none has reported.
     """
     used = [report.cpu for report in gateways if report]
     if not used:

@@ -17,7 +17,6 @@ RISING_SHARE: Final = 0.4
 # More than any replica can reach, and small enough for sums and products.
 MAX_VALUE: Final = 1e15
 
-
 # Samples of one figure, oldest first: seconds since the epoch on the replica's clock, value.
 Series = Sequence[tuple[float, float]]
 
@@ -66,20 +65,17 @@ def gateway_stats(*, cpu_seconds: float, wanted_chars: int, held_chars: int) -> 
     Args:
         cpu_seconds: CPU time of its process since it started.
         wanted_chars: Characters for the model that have arrived since it started.
-        held_chars: Characters that no classifier has been asked for yet.
+        held_chars: See `GatewayReport`.
     """
     return {CPU: cpu_seconds, WANTED: float(wanted_chars), HELD: float(held_chars)}
 
 
 def read_classifier(samples: Mapping[str, Series], since: float) -> ClassifierReport | None:
-    """Read a classifier's report from its samples, by name.
+    """Return a classifier's report; None where it has not reported lately, or no usable value.
 
     Args:
-        samples: Those of the look-back period.
+        samples: Those of the look-back period, by name.
         since: Seconds since the epoch; older samples do not count.
-
-    Returns:
-        None where it has not reported lately, or no usable value.
     """
     waiting, rate, per_char = (_latest(samples, name, since) for name in (WAITING, RATE, PER_CHAR))
     return None if waiting is None else ClassifierReport(waiting, rate or None, per_char)
@@ -88,10 +84,10 @@ def read_classifier(samples: Mapping[str, Series], since: float) -> ClassifierRe
 def read_gateway(
     samples: Mapping[str, Series], since: float, demand_s: float
 ) -> GatewayReport | None:
-    """Read a gateway's report; see `read_classifier`. A rate takes two samples.
+    """Return a gateway's report, likewise; a rate takes two samples.
 
     Args:
-        samples: Those of the look-back period.
+        samples: Those of the look-back period, by name.
         since: Seconds since the epoch; older samples do not count.
         demand_s: Seconds, back from the last sample, over which `wanted` is averaged.
     """

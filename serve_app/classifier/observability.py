@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.classifier.scheduler import BatchScheduler, ForwardPass
+from serve_app.model.parity import probabilities
 from serve_app.telemetry import metrics
 from serve_app.telemetry.metrics import MetricSink
 from serve_app.telemetry.tracing import shared_span
@@ -55,17 +56,11 @@ def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
 
 
 def count_predictions(logits: NDArray[np.float32]) -> Counter[tuple[int, int]]:
-    """Count texts by predicted label and by the tenth that its probability is rounded up to.
+    """Count texts by index of the predicted label and by its probability, in tenths rounded up.
 
     Args:
         logits: Of shape [texts, labels]; texts with a logit that is not finite do not count.
-
-    Returns:
-        Counts by index of the label and number of tenths.
     """
-    finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-    highest = finite.max(axis=1, keepdims=True)
-    # The largest term of the softmax is exp(0), so the winner's probability is one over the sum.
-    probability = 1 / np.exp(finite - highest).sum(axis=1)
-    tenths = np.ceil(probability * 10).astype(int)
+    finite = probabilities(logits[np.isfinite(logits).all(axis=1)])
+    tenths = np.ceil(finite.max(axis=1) * 10).astype(int)
     return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -59,12 +59,9 @@ class SimulatedEngine:
         # Padding is free, as in the ONNX graph, where only attention computes it.
         tokens = sum(map(len, token_ids))
         time.sleep(self._cost.batch_ms / 1e3 + tokens * self._cost.token_us / 1e6)
-        return np.array([self._logits(ids) for ids in token_ids], dtype=np.float32)
-
-    def _logits(self, ids: Sequence[int]) -> list[float]:
-        text = np.asarray(ids, dtype="<i4").tobytes()
-        checks = [zlib.crc32(text, label) / 2**32 for label in range(self._labels)]
-        return [MAX_SIMULATED_LOGIT * (2 * check - 1) for check in checks]
+        texts = [np.asarray(ids, dtype="<i4").tobytes() for ids in token_ids]
+        checks = [[zlib.crc32(text, label) for label in range(self._labels)] for text in texts]
+        return (MAX_SIMULATED_LOGIT * (2 * np.array(checks) / 2**32 - 1)).astype(np.float32)
 
 
 def load_engine(
@@ -118,15 +115,6 @@ def load_engine(
 def batched_logits(
     engine: Engine, token_ids: Sequence[Sequence[int]], batch: int
 ) -> NDArray[np.float32]:
-    """Run any number of texts, in their order, in batches of at most `batch` texts.
-
-    Args:
-        engine: What runs them.
-        token_ids: At least one sequence of token ids.
-        batch: Maximum of texts in a batch.
-
-    Returns:
-        Logits of shape [texts, labels].
-    """
+    """Run one text or more, in batches of at most so many; see `Engine.logits`."""
     starts = range(0, len(token_ids), batch)
     return np.concatenate([engine.logits(token_ids[start : start + batch]) for start in starts])

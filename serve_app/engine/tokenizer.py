@@ -38,10 +38,8 @@ class Tokenizer:
         try:
             self._tokenizer = FastTokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing more exact
-            reason = " ".join(str(error).split())
-            raise ModelUnusable(
-                f"{path} is no tokenizer: {reason}", "fetch the model again"
-            ) from error
+            problem = f"{path} is no tokenizer: {' '.join(str(error).split())}"
+            raise ModelUnusable(problem, "fetch the model again") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=model.max_tokens)
 

@@ -39,22 +39,16 @@ class WorkPolicy:
         gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
         # Demand is averaged over the classifiers' look-back period: they are to follow it.
         scaling: Any = classifier.config
-        demand_s = scaling.look_back_period_s
+        demand_s, now = scaling.look_back_period_s, classifier.current_time or 0.0
         for_gateway, for_classifier = self._settings.gateway, self._settings.classifier
-        now = classifier.current_time or 0.0
-        gateways = [
-            read_gateway(samples, now - for_gateway.stale_s, demand_s)
-            for samples in _samples(gateway)
-        ]
-        classifiers = [
-            read_classifier(samples, now - for_classifier.stale_s)
-            for samples in _samples(classifier)
-        ]
+        since = now - for_gateway.stale_s
+        asking = [read_gateway(samples, since, demand_s) for samples in _samples(gateway)]
+        since = now - for_classifier.stale_s
+        working = [read_classifier(samples, since) for samples in _samples(classifier)]
+        workload = policy.classifier_workload(working, asking)
         return {
-            gateway.deployment_id: _decide(gateway, policy.gateway_workload(gateways), for_gateway),
-            classifier.deployment_id: _decide(
-                classifier, policy.classifier_workload(classifiers, gateways), for_classifier
-            ),
+            gateway.deployment_id: _decide(gateway, policy.gateway_workload(asking), for_gateway),
+            classifier.deployment_id: _decide(classifier, workload, for_classifier),
         }, {}
 
 

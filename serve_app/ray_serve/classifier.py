@@ -36,8 +36,8 @@ class Classifier:
     Args:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
         digest: The digest that the gateway's cache keys are built from.
-        engine: What runs the model.
-        simulated: Cost of a batch where the engine is the simulated one.
+        engine: Name of the engine.
+        simulated: Cost of a batch of the simulated engine.
         log_form: Form of what is logged; None leaves logging as it is.
 
     Raises:
@@ -66,6 +66,8 @@ class Classifier:
         self._digest = digest
         self._tokenizer = Tokenizer(model)
         self._settings = ClassifierSettings()
+        # Ray types it by its batches, not by its calls.
+        self._queue: Any = self._batch
         self._metrics = RayMetricSink()
         self._scheduler = BatchScheduler(
             load_engine(model, engine, threads=threads, simulated=simulated),
@@ -126,11 +128,6 @@ class Classifier:
             for job in jobs:
                 job.result.cancel()
         return _reply(results)
-
-    @property
-    def _queue(self) -> Any:
-        """The batched method, which Ray types by its batches, not by its calls."""
-        return self._batch
 
     # Ray seals a batch before the engine is free. So this one joins the calls that wait, and the
     # scheduler forms the batches that the model computes. Waiting here for the scores would seal

@@ -17,15 +17,9 @@ ROOT: Final = "serve_app"
 
 
 def configure(form: LogForm, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send what the package logs to one stream.
-
-    Args:
-        form: JSON for programs, text for a person.
-        level: Records below it are dropped.
-        stream: Standard output where it is None.
-    """
+    """Send what the package logs to one stream, standard output by default."""
     handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(Formatter(form))
     logger = logging.getLogger(ROOT)
     logger.handlers = [handler]
     logger.setLevel(level)
@@ -38,35 +32,26 @@ def timestamp(seconds: float) -> str:
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 
 
-def _exception(exc_info: Any) -> str:
-    """Return an exception's place and type, without its message, which may quote a text."""
-    kind, _, trace = exc_info
-    return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"
+class Formatter(logging.Formatter):
+    """One object of JSON a record, or its time, level and message with further lines indented."""
 
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object per record; an exception's traceback is its member `exception`."""
+    def __init__(self, form: LogForm) -> None:
+        super().__init__()
+        self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
-        members = {
-            "time": timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            members["exception"] = _exception(record.exc_info)
-        return json.dumps(members)
-
-
-class TextFormatter(logging.Formatter):
-    """Time, level and message; further lines of a message or a traceback are indented."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's lines."""
+        """Return the record's line or lines."""
+        level, text = record.levelname.lower(), record.getMessage()
+        exception = self.formatException(record.exc_info) if record.exc_info else ""
+        if self._form == "json":
+            time_ = timestamp(record.created)
+            members = {"time": time_, "level": level, "logger": record.name, "message": text}
+            return json.dumps(members | ({"exception": exception} if exception else {}))
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + _exception(record.exc_info)
-        return f"{clock} {record.levelname.lower()}: " + text.replace("\n", "\n    ")
+        lines = f"{clock} {level}: {text}" + (f"\n{exception}" if exception else "")
+        return lines.replace("\n", "\n    ")
+
+    def formatException(self, ei: Any) -> str:
+        """Return an exception's place and type, without its message, which may quote a text."""
+        kind, _, trace = ei
+        return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"

@@ -21,8 +21,7 @@ class Metric:
         kind: Its type in Prometheus.
         name: Its name before Ray and Prometheus add to it.
         help: Its meaning, for the documentation and for Prometheus.
-        labels: Names of its labels, beside those that Ray Serve adds: `deployment`, `replica`
-            and `application`.
+        labels: Names of its labels; Ray Serve adds `deployment`, `replica` and `application`.
         buckets: Upper bounds of a histogram's buckets, in the metric's unit.
     """
 

@@ -20,7 +20,9 @@ ENABLED: Final = bool(os.environ.get(HOOK))
 if TYPE_CHECKING or ENABLED:
     from opentelemetry import context as otel_context
     from opentelemetry import trace
-    from opentelemetry.trace import Link, SpanContext
+    from opentelemetry.trace import Link, Span, SpanContext
+
+    TRACER: Final = trace.get_tracer("serve_app")
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -31,10 +33,7 @@ _NO_SPAN: Final[AbstractContextManager[Any]] = nullcontext()
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that turn tracing on; none where no endpoint is set.
-
-    Args:
-        environment: The environment of whoever starts the service.
+    """Return the variables that turn tracing on; none where the environment has no endpoint.
 
     Raises:
         StartupError: An endpoint is set, but the exporter is not installed.
@@ -67,14 +66,11 @@ def processors() -> "list[SpanProcessor]":
 def span(name: str, **attributes: int) -> AbstractContextManager[Any]:
     """Return a context manager that makes a stage a span of the current trace.
 
-    Args:
-        name: Name of the stage.
-        attributes: Counts; no attribute may hold a part of a text.
+    The attributes are counts: none may hold a part of a text.
     """
     if not ENABLED:
         return _NO_SPAN
-    tracer = trace.get_tracer("serve_app")
-    return tracer.start_as_current_span(name, attributes=attributes, record_exception=False)
+    return TRACER.start_as_current_span(name, attributes=attributes, record_exception=False)
 
 
 def origin() -> "SpanContext | None":
@@ -120,17 +116,13 @@ def shared_span(name: str, origins: Sequence["SpanContext"], seconds: float, **c
     end = time.time_ns()
     start = end - round(seconds * 1e9)
 
-    def record(
-        name: str, parent: SpanContext, linked: Sequence[SpanContext], counts: Mapping[str, int]
-    ) -> SpanContext:
+    def child(name: str, parent: SpanContext, linked: Sequence[SpanContext]) -> Span:
         context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         links = [Link(other) for other in linked]
-        child = trace.get_tracer("serve_app").start_span(
-            name, context, links=links, start_time=start, attributes=counts
-        )
-        child.end(end)
-        return child.get_span_context()
+        return TRACER.start_span(name, context, links=links, start_time=start)
 
-    work = record(f"{name} batch", origins[0], origins, counts)
+    work = child(f"{name} batch", origins[0], origins)
+    work.set_attributes(counts)
+    work.end(end)
     for other in origins:
-        record(name, other, [work], {})
+        child(name, other, [work.get_span_context()]).end(end)
