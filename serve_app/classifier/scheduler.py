@@ -15,7 +15,7 @@ from serve_app.classifier.order import AlternatingOrder
 from serve_app.classifier.throughput import ThroughputEstimator
 from serve_app.engine.engine import Engine
 from serve_app.engine.tokenizer import Tokens
-from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.errors import DeadlineExceeded
 from serve_app.scores import TextLogits
 
 if TYPE_CHECKING:
@@ -31,13 +31,7 @@ MAX_PADDING_TOKENS: Final = 16
 
 
 class Scored(NamedTuple):
-    """The result for one text.
-
-    Attributes:
-        logits: The model's output.
-        queue_ms: Time between arrival and the start of its forward pass.
-        inference_ms: Time of that pass, which other texts may have shared.
-    """
+    """One text's logits, and its time before and in a forward pass that others may have shared."""
 
     logits: TextLogits
     queue_ms: float
@@ -51,8 +45,8 @@ class Job(NamedTuple):
         tokens: The model's input.
         deadline: Monotonic time after which nobody waits for the result.
         arrived: Monotonic time of arrival.
-        result: Ends with the score, `InferenceFailed` or `DeadlineExceeded`; a job whose result
-            is cancelled is not computed.
+        result: Ends with the score, with None where the model could not score the text, or with
+            `DeadlineExceeded`; a job whose result is cancelled is not computed.
         origin: The caller's span, where there is one.
         request_chars: Characters of all texts of its request.
         alone: Whether its batch has failed, so that it is to run in one of its own.
@@ -61,7 +55,7 @@ class Job(NamedTuple):
     tokens: Tokens
     deadline: float
     arrived: float
-    result: "asyncio.Future[Scored]"
+    result: "asyncio.Future[Scored | None]"
     origin: "SpanContext | None" = None
     request_chars: int = 0
     alone: bool = False
@@ -74,7 +68,7 @@ class ForwardPass(NamedTuple):
         lengths: Tokens of each text.
         queue_s: Age of the oldest text at the start.
         inference_s: Time of the run.
-        logits: The model's output, of shape [texts, labels].
+        logits: Of shape [texts, labels].
         origins: The callers' spans, one entry a text.
     """
 
@@ -198,7 +192,7 @@ class BatchScheduler:
             else:
                 # Without its message, which may quote what the engine was given.
                 logger.error("inference failed with %s", type(error).__name__)
-                self._fail(batch[0], "the model could not score a text")
+                self._end(batch[0], None)
             return
         finally:
             self._pass_started = None
@@ -206,12 +200,9 @@ class BatchScheduler:
         inference_s = time.monotonic() - started
         self.throughput.observe_batch(tokens, inference_s, full=full)
         for job, row in zip(batch, logits, strict=True):
-            if not np.isfinite(row).all():
-                self._fail(job, "the model returned no finite score")
-            elif not job.result.done():
-                values = TextLogits(tuple(row.tolist()), job.tokens.truncated)
-                queue_ms = (started - job.arrived) * 1000
-                job.result.set_result(Scored(values, queue_ms, inference_s * 1000))
+            values = TextLogits(tuple(row.tolist()), job.tokens.truncated)
+            scored = Scored(values, (started - job.arrived) * 1000, inference_s * 1000)
+            self._end(job, scored if np.isfinite(row).all() else None)
         forward_pass = ForwardPass(
             lengths=[len(job.tokens.ids) for job in batch],
             queue_s=started - min(job.arrived for job in batch),
@@ -225,10 +216,10 @@ class BatchScheduler:
             # A defect of metrics or traces must not end the worker.
             logger.exception("a forward pass could not be recorded")
 
-    def _fail(self, job: Job, detail: str) -> None:
-        self.failed += 1
+    def _end(self, job: Job, result: Scored | None) -> None:
+        self.failed += result is None
         if not job.result.done():
-            job.result.set_exception(InferenceFailed(detail))
+            job.result.set_result(result)
 
 
 def _token_count(jobs: Iterable[Job]) -> int:

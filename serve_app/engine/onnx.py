@@ -12,7 +12,7 @@ from serve_app.settings import OnnxName
 
 
 class OnnxEngine:
-    """An exported graph in ONNX Runtime, without torch or transformers.
+    """An exported graph in ONNX Runtime.
 
     Args:
         path: ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.

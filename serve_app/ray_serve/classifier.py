@@ -12,10 +12,10 @@ from ray import serve
 
 from serve_app.autoscaling.replica_stats import classifier_stats
 from serve_app.classifier.observability import ForwardPassRecorder, follow_scheduler
-from serve_app.classifier.scheduler import BatchScheduler, Job, Scored
+from serve_app.classifier.scheduler import BatchScheduler, Job
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import InferenceFailed, ModelUnusable, RevisionMismatch
+from serve_app.errors import ModelUnusable, RevisionMismatch
 from serve_app.model.store import resolve
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.scores import CallReply
@@ -122,12 +122,16 @@ class Classifier:
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.
             await self._queue(jobs)
-            results = await asyncio.gather(*(job.result for job in jobs), return_exceptions=True)
+            scored = await asyncio.gather(*(job.result for job in jobs))
         finally:
             # What nobody waits for any more is not computed; what is done stays done.
             for job in jobs:
                 job.result.cancel()
-        return _reply(results)
+        return CallReply(
+            texts=[each.logits if each else None for each in scored],
+            queue_ms=max((each.queue_ms for each in scored if each), default=0.0),
+            inference_ms=max((each.inference_ms for each in scored if each), default=0.0),
+        )
 
     # Ray seals a batch before the engine is free. So this one joins the calls that wait, and the
     # scheduler forms the batches that the model computes. Waiting here for the scores would seal
@@ -162,15 +166,3 @@ class Classifier:
             raise RuntimeError("the loop that feeds the engine died")
         if self._scheduler.pass_age_s > self._settings.hang_timeout_s:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
-
-
-def _reply(results: Sequence[Scored | BaseException]) -> CallReply:
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, InferenceFailed):
-            raise result
-    scored = [result if isinstance(result, Scored) else None for result in results]
-    return CallReply(
-        texts=[result.logits if result else None for result in scored],
-        queue_ms=max((result.queue_ms for result in scored if result), default=0.0),
-        inference_ms=max((result.inference_ms for result in scored if result), default=0.0),
-    )

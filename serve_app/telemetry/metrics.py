@@ -184,11 +184,8 @@ class MetricSink(Protocol):
     def follow(self, metric: Metric, read: Callable[[], float | None], *labels: str) -> None:
         """Read a gauge's value, or a counter's total, from now on.
 
-        Args:
-            metric: A gauge or a counter.
-            read: Returns the value, or None where there is none; called about once a second,
-                from another thread.
-            labels: Values of the metric's labels, in their order.
+        `read` returns None where there is no value; it is called about once a second, from
+        another thread.
         """
 
 
