@@ -1,7 +1,6 @@
 """Throughput of a replica, in tokens a second, for the autoscaling policy."""
 
 from collections.abc import Sequence
-from math import inf
 from typing import Final
 
 import numpy as np
@@ -74,16 +73,13 @@ class ThroughputEstimator:
         self._batches += 1
         if self._batches <= 0:
             return
-        seconds = max(min(seconds, self._max_seconds(tokens)), MIN_BATCH_S)
+        if self._batches > MIN_BATCHES:
+            fixed, per_token = self._fit()
+            seconds = min(seconds, MAX_STALL * (fixed + per_token * tokens))
+        seconds = max(seconds, MIN_BATCH_S)
         kept = max(0.0, 1 - seconds / MEMORY_S)
         self._sums = kept * self._sums + (1, tokens, seconds, tokens * tokens, tokens * seconds)
         self._full_sums = kept * self._full_sums + (full, full * tokens)
-
-    def _max_seconds(self, tokens: int) -> float:
-        if self._batches <= MIN_BATCHES:
-            return inf
-        fixed, per_token = self._fit()
-        return MAX_STALL * (fixed + per_token * tokens)
 
     def _fit(self) -> tuple[float, float]:
         """Return the fixed cost of a batch and the cost of a token, both at least zero seconds."""

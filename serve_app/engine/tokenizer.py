@@ -30,7 +30,7 @@ class Tokenizer:
         model: Its directory holds `tokenizer.json`.
 
     Raises:
-        ModelUnusable: The file is JSON, but no tokenizer.
+        ModelUnusable: The file is not a tokenizer.
     """
 
     def __init__(self, model: ModelIdentity) -> None:
@@ -38,7 +38,7 @@ class Tokenizer:
         try:
             self._tokenizer = FastTokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing more exact
-            problem = f"{path} is no tokenizer: {' '.join(str(error).split())}"
+            problem = f"{path} is not a tokenizer: {' '.join(str(error).split())}"
             raise ModelUnusable(problem, "fetch the model again") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=model.max_tokens)

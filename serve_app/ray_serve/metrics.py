@@ -28,8 +28,8 @@ logger = logging.getLogger("serve_app.ray_serve.metrics")
 class RayMetricSink:
     """The metrics of one replica, as Ray's: histograms at once, the others at every flush.
 
-    One value handed to Ray costs about 3 µs here, and for a histogram 11 µs more in the node's
-    agent. Counting is therefore an addition in this process.
+    Counting is an addition in this process: one value handed to Ray costs about 3 µs here, and
+    for a histogram 11 µs more in the node's agent.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIde
     assert len(tokens[-1].ids) == model.max_tokens
 
 
-def test_a_file_that_is_json_but_no_tokenizer_is_named(model: ModelIdentity) -> None:
+def test_a_json_file_that_is_not_a_tokenizer_is_named(model: ModelIdentity) -> None:
     (model.path / "tokenizer.json").write_text('{"version": "1.0"}')
-    with pytest.raises(ModelUnusable, match=r"tokenizer\.json is no tokenizer: .*missing"):
+    with pytest.raises(ModelUnusable, match=r"tokenizer\.json is not a tokenizer: .*missing"):
         Tokenizer(model)
