@@ -21,9 +21,7 @@ OTHER: Final = "other"
 class ForwardPassRecorder:
     """A recorder of forward passes in metrics, and in the traces of their callers.
 
-    Args:
-        labels: The model's labels, in the order of the logits.
-        sink: Takes the metrics' values.
+    The labels are the model's, in the order of the logits.
     """
 
     def __init__(self, labels: Sequence[str], sink: MetricSink) -> None:

@@ -63,12 +63,9 @@ class ThroughputEstimator:
         self._tokens = kept * self._tokens + tokens
 
     def observe_batch(self, tokens: int, seconds: float, *, full: bool) -> None:
-        """Learn from one batch.
+        """Learn from one batch of one token or more, padding excluded.
 
-        Args:
-            tokens: Its tokens, padding excluded; at least one.
-            seconds: How long it took.
-            full: Whether a batch's worth of tokens, or more, was left waiting.
+        It is full when at least as many tokens as fit a batch were left waiting.
         """
         self._batches += 1
         if self._batches <= 0:

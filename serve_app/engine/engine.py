@@ -42,10 +42,6 @@ class SimulatedEngine:
     """A stand-in that sleeps for the cost of a batch, and makes logits of the tokens alone.
 
     The same tokens get the same logits in every process, whatever the texts beside them.
-
-    Args:
-        labels: Number of the model's labels.
-        cost: Cost of a batch.
     """
 
     name: Final[Literal["simulated"]] = "simulated"
@@ -75,8 +71,8 @@ def load_engine(
     """Load a model and run it once, so that the first request is as fast as the next.
 
     Args:
-        model: What to load.
-        engine: What runs it.
+        model: The model.
+        engine: Name of the engine.
         threads: Threads within one operator, on CPU.
         device: Of the torch engine; see `TorchEngine`.
         simulated: Cost of a batch of the simulated engine.

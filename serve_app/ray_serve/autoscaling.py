@@ -20,12 +20,9 @@ CLASSIFIER: Final = "Classifier"
 
 
 class WorkPolicy:
-    """The policy over what replicas report through `record_autoscaling_stats`.
+    """The policy over what replicas report, with the settings of `WorkPolicySettings`.
 
     Ray applies the bounds, `upscale_delay_s` and `downscale_delay_s` to what it returns.
-
-    Args:
-        **settings: Those of `WorkPolicySettings`.
     """
 
     def __init__(self, **settings: Any) -> None:

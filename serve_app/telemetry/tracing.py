@@ -103,13 +103,8 @@ def shared_span(name: str, origins: Sequence["SpanContext"], seconds: float, **c
     """Record work that was done for several traces at once and has just ended.
 
     One span stands for the work and links every span that asked for it; it belongs to the trace
-    of the first. Each of them gets a child of the same time, linked to the one.
-
-    Args:
-        name: Name of the work.
-        origins: The spans that asked for it; without any, nothing is recorded.
-        seconds: How long it took.
-        counts: Attributes of the one span.
+    of the first, and has the counts as attributes. Each of them gets a child of the same time,
+    linked to the one. Without origins nothing is recorded.
     """
     if not origins:
         return
