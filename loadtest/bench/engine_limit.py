@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from loadtest.bench.texts import Texts
 from loadtest.machine import cores
-from serve_app.engine.engine import Engine
-from serve_app.engine.load import load
+from serve_app.engine.engine import Engine, load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.store import resolve
 from serve_app.settings import EngineName
@@ -114,7 +113,7 @@ def _work(  # noqa: PLR0917 - a process takes positional arguments alone
 ) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     model, texts = resolve(source), Texts(seed)
-    tokenizer, engine = Tokenizer(model), load(model, name, threads=arrangement.threads)
+    tokenizer, engine = Tokenizer(model), load_engine(model, name, threads=arrangement.threads)
     speeds = []
     for batch in arrangement.batches:
         barrier.wait(START_TIMEOUT_S)

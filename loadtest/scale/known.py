@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from serve_app.engine.simulated import SimulatedEngine
+from serve_app.engine.engine import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve

@@ -1,97 +1,64 @@
-"""Metrics of a classifier replica."""
+"""Metrics and traces of a classifier replica."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.classifier.scheduler import Pass, Scheduler
-from serve_app.telemetry.metrics import (
-    ABANDONED_TEXTS,
-    BATCH_TEXTS,
-    BATCH_TOKENS,
-    FAILED_TEXTS,
-    INFERENCE_SECONDS,
-    PREDICTIONS,
-    QUEUE_SECONDS,
-    TOKENS,
-    WAITING_TEXTS,
-    MetricSink,
-)
+from serve_app.classifier.scheduler import BatchScheduler, ForwardPass
+from serve_app.model.parity import probabilities
+from serve_app.telemetry import metrics
+from serve_app.telemetry.metrics import MetricSink
 from serve_app.telemetry.tracing import shared_span
 
-TENTHS: Final = 10
+# A model's further labels are counted as one, so that its series stay few.
 MAX_LABELS: Final = 20
-"""A model's further labels are counted as one, so that its series stay few."""
 OTHER: Final = "other"
 
 
-class PassMetrics:
-    """Observes passes through the model.
+class ForwardPassRecorder:
+    """A recorder of forward passes in metrics, and in the traces of their callers.
 
-    Args:
-        labels: The model's labels, in the order of the logits.
-        meters: Take the values.
+    The labels are the model's, in the order of the logits.
     """
 
-    def __init__(self, labels: Sequence[str], meters: MetricSink) -> None:
+    def __init__(self, labels: Sequence[str], sink: MetricSink) -> None:
         self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
-        self._meters = meters
+        self._sink = sink
 
-    def __call__(self, done: Pass) -> None:
-        """Count one pass."""
-        meters = self._meters
-        tokens, texts = sum(done.lengths), len(done.lengths)
-        computed = max(done.lengths) * texts
-        meters.observe(QUEUE_SECONDS, done.queue_s)
-        meters.observe(INFERENCE_SECONDS, done.inference_s)
-        meters.observe(BATCH_TEXTS, texts)
-        meters.observe(BATCH_TOKENS, computed)
-        meters.count(TOKENS, tokens, "text")
-        meters.count(TOKENS, computed - tokens, "padding")
-        for (label, tenth), count in predicted(done.logits).items():
-            meters.count(PREDICTIONS, count, self._labels[label], f"{tenth / TENTHS:.1f}")
+    def __call__(self, forward_pass: ForwardPass) -> None:
+        """Record one forward pass."""
+        lengths, queue_s, inference_s, logits, origins = forward_pass
+        texts, tokens = len(lengths), sum(lengths)
+        padding = max(lengths) * texts - tokens
+        self._sink.observe(metrics.QUEUE_SECONDS, queue_s)
+        self._sink.observe(metrics.INFERENCE_SECONDS, inference_s)
+        self._sink.observe(metrics.BATCH_TEXTS, texts)
+        self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
+        self._sink.count(metrics.TOKENS, tokens, "text")
+        self._sink.count(metrics.TOKENS, padding, "padding")
+        for (label, tenths), count in count_predictions(logits).items():
+            self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
+        callers = list({origin.span_id: origin for origin in origins if origin}.values())
+        shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
 
 
-def follow_scheduler(meters: MetricSink, scheduler: Scheduler) -> None:
+def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
     """Let the metrics follow a scheduler from now on."""
-    meters.follow(WAITING_TEXTS, lambda: scheduler.waiting)
-    meters.follow(ABANDONED_TEXTS, lambda: scheduler.left, "left")
-    meters.follow(ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
-    meters.follow(FAILED_TEXTS, lambda: scheduler.failed)
+    sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
+    sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
 
 
-def predicted(logits: NDArray[np.float32]) -> dict[tuple[int, int], int]:
-    """Count texts by predicted label and by the tenth that its probability is rounded up to.
+def count_predictions(logits: NDArray[np.float32]) -> Counter[tuple[int, int]]:
+    """Count texts by index of the predicted label and by its probability, in tenths rounded up.
 
     Args:
-        logits: Of shape [texts, labels]; texts with a logit that is not finite are left out.
-
-    Returns:
-        Counts by index of the label and number of tenths, those that are zero left out.
+        logits: Of shape [texts, labels]; texts with a logit that is not finite do not count.
     """
-    finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-    highest = finite.max(axis=1, keepdims=True)
-    # The largest term of the softmax is exp(0), so the winner's probability is one over the sum.
-    probability = 1 / np.exp(finite - highest).sum(axis=1)
-    tenths = np.ceil(probability * TENTHS).astype(int)
-    pairs = zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True)
-    counts: dict[tuple[int, int], int] = {}
-    for pair in pairs:
-        counts[pair] = counts.get(pair, 0) + 1
-    return counts
-
-
-def trace_pass(done: Pass) -> None:
-    """Record a pass in the trace of every call that has a text in it."""
-    callers = {caller.span_id: caller for caller in done.origins if caller}
-    tokens = sum(done.lengths)
-    shared_span(
-        "inference",
-        list(callers.values()),
-        done.inference_s,
-        texts=len(done.lengths),
-        tokens=tokens,
-        padding=max(done.lengths) * len(done.lengths) - tokens,
-    )
+    finite = probabilities(logits[np.isfinite(logits).all(axis=1)])
+    tenths = np.ceil(finite.max(axis=1) * 10).astype(int)
+    return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from serve_app.engine.engine import batched_logits
-from serve_app.engine.simulated import SimulatedEngine
+from serve_app.engine.engine import SimulatedEngine, batched_logits
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.store import resolve
 from serve_app.settings import SimulatedCost

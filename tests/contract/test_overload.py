@@ -20,7 +20,7 @@ from serve_app.ray_serve.proxy import ServeErrors
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve
@@ -60,7 +60,7 @@ class FullGateway:
     """
 
     def __init__(self) -> None:
-        self.meters = RecordedMeters()
+        self.meters = RecordedMetrics()
         self.reports: list[RequestRecord] = []
         self._model = Model()
         cache = open_cache("memory://", 2, SETTINGS)

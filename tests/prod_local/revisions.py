@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from serve_app.engine.engine import batched_logits
-from serve_app.engine.load import load
+from serve_app.engine.engine import batched_logits, load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import EMBEDDED, resolve
@@ -79,7 +78,7 @@ def revision_of(source: str, ask: list[str]) -> Revision:
         ask: The texts.
     """
     model = resolve(source)
-    engine = load(model, resolve_engine(model, "onnx-int8", print), threads=1)
+    engine = load_engine(model, resolve_engine(model, "onnx-int8", print), threads=1)
     tokens = [text.ids for text in Tokenizer(model).encode(ask)]
     logits = batched_logits(engine, tokens, _BATCH)
     return Revision(

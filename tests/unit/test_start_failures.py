@@ -142,7 +142,7 @@ def test_so_are_those_of_haproxy(
         ("config.json", None, "holds no config.json"),
         ("config.json", b"{", "cannot read"),
         ("tokenizer.json", None, "holds no tokenizer.json"),
-        ("tokenizer.json", b'{"version": "1.0"}', "is no tokenizer"),
+        ("tokenizer.json", b'{"version": "1.0"}', "is not a tokenizer"),
         ("model.safetensors", None, "holds no *.safetensors"),
         ("model.safetensors", b"\0" * 100, "cannot read the weights"),
     ],

@@ -10,7 +10,7 @@ from serve_app.ray_serve.gateway import follow_gateway
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.unit.gateway.model import classify
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 MODEL = ModelIdentity(Path(), "acme/m", "r1", "d", ("NEGATIVE", "POSITIVE"), 512, 0)
 
@@ -31,8 +31,8 @@ class Model:
         return 1
 
 
-def followed(url: str) -> tuple[RecordedMeters, Gateway, ScoreCache, Model]:
-    settings, meters, model = GatewaySettings(cache_timeout_s=5), RecordedMeters(), Model()
+def followed(url: str) -> tuple[RecordedMetrics, Gateway, ScoreCache, Model]:
+    settings, meters, model = GatewaySettings(cache_timeout_s=5), RecordedMetrics(), Model()
     cache = open_cache(url, 2, settings)
     gateway = Gateway(MODEL, "torch", cache, model, settings)
     follow_gateway(meters, gateway, cache)

@@ -10,7 +10,7 @@ from loadtest.scale.observer import Moment
 from loadtest.scale.picture import Caption, draw
 from loadtest.scale.schedule import Run, Segment
 from loadtest.scale.traffic import counts
-from serve_app.engine.simulated import SimulatedEngine
+from serve_app.engine.engine import SimulatedEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve

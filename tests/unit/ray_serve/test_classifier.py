@@ -2,7 +2,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,48 @@ from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
 from serve_app.autoscaling.replica_stats import PER_CHAR, RATE, WAITING
+from serve_app.engine.engine import Engine, load_engine
 from serve_app.errors import DeadlineExceeded, ModelUnusable, RevisionMismatch
 from serve_app.model.store import ModelIdentity
-from serve_app.ray_serve.classifier import INLINE_CHARS, Classifier
+from serve_app.ray_serve import classifier as module
+from serve_app.ray_serve.classifier import MAX_INLINE_CHARS, Classifier
+from serve_app.scores import CallReply
 from serve_app.settings import EngineName
 
 pytest.importorskip("torch")
 
+Classify = Callable[..., Awaitable[CallReply]]
+
+
+class ControlledEngine:
+    """The torch engine, which records its batches and can hang or lose results."""
+
+    name: EngineName = "torch"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.loses_results = False
+        self.batches: list[list[int]] = []
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        self.batches.append([len(ids) for ids in token_ids])
+        self.go_on.wait()
+        if self.loses_results:
+            return np.empty((0, 2), dtype=np.float32)
+        return self._engine.logits(token_ids)
+
 
 @pytest.fixture
-async def classifier(model: ModelIdentity) -> AsyncIterator[Classifier]:
+def engine(model: ModelIdentity, monkeypatch: pytest.MonkeyPatch) -> ControlledEngine:
+    controlled = ControlledEngine(load_engine(model, "torch", threads=1))
+    monkeypatch.setattr(module, "load_engine", lambda *_, **__: controlled)
+    return controlled
+
+
+@pytest.fixture
+async def classifier(model: ModelIdentity, engine: ControlledEngine) -> AsyncIterator[Classifier]:
     # `@serve.batch` asks for the context that a replica has, as Ray's own unit tests do.
     context: dict[str, Any] = {
         "replica_id": ReplicaID(unique_id="test", deployment_id=DeploymentID(name="test")),
@@ -39,50 +71,41 @@ async def classifier(model: ModelIdentity) -> AsyncIterator[Classifier]:
     # Ray keeps one batch queue a class, bound to the event loop that used it first. With a task
     # to end, the queue's destructor would open an event loop that nobody closes.
     await end_batch_loop(opened)
-    wrapper(opened).queue._handle_batch_task = None
-    wrapper(opened)._queue = None
+    rays_wrapper(opened).queue._handle_batch_task = None
+    rays_wrapper(opened)._queue = None
 
 
-class NoRows:
-    """Returns no scores, whatever it is given."""
+@pytest.fixture
+def classify(classifier: Classifier, model: ModelIdentity) -> Classify:
+    async def call(texts: list[str], within_s: float = 60) -> CallReply:
+        return await classifier.classify_as(model.digest, texts, within_s)
 
-    name: EngineName = "torch"
-
-    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        return np.empty((0, 2), dtype=np.float32)
-
-
-class Hanging:
-    """Does not return before it is told to."""
-
-    name: EngineName = "torch"
-
-    def __init__(self) -> None:
-        self.go_on = threading.Event()
-
-    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        self.go_on.wait()
-        return np.zeros((len(token_ids), 2), dtype=np.float32)
+    return call
 
 
-def wrapper(classifier: Classifier) -> Any:
+def rays_wrapper(classifier: Classifier) -> Any:
     return classifier._queue._is_batching_task_alive.__self__
 
 
 async def end_batch_loop(classifier: Classifier) -> None:
-    loop = wrapper(classifier).queue._handle_batch_task
+    loop = rays_wrapper(classifier).queue._handle_batch_task
     loop.cancel()
     await asyncio.wait([loop])
 
 
+async def waiting_tokens(classifier: Classifier) -> float:
+    await asyncio.sleep(0)
+    return (await classifier.record_autoscaling_stats())[WAITING]
+
+
 async def test_calls_that_come_together_are_answered_each_with_its_own(
-    classifier: Classifier,
+    classify: Classify,
 ) -> None:
-    texts = [["the film was good"], ["i hate it", "very slow"], ["", "bad " * INLINE_CHARS]]
-    together = await asyncio.gather(*(classifier.classify(call, 60) for call in texts))
+    texts = [["the film was good"], ["i hate it", "very slow"], ["", "bad " * MAX_INLINE_CHARS]]
+    together = await asyncio.gather(*(classify(call) for call in texts))
     assert [len(reply.texts) for reply in together] == [1, 2, 2]
     for call, reply in zip(texts, together, strict=True):
-        alone = await classifier.classify(call, 60)
+        alone = await classify(call)
         for one, other in zip(reply.texts, alone.texts, strict=True):
             assert one is not None
             assert other is not None
@@ -92,46 +115,57 @@ async def test_calls_that_come_together_are_answered_each_with_its_own(
     assert last.truncated
 
 
-async def test_a_call_past_its_deadline_is_refused(classifier: Classifier) -> None:
+async def test_a_call_past_its_deadline_is_refused(classify: Classify) -> None:
     with pytest.raises(DeadlineExceeded):
-        await classifier.classify(["good"], 0)
+        await classify(["good"], 0)
 
 
-async def test_texts_of_a_caller_who_left_are_not_computed(classifier: Classifier) -> None:
-    def waiting(tokens: int) -> int:
-        queue = classifier._scheduler._waiting
-        return sum(len(w.tokens.ids) == tokens and not w.result.done() for w in queue)
-
-    busy = asyncio.create_task(classifier.classify(["it " * 60] * 64, 60))
-    gone = asyncio.create_task(classifier.classify(["good " * 30] * 64, 60))
-    while waiting(32) < 64:
-        await asyncio.sleep(0)
+async def test_texts_of_a_caller_who_left_are_not_computed(
+    classifier: Classifier, classify: Classify, engine: ControlledEngine
+) -> None:
+    engine.go_on.clear()
+    busy = asyncio.ensure_future(classify(["it " * 60] * 64))
+    while not engine.batches:
+        await asyncio.sleep(0.001)
+    before = await waiting_tokens(classifier)
+    gone = asyncio.ensure_future(classify(["good " * 30] * 64))
+    while await waiting_tokens(classifier) < before + 64 * 32:
+        pass
     gone.cancel()
     await asyncio.wait([gone])
-    assert waiting(32) == 0
+    assert await waiting_tokens(classifier) == before
+    engine.go_on.set()
     assert len((await busy).texts) == 64
+    assert not [batch for batch in engine.batches if 32 in batch]
 
 
-async def test_batch_parameters_change_live(classifier: Classifier) -> None:
-    await classifier.classify(["good"], 60)
+async def test_batch_parameters_change_live(
+    classifier: Classifier, classify: Classify, engine: ControlledEngine
+) -> None:
+    await classify(["good"])
     classifier.reconfigure({"max_batch_requests": 3, "batch_wait_s": 0.01, "max_batch_tokens": 7})
-    queue = wrapper(classifier).queue
+    queue = rays_wrapper(classifier).queue
     assert (queue.max_batch_size, queue.batch_wait_timeout_s) == (3, 0.01)
-    assert classifier._scheduler.max_batch_tokens == 7
-    assert len((await classifier.classify(["good", "bad", "slow"], 60)).texts) == 3
-
-
-async def test_a_replica_publishes_its_work_in_tokens(classifier: Classifier) -> None:
-    assert await classifier.record_autoscaling_stats() == {WAITING: 0}
+    assert len((await classify(["good", "bad", "slow"])).texts) == 3
     # "[CLS] good [SEP]": three tokens a text.
-    calls = [asyncio.create_task(classifier.classify(["good"] * 3, 60)) for _ in range(4)]
-    while not (waiting := (await classifier.record_autoscaling_stats())[WAITING]):
-        await asyncio.sleep(0)
-    assert waiting <= 36
+    assert engine.batches == [[3], [3, 3], [3]]
+
+
+async def test_a_replica_publishes_its_work_in_tokens(
+    classifier: Classifier, classify: Classify, engine: ControlledEngine
+) -> None:
+    assert await classifier.record_autoscaling_stats() == {WAITING: 0}
+    engine.go_on.clear()
+    calls = [asyncio.ensure_future(classify(["good"] * 3)) for _ in range(4)]
+    # "[CLS] good [SEP]": three tokens a text.
+    while await waiting_tokens(classifier) < 36:
+        pass
+    assert await waiting_tokens(classifier) == 36
+    engine.go_on.set()
     await asyncio.gather(*calls)
     assert (await classifier.record_autoscaling_stats())[PER_CHAR] == 3 / len("good")
     for length in range(1, 9):
-        await classifier.classify(["good " * length], 60)
+        await classify(["good " * length])
     done = await classifier.record_autoscaling_stats()
     assert done[WAITING] == 0
     assert done[RATE] > 0
@@ -144,32 +178,37 @@ async def test_a_dead_batch_loop_is_noticed(classifier: Classifier) -> None:
         await classifier.check_health()
 
 
-async def test_a_loop_that_feeds_the_engine_and_dies_is_noticed(classifier: Classifier) -> None:
-    await classifier.classify(["good"], 60)
+async def test_a_loop_that_feeds_the_engine_and_dies_is_noticed(
+    classifier: Classifier, classify: Classify, engine: ControlledEngine
+) -> None:
+    await classify(["good"])
     await classifier.check_health()
     # Another number of rows than texts: no engine of ours does that, and no code expects it.
-    engine = classifier._scheduler._engine
-    classifier._scheduler._engine = NoRows()
-    lost = asyncio.create_task(classifier.classify(["lost"], 60))
-    while not classifier._scheduler.died:
-        await asyncio.sleep(0.001)
+    engine.loses_results = True
+    lost = asyncio.ensure_future(classify(["lost"]))
+    with pytest.raises(RuntimeError, match="the loop that feeds the engine died"):
+        while True:
+            await classifier.check_health()
+            await asyncio.sleep(0.001)
     lost.cancel()
-    classifier._scheduler._engine = engine
-    assert len((await classifier.classify(["good"], 60)).texts) == 1
+    engine.loses_results = False
+    assert len((await classify(["good"])).texts) == 1
     with pytest.raises(RuntimeError, match="the loop that feeds the engine died"):
         await classifier.check_health()
 
 
-async def test_an_engine_that_never_returns_is_noticed(classifier: Classifier) -> None:
+async def test_an_engine_that_never_returns_is_noticed(
+    classifier: Classifier, classify: Classify, engine: ControlledEngine
+) -> None:
     classifier.reconfigure({"hang_timeout_s": 0.05})
     await classifier.check_health()
-    classifier._scheduler._engine = hanging = Hanging()
-    call = asyncio.create_task(classifier.classify(["good"], 60))
+    engine.go_on.clear()
+    call = asyncio.ensure_future(classify(["good"]))
     with pytest.raises(RuntimeError, match="the engine hangs"):
         while True:
             await classifier.check_health()
             await asyncio.sleep(0.01)
-    hanging.go_on.set()
+    engine.go_on.set()
     await call
     await classifier.check_health()
 
@@ -192,7 +231,6 @@ def test_an_onnx_replica_imports_neither_torch_nor_transformers(
         f"model = resolve({str(model_directory)!r})\n"
         "async def start(): return Classifier(str(model.path), model.digest, 'onnx-fp32')\n"
         "classifier = asyncio.run(start())\n"
-        "print(classifier._tokenizer.encode(['good'])[0].ids)\n"
         "print(sorted({'torch', 'transformers', 'onnx'} & set(sys.modules)))\n"
     )
     run = subprocess.run(
@@ -202,8 +240,7 @@ def test_an_onnx_replica_imports_neither_torch_nor_transformers(
 
 
 async def test_a_replica_scores_nothing_as_another_model_than_its_own(
-    classifier: Classifier, model: ModelIdentity
+    classifier: Classifier,
 ) -> None:
-    assert len((await classifier.classify_as(model.digest, ["good"], 60)).texts) == 1
     with pytest.raises(RevisionMismatch):
         await classifier.classify_as("digest of another", ["good"], 60)

@@ -1,11 +1,11 @@
-"""MetricSink that remember, in place of Ray's."""
+"""A MetricSink that remembers the values, in place of Ray's."""
 
 from collections.abc import Callable
 
 from serve_app.telemetry.metrics import Metric
 
 
-class RecordedMeters:
+class RecordedMetrics:
     def __init__(self) -> None:
         self.counts: dict[tuple[str, ...], float] = {}
         self.observed: dict[str, list[float]] = {}

@@ -16,7 +16,7 @@ from serve_app.autoscaling.replica_stats import (
     read_classifier,
     read_gateway,
 )
-from tests.unit.autoscaling.series import NOW, Sample, series
+from tests.unit.autoscaling.series import NOW, series
 
 SINCE = NOW - 10
 DEMAND_S = 3.0
@@ -47,18 +47,20 @@ def test_demand_is_that_of_the_last_seconds_and_cpu_time_that_of_all() -> None:
 
 def test_late_samples_tell_the_rate_of_their_time() -> None:
     late = series(0, 5, 10, until=NOW - 4)
-    report = read_gateway({WANTED: late, HELD: series(0, until=NOW - 4)}, SINCE, DEMAND_S)
+    report = read_gateway({CPU: late, WANTED: late, HELD: late}, SINCE, DEMAND_S)
     assert report is not None
     assert report.wanted == 5
 
 
-def test_one_sample_tells_no_rate() -> None:
-    report = read_gateway({CPU: series(5), WANTED: series(900), HELD: series(0)}, SINCE, DEMAND_S)
-    assert report == GatewayReport(None, None, 0)
+def test_a_gateway_with_one_sample_has_not_reported() -> None:
+    one, two = series(5), series(5, 6)
+    assert read_gateway({CPU: two, WANTED: one, HELD: two}, SINCE, DEMAND_S) is None
+    assert read_gateway({CPU: one, WANTED: two, HELD: two}, SINCE, DEMAND_S) is None
 
 
 def test_a_counter_that_starts_anew_is_no_negative_rate() -> None:
-    report = read_gateway({WANTED: series(900, 5), HELD: series(0)}, SINCE, DEMAND_S)
+    restarted = series(900, 5)
+    report = read_gateway({CPU: restarted, WANTED: restarted, HELD: series(0)}, SINCE, DEMAND_S)
     assert report is not None
     assert report.wanted == 0
 
@@ -66,11 +68,12 @@ def test_a_counter_that_starts_anew_is_no_negative_rate() -> None:
 @pytest.mark.parametrize(
     "reported", [[], series(nan), series(-1), series(inf), series(5, until=NOW - 11)]
 )
-def test_an_old_or_unusable_report_is_none(reported: list[Sample]) -> None:
+def test_an_old_or_unusable_report_is_none(reported: list[tuple[float, float]]) -> None:
     assert read_classifier({WAITING: reported, RATE: series(5)}, SINCE) is None
-    assert read_gateway({HELD: reported, WANTED: series(5, 6)}, SINCE, DEMAND_S) is None
+    growing = series(5, 6)
+    assert read_gateway({HELD: reported, CPU: growing, WANTED: growing}, SINCE, DEMAND_S) is None
 
 
-def test_a_rate_of_zero_is_none_at_all() -> None:
+def test_a_rate_of_zero_counts_as_not_measured() -> None:
     report = read_classifier({WAITING: series(1), RATE: series(0), PER_CHAR: series(0.2)}, SINCE)
     assert report == ClassifierReport(1, None, 0.2)

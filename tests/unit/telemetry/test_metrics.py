@@ -1,3 +1,4 @@
+import asyncio
 import re
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 
 from monitoring.metrics_table import table
 from serve_app.telemetry import metrics as catalogue
-from serve_app.telemetry.metrics import METRICS, Metric
+from serve_app.telemetry.metrics import EVENT_LOOP_TASKS, METRICS, Metric, follow_tasks
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,3 +34,20 @@ def test_histograms_alone_have_buckets_in_rising_order(metric: Metric) -> None:
 def test_the_document_shows_the_catalogue() -> None:
     document = (ROOT / "docs" / "metrics.md").read_text()
     assert table() in document, "python -m monitoring.metrics_table prints the new table"
+
+
+async def test_tasks_are_counted_from_another_thread_as_they_come_and_go() -> None:
+    metrics = RecordedMetrics()
+    follow_tasks(metrics)
+
+    async def count() -> float | None:
+        return await asyncio.to_thread(metrics.read, EVENT_LOOP_TASKS.name)
+
+    before = await count()
+    assert before is not None
+    forgotten = [asyncio.create_task(asyncio.Event().wait()) for _ in range(20)]
+    assert await count() == before + 20
+    for task in forgotten:
+        task.cancel()
+    await asyncio.wait(forgotten)
+    assert await count() == before
