@@ -69,6 +69,7 @@ def main() -> None:
     """Change the configuration that the arguments name, and execute HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
     try:
+        path.parent.chmod(0o700)
         path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
     except StartupError as error:
         sys.exit(f"error: {error}")
@@ -96,7 +97,8 @@ def changed(config: str, head_s: int) -> str:
     Raises:
         StartupError: The configuration is not that of the pinned Ray.
     """
-    for what, pattern, replacement in _changes(head_s):
+    host = re.search(r"^frontend http_frontend\n    bind (\S+):", config, re.M)
+    for what, pattern, replacement in _changes(head_s, host[1] if host else "127.0.0.1"):
         config, found = re.subn(pattern, replacement.replace("\\", r"\\"), config, flags=re.M)
         if found != 1:
             raise StartupError(
@@ -106,8 +108,16 @@ def changed(config: str, head_s: int) -> str:
     return config
 
 
-def _changes(head_s: int) -> list[_Change]:
+def _changes(head_s: int, host: str) -> list[_Change]:
     return [
+        # Its commands change where requests go. A reload takes the listeners over by it.
+        _Change("the mode of the admin socket", r" mode 666 (?=level admin )", " mode 600 "),
+        _Change(
+            "the port of its metrics",
+            r"(?<=^frontend prometheus\n)    bind (?=:)",
+            f"    bind {host}",
+        ),
+        _Change("the port of its statistics", r"(?<=^listen stats\n)  bind \*", "  bind 127.0.0.1"),
         _Change(
             "its 500 in the place of 502, 503 and 504",
             r"(?:^    errorfile 50[234] \S+\n){3}",

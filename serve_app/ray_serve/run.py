@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import time
@@ -24,15 +25,16 @@ from serve_app.errors import PortTaken, StartupError
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
+from serve_app.ray_serve.launch import RUN_ID, end_processes
 
 POLL_S: Final = 0.25
-# Ray's names of the ports that it does not choose itself.
-HAPROXY_PORTS: Final = (
-    "RAY_SERVE_HAPROXY_METRICS_PORT",
-    "RAY_SERVE_HAPROXY_STATS_PORT",
-    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
-)
-LOG_HINT: Final = "the log files are in /tmp/ray/session_latest/logs/serve"
+# Ray's names of the ports that it does not choose itself, and their addresses; "" is the host's.
+HAPROXY_PORTS: Final = {
+    "RAY_SERVE_HAPROXY_METRICS_PORT": "",
+    "RAY_SERVE_HAPROXY_STATS_PORT": "127.0.0.1",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "",
+}
+LOG_HINT: Final = "the lines above have the traceback"
 
 
 def run(path: Path) -> None:
@@ -76,6 +78,9 @@ def run(path: Path) -> None:
             if ray.is_initialized():
                 serve.shutdown()
                 ray.shutdown()
+        if os.getppid() != launcher and RUN_ID in os.environ:
+            end_processes(os.environ[RUN_ID], os.getsid(0))
+            shutil.rmtree(os.environ["RAY_TMPDIR"], ignore_errors=True)
 
 
 def check_ports(config: ServeConfig) -> None:
@@ -89,9 +94,8 @@ def check_ports(config: ServeConfig) -> None:
     if config.metrics_port:
         ports.append(("127.0.0.1", config.metrics_port, "metrics_port"))
     if constants.RAY_SERVE_ENABLE_HA_PROXY:
-        ports += [
-            ("0.0.0.0", getattr(constants, name), f"environment.{name}") for name in HAPROXY_PORTS
-        ]
+        for name, address in HAPROXY_PORTS.items():
+            ports.append((address or host, getattr(constants, name), f"environment.{name}"))
     for address, port, key in ports:
         with socket.socket() as probe:
             # Lingering connections of an earlier run do not matter.
@@ -128,6 +132,9 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         ray.init(
+            # Without an address, Ray would join the cluster that an environment variable or a file
+            # names, and run the code that its owner sends.
+            "local",
             include_dashboard=False,
             namespace="serve",
             logging_level=logging.WARNING,
@@ -136,7 +143,7 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
     except OSError as error:
         raise StartupError(
             f"Ray does not start: {' '.join(str(error).split())}",
-            "it needs a directory that can be written, in $TMPDIR or /tmp",
+            "it needs free ports, and space in $TMPDIR or /tmp",
         ) from error
     # As `serve run`, but the log level applies to Serve's own processes too.
     client = serve_start(
