@@ -146,20 +146,14 @@ def end_processes(run_id: str, session: int) -> None:
         session: The session of the run's processes. Some of Ray's processes overwrite their
             environment, others open a session of their own.
     """
-    left = [process for process in psutil.process_iter() if _belongs(process, run_id, session)]
-    for process in left:
-        with suppress(psutil.Error):
-            process.terminate()
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            mine = os.getsid(process.pid) == session or process.environ().get(RUN_ID) == run_id
+            if mine and process.pid != os.getpid():
+                process.terminate()
+                left.append(process)
     _, alive = psutil.wait_procs(left, timeout=END_TIMEOUT_S)
     for process in alive:
         with suppress(psutil.Error):
             process.kill()
-
-
-def _belongs(process: psutil.Process, run_id: str, session: int) -> bool:
-    if process.pid == os.getpid():
-        return False
-    try:
-        return os.getsid(process.pid) == session or process.environ().get(RUN_ID) == run_id
-    except (psutil.Error, OSError):
-        return False
