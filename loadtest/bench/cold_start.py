@@ -37,7 +37,7 @@ def cold_start_s(model: str, engine: EngineName) -> float:
         written = Path(directory, "seconds")
         measuring = subprocess.Popen(
             [sys.executable, "-m", "loadtest.bench.cold_start", model, engine, written],
-            env=environment(PROD, run_id),
+            env=environment(PROD, run_id, Path(directory)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -53,7 +53,7 @@ def _run(part: str, extent: str, out: Path) -> int:
         # Ray reads its settings when it is imported, so they belong to another process.
         program = subprocess.Popen(
             [sys.executable, "-m", "loadtest.scale.program", part, extent, str(out)],
-            env=environment(PROD, run_id) | SETTINGS | ports | {"RAY_TMPDIR": directory},
+            env=environment(PROD, run_id, Path(directory)) | SETTINGS | ports,
             start_new_session=True,
         )
         return _wait(program, run_id)

@@ -71,10 +71,10 @@ def _run(name: str) -> list[dict[str, Any]]:
         # Ray reads its settings when it is imported, so they belong to another process.
         program = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.cases", name, str(written)],
-            env=environment(CASES[name].config, run_id)
+            env=environment(CASES[name].config, run_id, Path(directory))
             | SETTINGS
             | {port: str(free_port()) for port in HAPROXY_PORTS}
-            | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT), **CASES[name].environment},
+            | {"PYTHONPATH": str(ROOT), **CASES[name].environment},
             # Ray puts the directory of its driver before all others, also before other code.
             cwd=directory,
             start_new_session=True,

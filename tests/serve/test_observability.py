@@ -98,9 +98,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             for connection in process.net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN
         }
-        logs = Path("/tmp/ray/session_latest/logs").resolve()
+        (raylet,) = service.processes("raylet")
+        logs = Path(raylet.environ()["RAY_TMPDIR"], "ray", "session_latest", "logs").resolve()
+        paths = [path for path in logs.rglob("*") if path.is_file()]
+        files = "".join(path.read_text(errors="replace") for path in paths)
     printed = output.read_text() + "".join(service.printed)
-    files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     log = {line["request_id"]: line for line in lines if line.get("logger") == "serve_app.request"}
     other = [line for line in output.read_text().splitlines() if not line.startswith("{")]
