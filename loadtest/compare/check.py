@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.bench.load import WrongAnswer
+from loadtest.bench.measure import WrongAnswer
 from loadtest.bench.texts import Texts
 from serve_app.engine.engine import batched_logits
 from serve_app.engine.load import load
