@@ -127,6 +127,7 @@ class Client:
         self._idle: dict[Address, list[_Connection]] = defaultdict(list)
         self._made: list[_Connection] = []
         self._connecting: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
 
     def send(
         self, url: str, request: Request, timeout_s: float, done: Callable[[Answer], None]
@@ -138,7 +139,7 @@ class Client:
         idle = self._idle[address]
         while idle:
             connection = idle.pop()
-            if asyncio.get_running_loop().time() - connection.idle_since < IDLE_S:
+            if self._loop.time() - connection.idle_since < IDLE_S:
                 connection.ask(data, timeout_s, done)
                 return
             connection.transport.abort()
@@ -156,7 +157,7 @@ class Client:
     async def _connect(
         self, address: Address, data: bytes, timeout_s: float, done: Callable[[Answer], None]
     ) -> None:
-        loop, idle = asyncio.get_running_loop(), self._idle[address]
+        loop, idle = self._loop, self._idle[address]
         due = loop.time() + timeout_s
         try:
             async with asyncio.timeout(timeout_s if timeout_s < math.inf else None):

@@ -121,6 +121,7 @@ class Generator:
         self._strict = strict
         self._turn = 0
         self._under_way = 0
+        self._epoch = time.time() - time.monotonic()
 
     async def run(self, streams: Iterable[tuple[Stream, Iterator[Request]]]) -> None:
         """Send everything, and wait for all answers."""
@@ -142,9 +143,7 @@ class Generator:
         end = due + stream.seconds
         if stream.connections:
             await asyncio.sleep(stream.begin_s)
-            for _ in range(stream.connections):
-                self._under_way += 1
-                self._ask_again(stream, requests, end)
+            self._closed_loop(stream, requests, end)
             return
         chosen = random.Random(stream.name)
         while (due := due + chosen.expovariate(stream.rate)) < end and not self.stopping:
@@ -152,32 +151,39 @@ class Generator:
             self._under_way += 1
             self._send(stream, next(requests), due, self._end)
 
-    def _ask_again(self, stream: Stream, requests: Iterator[Request], end: float) -> None:
-        if self.stopping or (now := time.monotonic()) >= end:
-            self._end()
-            return
-        again: Callable[[], object] = partial(self._ask_again, stream, requests, end)
-        if stream.pause_s:
-            again = partial(self._loop.call_later, stream.pause_s, again)
-        self._send(stream, next(requests), now, again)
+    def _closed_loop(self, stream: Stream, requests: Iterator[Request], end: float) -> None:
+        def ask() -> None:
+            if self.stopping or (now := time.monotonic()) >= end:
+                self._end()
+            else:
+                self._send(stream, next(requests), now, ask_later if stream.pause_s else ask)
+
+        def ask_later() -> None:
+            self._loop.call_later(stream.pause_s, ask)
+
+        for _ in range(stream.connections):
+            self._under_way += 1
+            ask()
 
     def _send(
         self,
         stream: Stream,
         request: Request,
         due: float,
-        then: Callable[[], object],
+        then: Callable[[], None],
         attempt: int = 1,
     ) -> None:
         url = self.urls[self._turn % len(self.urls)]
         self._turn += 1
-        left_s = stream.leave_s or TIMEOUT_S
+        # Whoever is strict limits the time of all requests together, which takes no timers.
+        left_s = math.inf if self._strict else stream.leave_s or TIMEOUT_S
         if stream.patient_s:
             left_s = max(due + stream.patient_s - time.monotonic(), RETRY_S)
 
         def answered(answer: Answer) -> None:
             now = time.monotonic()
-            if answer.status in RETRIED and now + RETRY_S < due + stream.patient_s:
+            patience_s = stream.patient_s
+            if patience_s and answer.status in RETRIED and now + RETRY_S < due + patience_s:
                 again = partial(self._send, stream, request, due, then, attempt + 1)
                 self._loop.call_later(RETRY_S, again)
                 return
@@ -189,7 +195,7 @@ class Generator:
             kind: Kind = "right" if status == OK else "refused"
             if error:
                 kind = "wrong" if status else "left" if stream.leave_s else "broken"
-            sent, texts = time.time() - (now - due), len(request.texts)
+            sent, texts = self._epoch + due, len(request.texts)
             self.records.append(
                 Record(
                     stream.name, url, sent, now - due, kind, status, attempt, texts, error, headers

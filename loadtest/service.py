@@ -63,8 +63,9 @@ class Server:
         command: What starts it.
         variables: Its whole environment.
         ready: Whether it answers, given what it has printed.
-        output: Where standard output goes without a log; by default, to this process's own.
-        log: The file that all output goes to.
+        output: Where standard output goes; by default, to this process's own.
+        log: Where standard error goes; by default, to a file that is removed at its end.
+        quiet: Whether standard output goes there too.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Server:
         ready: Callable[[str], bool],
         output: IO[str] | None = None,
         log: Path | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._ready = ready
@@ -83,16 +86,21 @@ class Server:
         self._process = subprocess.Popen(
             command,
             env={**variables, MARK: self._mark},
-            stdout=self._file if log else output,
+            stdout=self._file if quiet else output,
             stderr=self._file,
             # A session of its own keeps Ctrl-C from ending the service before the load.
             start_new_session=True,
         )
 
     @property
+    def pid(self) -> int:
+        """The id of its first process."""
+        return self._process.pid
+
+    @property
     def root(self) -> psutil.Process:
         """Its first process."""
-        return psutil.Process(self._process.pid)
+        return psutil.Process(self.pid)
 
     @property
     def printed(self) -> list[str]:
@@ -181,8 +189,9 @@ class Service(Server):
 
     Args:
         config: The configuration file.
-        output: Where standard output goes without a log; by default, to this process's own.
-        log: The file that all output goes to.
+        output: Where standard output goes; by default, to this process's own.
+        log: Where standard error goes; by default, to a file that is removed at its end.
+        quiet: Whether standard output goes there too.
         variables: Those that the user's shell has set.
     """
 
@@ -199,7 +208,12 @@ class Service(Server):
         self.metrics_url = f"http://127.0.0.1:{content.get('metrics_port')}/metrics"
         command = [sys.executable, "-m", "serve_app.cli", "serve", str(config)]
         super().__init__(
-            command, os.environ | variables, lambda said: "Ctrl-C ends it" in said, output, log
+            command,
+            os.environ | variables,
+            lambda said: "Ctrl-C ends it" in said,
+            output,
+            log,
+            quiet=log is not None,
         )
 
 
@@ -249,6 +263,7 @@ def run_program(
     config: Path,
     variables: Mapping[str, str] | None = None,
     limit_s: float | None = None,
+    output: int | None = None,
 ) -> int | None:
     """Run a module in a process that has a Ray to itself, and leave no process of it behind.
 
@@ -258,6 +273,7 @@ def run_program(
         config: The configuration whose Ray settings it has.
         variables: Further ones.
         limit_s: When it is ended.
+        output: Where its output goes; see `subprocess.Popen`.
 
     Returns:
         Its exit status; None where it took too long.
@@ -276,6 +292,8 @@ def run_program(
             | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT)}
             | dict(variables or {}),
             cwd=directory,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
         try:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from loadtest.bench.machine import facts
 from loadtest.bench.measure import Pace
 from loadtest.bench.model import base_model
 from loadtest.bench.parts import PARTS, Bench
 from loadtest.bench.report import markdown
 from loadtest.bench.service import ENGINE
 from loadtest.bench.workloads import WORKLOADS
+from loadtest.machine import facts
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
 

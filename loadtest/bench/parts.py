@@ -9,11 +9,10 @@ from loadtest.bench.cold_start import cold_start_s
 from loadtest.bench.engine_limit import engine_limit
 from loadtest.bench.measure import Pace, Sample, medians, sample
 from loadtest.bench.mixed_lengths import mixed_lengths
-from loadtest.bench.processes import replica_memory
 from loadtest.bench.service import ENGINE, PATH, max_batch_tokens, running
 from loadtest.bench.texts import Texts
 from loadtest.bench.workloads import Workload
-from loadtest.processes import family
+from loadtest.processes import family, replica_memory
 from serve_app.console import say
 
 Json = dict[str, Any]

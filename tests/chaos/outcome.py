@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from loadtest.generator import Record
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Counts, counts
 from serve_app.console import say
-from tests.chaos.generator import Record
-from tests.chaos.traffic import Counts, counts
 
 
 class Row(NamedTuple):

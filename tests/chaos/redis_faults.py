@@ -9,19 +9,21 @@ from typing import Final, Literal
 import numpy as np
 import redis
 
+from loadtest.answers import Margins, short_texts, simulated_margins
+from loadtest.configs import DEV
+from loadtest.generator import Stream
 from loadtest.ports import free_port
+from loadtest.ray_service import RayService, seconds_until
 from loadtest.redis_server import RedisServer
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Traffic, cache_ms, hits
 from serve_app.settings import GatewaySettings
 from serve_app.telemetry.metrics import CACHE_BREAKER, CACHE_FAILURES, CACHE_UP
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.losses import SIMULATED
 from tests.chaos.outcome import Row, row
 from tests.chaos.redis_contents import KEY_DELAY_US, Client, load_slowly, poison
-from tests.chaos.stage import DEV, Stage
+from tests.chaos.stage import stage_of
 from tests.chaos.tcp_proxy import TcpProxy
-from tests.chaos.traffic import Traffic
 
 # Few enough that Redis is asked for most of them again; the memory in front of it holds one.
 TEXTS: Final = 60
@@ -50,7 +52,9 @@ class Faults:
         known: The right answers.
     """
 
-    def __init__(self, stage: Stage, server: RedisServer, proxy: TcpProxy, known: Margins) -> None:
+    def __init__(
+        self, stage: RayService, server: RedisServer, proxy: TcpProxy, known: Margins
+    ) -> None:
         self._stage = stage
         self._server = server
         self._proxy = proxy
@@ -60,8 +64,8 @@ class Faults:
         """See that Redis is asked when nothing is wrong."""
         with self._load(FAULT_S) as traffic:
             pass
-        hits = sum(record.hits for record in traffic.records)
-        verdict = Verdict("Redis answers", f"{hits} texts from Redis", hits > 0)
+        found = hits(traffic.records)
+        verdict = Verdict("Redis answers", f"{found} texts from Redis", found > 0)
         return row("Redis: nothing is wrong", traffic.records, verdict, lossless=True)
 
     def during(
@@ -88,19 +92,20 @@ class Faults:
             time.sleep(CALM_S)
             harm()
             harmed = time.time()
-            opened = self._stage.await_that(partial(self._open, opens), FAULT_S) if opens else None
+            opened = seconds_until(partial(self._open, opens), FAULT_S) if opens else None
             time.sleep(max(0.0, harmed + FAULT_S - time.time()))
             state = self._stage.ready().get("cache", "no answer")
             heal()
             healed = time.time()
-        back = self._stage.await_that(lambda: self._stage.ready().get("cache") == "ok", RECOVERY_S)
+        back = seconds_until(lambda: self._stage.ready().get("cache") == "ok", RECOVERY_S)
         meanwhile = [record for record in traffic.records if harmed <= record.sent < healed]
-        looked_ms = float(np.percentile([record.cache_ms for record in meanwhile], 95))
+        looked = [cache_ms(record) for record in meanwhile]
+        looked_ms = float(np.percentile(looked, 95))
         verdicts = [
             Verdict(
                 f"95 of 100 look into the cache for {BUDGET_MS:.0f} ms at most, "
                 f"and {NOISE_MS:.0f} for the machine",
-                f"p95 {looked_ms:.1f} ms, median {np.median([r.cache_ms for r in meanwhile]):.1f}",
+                f"p95 {looked_ms:.1f} ms, median {np.median(looked):.1f}",
                 looked_ms <= BUDGET_MS + NOISE_MS,
             ),
             Verdict(
@@ -110,7 +115,7 @@ class Faults:
             ),
         ]
         if opens or burst:
-            counted = self._stage.await_that(
+            counted = seconds_until(
                 lambda: self._stage.metric(CACHE_FAILURES.name) > failures, METRICS_S
             )
             count = self._stage.metric(CACHE_FAILURES.name) - failures
@@ -131,7 +136,7 @@ class Faults:
 
     def _breaker(self, operation: str, opened: float | None) -> Verdict:
         """Judge whether the metrics have shown a breaker open, and show it closed again."""
-        closed = self._stage.await_that(lambda: self._closed(operation), METRICS_S)
+        closed = seconds_until(lambda: self._closed(operation), METRICS_S)
         told = [f"after {each:.0f} s" if each is not None else "never" for each in (opened, closed)]
         return Verdict(
             f"the metrics show the breaker of {operation}s open, then closed",
@@ -159,11 +164,10 @@ def redis_faults() -> list[Row]:
     with TcpProxy(server.port) as proxy:
         # A configuration file takes no option, which could be a password.
         os.environ[URL] = f"redis://127.0.0.1:{proxy.port}/0?max_connections={CONNECTIONS}"
-        stage = Stage(
+        stage = stage_of(
             DEV,
             SIMULATED | {"cache": f"env:{URL}"},
             gateway={"cache_memory_entries": 1},
-            replicas=(1, 1),
         )
         faults = Faults(stage, server, proxy, known)
         rows = [faults.during("down from the start", lambda: None, server.start)]

@@ -16,14 +16,15 @@ import httpx
 import pytest
 import yaml
 
+from loadtest.configs import DEV, configured
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
+from loadtest.service import Service
 from monitoring.expressions import DASHBOARDS, HERE, Expression, of_dashboard, of_rules
 from monitoring.picture import draw
 from monitoring.prometheus import Prometheus
 from serve_app.ray_serve.config import read
 from tests.monitoring.load import drive
-from tests.serve.service import DEV, Service, configured
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.timeout(400)]
 

@@ -7,8 +7,9 @@ import httpx
 import pytest
 import yaml
 
+from loadtest.configs import configured
+from loadtest.service import Service
 from serve_app.ray_serve.config import read
-from tests.serve.service import Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
