@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from types import TracebackType
 from typing import Final, Literal, NamedTuple, Self
 
 import uvloop
@@ -232,12 +231,7 @@ class Load(Generator):
         self._running = self._thread.submit(uvloop.run, self.run(self._streams))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop, and wait for the last answers."""
         self.stopping = True
         self._thread.shutdown()

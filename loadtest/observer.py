@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import httpx
@@ -40,14 +39,9 @@ class Observer(Sampler[None]):
         if self._roots:
             self._load_generator = psutil.Process(pid)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End, and close the file."""
-        super().__exit__(kind, error, trace)
+        super().__exit__(*exception)
         self._client.close()
         self._file.close()
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import PurePath
-from types import TracebackType
 from typing import Final, Generic, NamedTuple, Self, TypeVar
 
 import psutil
@@ -66,12 +65,7 @@ class Sampler(Generic[T]):
         self._running = self._thread.submit(self._run)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End, with the error that ended it before."""
         self._ended.set()
         self._thread.shutdown()

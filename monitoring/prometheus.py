@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
@@ -108,12 +107,7 @@ class Prometheus(Client):
         self.__exit__(None, None, None)
         raise StartupError("Prometheus did not start", "it has said why above")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it."""
         assert self._process
         self._process.terminate()

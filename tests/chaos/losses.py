@@ -18,7 +18,7 @@ from loadtest.scale.nodes import Nodes
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic
 from serve_app.model.store import EMBEDDED
-from tests.chaos.outcome import Row, row
+from tests.chaos.outcome import Row, in_time, row
 from tests.chaos.stage import stage_of
 
 SIMULATED: Final = {
@@ -113,13 +113,12 @@ def node() -> list[Row]:
         nodes.kill(victim)
         gone = seconds_until(lambda: len(placed()) < before, RECOVERY_S)
         back = seconds_until(lambda: len(placed()) == before, RECOVERY_S)
-    recovered = gone is not None and back is not None
-    figure = f"after {(gone or 0) + (back or 0):.0f} s" if recovered else "not in time"
+    took = None if gone is None or back is None else gone + back
     return [
         row(
             "a worker node is killed",
             traffic.records,
-            Verdict("all replicas run again on the nodes that are left", figure, recovered),
+            in_time("all replicas run again on the nodes that are left", took),
         )
     ]
 
@@ -146,11 +145,7 @@ def failing_start() -> list[Row]:
             "a replica that fails to start",
             traffic.records,
             Verdict("the others serve", f"{starved} of 2 run meanwhile", starved == 1),
-            Verdict(
-                "it starts when it can",
-                f"after {back:.0f} s" if back is not None else "not in time",
-                back is not None,
-            ),
+            in_time("it starts when it can", back),
             lossless=True,
         )
     ]
@@ -183,11 +178,7 @@ def _kill(
         traffic.records,
         Verdict(f"there was something to kill ({len(chosen)})", str(len(chosen)), bool(chosen)),
         Verdict("requests were under way then", str(under_way), under_way > 1),
-        Verdict(
-            "all replicas run again, without a hand",
-            f"after {back:.0f} s" if back is not None else "not in time",
-            back is not None,
-        ),
+        in_time("all replicas run again, without a hand", back),
         Verdict(
             "the last request that was not answered was sent soon after",
             f"{last - killed:.1f} s",
@@ -213,11 +204,7 @@ def _hang(stage: RayService, known: Margins) -> Row:
     return row(
         "a classifier hangs (SIGSTOP)",
         traffic.records,
-        Verdict(
-            "it is found and replaced",
-            f"after {back:.0f} s" if back is not None else "not in time",
-            back is not None,
-        ),
+        in_time("it is found and replaced", back),
         Verdict(
             "requests are refused only meanwhile",
             f"{len(late)} refused, the last one after {max(late, default=0.0):.0f} s",

@@ -22,10 +22,11 @@ class Row(NamedTuple):
     counts: Counts
     verdicts: list[Verdict]
 
-    @property
-    def holds(self) -> bool:
-        """Whether every promise was kept."""
-        return all(verdict.holds for verdict in self.verdicts)
+
+def in_time(claim: str, seconds: float | None, *, besides: bool = True) -> Verdict:
+    """Judge what had to become true, by `seconds_until`, and what else belongs to the claim."""
+    figure = "not in time" if seconds is None else f"after {seconds:.1f} s"
+    return Verdict(claim, figure, seconds is not None and besides)
 
 
 def row(

@@ -17,7 +17,7 @@ from loadtest.generator import Stream
 from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic, by_revision
-from tests.chaos.outcome import Row, row
+from tests.chaos.outcome import Row, in_time, row
 from tests.chaos.stage import stage_of
 
 RATE: Final = 10.0
@@ -100,11 +100,7 @@ def _change(
     return row(
         fault,
         traffic.records,
-        Verdict(
-            "it was not in effect before, and is",
-            f"after {took:.1f} s" if took is not None else "not in time",
-            took is not None and not new_already,
-        ),
+        in_time("it was not in effect before, and is", took, besides=not new_already),
         Verdict(
             f"answers by {' and '.join(sorted(revisions_seen))} were seen, and by no other",
             ", ".join(f"{count} of {name}" for name, count in sorted(seen.items())),

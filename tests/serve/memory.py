@@ -1,5 +1,3 @@
-from types import TracebackType
-
 from loadtest.processes import Sampler, usage
 from loadtest.service import Service
 
@@ -15,13 +13,8 @@ class Watched(Sampler[int]):
         self._before = self._resident()
         self.growth = 0
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
         self.growth = max(*self.samples, self._resident(), self._before) - self._before
 
     def _resident(self) -> int:
