@@ -67,13 +67,7 @@ class Observer(Sampler[None]):
 def usage_by_role(
     before: Mapping[int, ProcessUsage], now: Mapping[int, ProcessUsage], seconds: float
 ) -> dict[str, RoleUsage]:
-    """Add up the processes of each role.
-
-    Args:
-        before: The last observation, by process id; empty at first.
-        now: This observation.
-        seconds: Time between the two.
-    """
+    """Add up the processes of each role."""
     members: dict[str, list[int]] = defaultdict(list)
     for pid, process in now.items():
         members[process.role].append(pid)

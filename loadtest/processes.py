@@ -131,9 +131,6 @@ def busy_seconds() -> float:
 def serving(port: int) -> psutil.Process | None:
     """Return the first process of the service that listens on a local port.
 
-    Args:
-        port: Where the service answers.
-
     Returns:
         None if the listener is none of ours, or not to be seen by this user.
     """

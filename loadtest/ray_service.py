@@ -148,9 +148,6 @@ class RayService:
     def deploy(self, **replicas: int) -> None:
         """Deploy the configuration as it is, and wait until it runs.
 
-        Args:
-            replicas: How many replicas of a deployment are to run, and no other.
-
         Raises:
             TimeoutError: They do not.
         """

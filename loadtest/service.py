@@ -16,15 +16,12 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from loadtest.configs import haproxy_ports, write_config
+from loadtest.configs import write_config
 from loadtest.processes import serving
 from loadtest.redis_server import RedisServer
-from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.ray_serve.config import read
-from serve_app.ray_serve.launch import end_processes, environment
 
-ROOT: Final = Path(__file__).parents[1]
 LOG: Final = "service.log"
 START_TIMEOUT_S: Final = 300.0
 END_TIMEOUT_S: Final = 60.0
@@ -33,14 +30,6 @@ LOCAL: Final = {"127.0.0.1", "localhost", "::1"}
 HTTP_PORT: Final = 80
 # Tells the processes that a server has started from others.
 MARK: Final = "SENTIMENT_LOADTEST_MARK"
-# What is not as in a pod.
-ONE_MACHINE: Final = {
-    # By default Ray lets its workers yield to every other process; in a pod there is no other.
-    "RAY_worker_niceness": "0",
-    # A pod's output holds every line of Ray and every request's; a person wants the figures.
-    "RAY_LOG_TO_STDERR": "0",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-}
 
 
 class Running(NamedTuple):
@@ -217,11 +206,6 @@ def started(
 ) -> Iterator[Running]:
     """Serve a configuration on a free port of this machine.
 
-    Args:
-        content: Of a configuration file.
-        redis: Serves the cache, in place of the configured one.
-        directory: Where the configuration as it was served and the service's log are kept.
-
     Raises:
         StartupError: The configuration or the service is at fault.
     """
@@ -249,56 +233,6 @@ def running(url: str) -> Running:
     parts = urlsplit(url)
     root = serving(parts.port or HTTP_PORT) if parts.hostname in LOCAL else None
     return Running(url, (root,) if root else ())
-
-
-def run_program(
-    module: str,
-    *arguments: str,
-    config: Path,
-    variables: Mapping[str, str] | None = None,
-    limit_s: float | None = None,
-    output: int | None = None,
-) -> int | None:
-    """Run a module in a process that has a Ray to itself, and leave no process of it behind.
-
-    Args:
-        module: The module.
-        arguments: Those of its command line; paths have to be absolute.
-        config: The configuration whose Ray settings it has.
-        variables: Further ones.
-        limit_s: When it is ended.
-        output: Where its output goes; see `subprocess.Popen`.
-
-    Returns:
-        Its exit status; None where it took too long.
-    """
-    run_id = uuid.uuid4().hex
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # A folder of its own, because Ray's clusters of several nodes leave their address in it, and
-    # because Ray puts the directory of its driver before all others, also before other code.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as directory:
-        # Ray reads its settings when it is imported, so they belong to another process.
-        program = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=environment(config, run_id)
-            # Another run may have the usual ports.
-            | haproxy_ports()
-            | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT)}
-            | dict(variables or {}),
-            cwd=directory,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            return program.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            say(f"{module} took longer than {limit_s:.0f} s")
-            return None
-        finally:
-            program.kill()
-            program.wait()
-            end_processes(run_id, program.pid)
 
 
 def eventually(true: Callable[[], object], what: str, within_s: float) -> float:

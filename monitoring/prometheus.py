@@ -48,12 +48,6 @@ class Client:
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Any]:
         """Return the series that an expression has over some time.
 
-        Args:
-            expression: In PromQL.
-            start: Seconds since the epoch.
-            end: Seconds since the epoch.
-            step: Seconds between two values.
-
         Raises:
             ValueError: Prometheus refuses the expression; says why.
         """

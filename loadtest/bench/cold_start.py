@@ -14,7 +14,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from loadtest.configs import PROD
-from loadtest.service import run_program
+from loadtest.program import run_program
 from serve_app.model.store import resolve
 from serve_app.ray_serve.classifier import Classifier
 from serve_app.settings import ClassifierSettings, EngineName
@@ -24,12 +24,7 @@ LIMIT_S = 120.0
 
 
 def cold_start_s(model: str, engine: EngineName) -> float:
-    """Measure in a Ray of its own.
-
-    Args:
-        model: Where the model comes from.
-        engine: What runs it.
-    """
+    """Measure in a Ray of its own."""
     with tempfile.TemporaryDirectory() as directory:
         # Ray's processes share the standard output.
         written = Path(directory, "seconds")

@@ -45,10 +45,6 @@ def max_batch_tokens() -> int:
 def running(model: str, gateways: int) -> Iterator[Running]:
     """Run the service and its Redis.
 
-    Args:
-        model: Where the model comes from.
-        gateways: Replicas of the gateway.
-
     Raises:
         StartupError: It does not start.
     """

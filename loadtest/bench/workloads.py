@@ -32,12 +32,7 @@ class Workload:
     draw: Callable[[Texts], Iterator[str]]
 
     def requests(self, texts: Texts, key: str = "text") -> Iterator[Request]:
-        """Yield requests for ever.
-
-        Args:
-            texts: Where texts come from.
-            key: Under which a request carries them.
-        """
+        """Yield requests for ever."""
         drawn = self.draw(texts)
         while True:
             asked = list(islice(drawn, self.texts))

@@ -33,12 +33,6 @@ def texts() -> list[str]:
 def verify(system: str, engine: EngineName, model: Path, predictions: list[Any]) -> None:
     """Compare a system's predictions for `texts()` with those of our engine alone.
 
-    Args:
-        system: Its name.
-        engine: What it computes with.
-        model: The model's directory.
-        predictions: Its predictions, each a list of labels and scores.
-
     Raises:
         WrongAnswer: They are not the same.
     """

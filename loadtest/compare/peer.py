@@ -29,10 +29,6 @@ ANSWER_TIMEOUT_S: Final = 120.0
 def running(system: System, model: Path) -> Iterator[Running]:
     """Run a peer and, whether it uses it or not, a Redis.
 
-    Args:
-        system: The peer.
-        model: The model's directory.
-
     Raises:
         StartupError: It did not answer in time, or ended; says what it printed last.
     """

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from loadtest.configs import PROD
-from loadtest.service import ONE_MACHINE, run_program
+from loadtest.program import ONE_MACHINE, run_program
 
 PARTS: Final = ("throughput", "gateway", "steps", "constant", "gateways", "nodes")
 ONE_NODE: Final = PARTS[:-1]

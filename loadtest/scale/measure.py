@@ -148,16 +148,7 @@ def run(
     known: Margins,
     stream: Stream,
 ) -> Run:
-    """Offer a load in segments while the policy decides within bounds.
-
-    Args:
-        service: The service.
-        name: The deployment that is watched.
-        bounds: Fewest and most replicas of it.
-        segments: What to send.
-        known: The texts and their right answers.
-        stream: How to send it; rates and times are set here.
-    """
+    """Offer a load in segments while the policy decides within bounds."""
     # What came before the run is no load of it: the policy is to have forgotten it.
     time.sleep(service.deployment(name)["autoscaling_config"]["look_back_period_s"])
     service.scale(name, bounds, downscale_delay_s=DOWNSCALE_DELAY_S)

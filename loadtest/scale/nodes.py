@@ -82,13 +82,7 @@ class Nodes:
 
 
 def lose_a_node(cost: SimulatedCost, stream: Stream, kill_after_s: float) -> NodeLoss:
-    """Kill a worker node under load, and see what is lost.
-
-    Args:
-        cost: What a pass through the engine costs.
-        stream: What to send.
-        kill_after_s: Seconds of load before the kill.
-    """
+    """Kill a worker node under load, and see what is lost."""
     nodes = Nodes()
     names = nodes.names()
     service = simulated_service(cost, GATEWAYS, cpus=0)

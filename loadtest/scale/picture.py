@@ -37,13 +37,7 @@ class Caption(NamedTuple):
 
 
 def draw(run: Run, caption: Caption, path: Path) -> None:
-    """Draw a run: load, replicas, queue and time to the answer over time.
-
-    Args:
-        run: What was seen.
-        caption: What is said of it.
-        path: Where to write the PNG.
-    """
+    """Draw a run: load, replicas, queue and time to the answer over time."""
     replicas, texts, tokens, target_wait_s = caption
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
     times = [moment.time - run.started for moment in run.moments]

@@ -29,13 +29,7 @@ DEADLINE_S: Final = 30.0
 
 
 def simulated_service(cost: SimulatedCost, gateways: int, cpus: int) -> RayService:
-    """Start Ray Serve with the service, which is not deployed yet.
-
-    Args:
-        cost: What a pass through the engine costs.
-        gateways: Gateway replicas; their number is fixed.
-        cpus: See `RayService`.
-    """
+    """Start Ray Serve with the service, which is not deployed yet."""
     # Ray's router asks a replica for the length of its queue only where it takes it to be full:
     # with room for many more calls than there are, one of two replicas was idle for seconds.
     room = 3 * CALLS_PER_REPLICA * gateways // 2

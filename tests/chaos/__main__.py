@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from loadtest.service import ONE_MACHINE, run_program
+from loadtest.program import ONE_MACHINE, run_program
 from serve_app.console import say
 from tests.chaos.cases import CASES, LONG
 

@@ -36,15 +36,7 @@ def row(
     lossless: bool = False,
     broken: int = 0,
 ) -> Row:
-    """Judge what became of the requests of a fault, and say so.
-
-    Args:
-        fault: What was done to the service.
-        records: The requests.
-        verdicts: What else was promised.
-        lossless: Whether refusals are failures too.
-        broken: How many connections may end without an answer.
-    """
+    """Judge what became of the requests of a fault, and say so."""
     seen = counts(records)
     if lossless:
         kept, claim = seen.lossless, "every request is answered right"

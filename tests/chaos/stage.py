@@ -19,16 +19,7 @@ def stage_of(
     replicas: tuple[int, int] = (1, 1),
     cpus: int = LOGICAL_CPUS,
 ) -> RayService:
-    """Deploy a service for a case.
-
-    Args:
-        config: The configuration file that is changed.
-        args: The application's arguments.
-        gateway: The gateway's tunables.
-        classifier: The classifier's.
-        replicas: How many of each run; their numbers are fixed.
-        cpus: See `RayService`.
-    """
+    """Deploy a service for a case."""
     stage = RayService(
         config,
         args,

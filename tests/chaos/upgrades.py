@@ -79,16 +79,7 @@ def _change(
     *,
     revisions_seen: set[str],
 ) -> Row:
-    """Change a service under load.
-
-    Args:
-        stage: The service.
-        known: The right answers.
-        fault: What is changed.
-        change: Changes it.
-        done: Whether the change is in effect, which it must not be before.
-        revisions_seen: The revisions that answer, each at least once.
-    """
+    """Change a service under load."""
     new_already = done()
     with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S, texts=3)) as traffic:
         time.sleep(BEFORE_S)

@@ -22,12 +22,7 @@ def urls_of(nodes: Sequence[str]) -> list[str]:
 
 
 def load_on(nodes: Sequence[str], known: Sequence[Revision]) -> Load:
-    """Return a load on all nodes in turn; its URLs may be set anew, as a Service's endpoints may.
-
-    Args:
-        nodes: Base URLs.
-        known: The revisions that may answer.
-    """
+    """Return a load on all nodes in turn; its URLs may change, as the endpoints of a Service do."""
     margins = margins_of(*known)
     streams = [(stream, requests(stream, known[0].margins)) for stream in _STREAMS]
     return Load(
