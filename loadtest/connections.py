@@ -1,4 +1,4 @@
-"""Keep-alive connections for load, by callbacks: no task, no future for a request."""
+"""Keep-alive HTTP connections that call back: no task and no future for a request."""
 
 import asyncio
 import math
@@ -61,12 +61,12 @@ class _Connection(asyncio.Protocol):
         self.transport.write(data)
 
     def fail(self, error: str) -> None:
-        """Close the connection; what is under way has no answer."""
+        """Close the connection; a request under way is answered with the error."""
         self.transport.abort()
         self._finish(Answer(0, {}, b"", error))
 
     def drop(self) -> None:
-        """Close the connection, without a word to whom still waits for an answer."""
+        """Close the connection; a request under way gets no answer."""
         self._done = None
         if self._timer:
             self._timer.cancel()
@@ -108,7 +108,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _HeaderConnection(_Connection):
-    """A connection that keeps headers, which takes some time for each of them."""
+    """A connection that keeps headers, at some cost for each."""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if (name := name.lower()) in KEPT:
@@ -148,7 +148,7 @@ class Client:
         connecting.add_done_callback(self._connecting.discard)
 
     def close(self) -> None:
-        """Close all connections, without a word to whom still waits for an answer."""
+        """Close all connections; requests under way get no answer."""
         for connecting in self._connecting:
             connecting.cancel()
         for connection in self._made:

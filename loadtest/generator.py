@@ -1,7 +1,7 @@
 """The load generator: open and closed loops over keep-alive connections.
 
-It shares the machine with what it measures and is light on CPU therefore: a request takes callbacks
-alone, see `loadtest.connections`.
+It shares the machine with what it measures, so it has to use little CPU: a request costs a few
+callbacks, see `loadtest.connections`.
 """
 
 import asyncio
@@ -174,7 +174,7 @@ class Generator:
     ) -> None:
         url = self.urls[self._turn % len(self.urls)]
         self._turn += 1
-        # Whoever is strict limits the time of all requests together, which takes no timers.
+        # The user of a strict generator limits the time of the whole run: no timer for a request.
         left_s = math.inf if self._strict else stream.leave_s or TIMEOUT_S
         if stream.patient_s:
             left_s = max(due + stream.patient_s - time.monotonic(), RETRY_S)

@@ -30,11 +30,13 @@ T = TypeVar("T")
 
 
 class ProcessUsage(NamedTuple):
-    """A process at one time: its role, resident memory, and processor time since its start."""
+    """A process at one time; processor time since its start."""
 
     role: str
     rss_bytes: int
     cpu_s: float
+    fds: int = 0
+    threads: int = 0
 
 
 class Memory(NamedTuple):
@@ -91,15 +93,21 @@ def family(roots: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
             yield from root.children(recursive=True)
 
 
-def usage(processes: Iterable[psutil.Process]) -> dict[int, ProcessUsage]:
-    """Return what each process uses that has not ended, by its id."""
+def usage(processes: Iterable[psutil.Process | int]) -> dict[int, ProcessUsage]:
+    """Return what each process, or process of an id, uses that has not ended, by its id."""
     found = {}
-    for process in processes:
-        with suppress(psutil.Error), process.oneshot():
-            times = process.cpu_times()
-            found[process.pid] = ProcessUsage(
-                role(process.cmdline()), process.memory_info().rss, times.user + times.system
-            )
+    for each in processes:
+        with suppress(psutil.Error):
+            process = psutil.Process(each) if isinstance(each, int) else each
+            with process.oneshot():
+                times = process.cpu_times()
+                found[process.pid] = ProcessUsage(
+                    role(process.cmdline()),
+                    process.memory_info().rss,
+                    times.user + times.system,
+                    process.num_fds(),
+                    process.num_threads(),
+                )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Runs a module that has a Ray to itself."""
+"""Programs that have a Ray to themselves."""
 
 import signal
 import subprocess

@@ -18,7 +18,7 @@ from ray.serve._private.api import serve_start
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from loadtest.ports import free_port
-from loadtest.processes import family, role
+from loadtest.processes import ProcessUsage, family, usage
 from loadtest.service import eventually
 from serve_app.ray_serve.config import ServeConfig, read
 
@@ -172,18 +172,15 @@ class RayService:
         """Return the processes of a deployment's replicas that take work."""
         return [replica.pid for replica in self.fleet(name).running if replica.pid]
 
-    def processes(self) -> dict[int, str]:
-        """Return the role of each process of this Ray, replicas, proxies and Ray's own."""
-        found: dict[int, str] = {}
-        for process in family([psutil.Process()]):
-            with suppress(psutil.Error):
-                found[process.pid] = role(process.cmdline())
+    def processes(self) -> dict[int, ProcessUsage]:
+        """Return what each process of this Ray uses, replicas, proxies and Ray's own."""
+        found = usage(family([psutil.Process()]))
         found.pop(os.getpid(), None)
         return found
 
     def of_role(self, name: str) -> list[int]:
         """Return the processes of a role; see `loadtest.processes.ROLES`."""
-        return [pid for pid, played in self.processes().items() if played == name]
+        return [pid for pid, used in self.processes().items() if used.role == name]
 
     def haproxies(self) -> list[int]:
         """Return HAProxy's own processes, which leave the family of this one."""

@@ -1,4 +1,4 @@
-"""Load from a process of its own, every answer checked, and what became of the requests."""
+"""Load from a process of its own, with every answer checked and counted."""
 
 import json
 import random
@@ -24,7 +24,7 @@ LONG_CHARS: Final = 500
 
 
 class Counts(NamedTuple):
-    """What became of requests: there is to be no third kind beside right and refused.
+    """Numbers of requests by outcome: only right and refused ones keep the promise.
 
     Attributes:
         sent: How many were sent.

@@ -180,4 +180,4 @@ def patient(stream: Stream) -> Stream:
 
 def _cpu_seconds(pids: Sequence[int]) -> float:
     """Return the CPU time that replicas have taken so far."""
-    return sum(used.cpu_s for used in usage(map(psutil.Process, pids)).values())
+    return sum(used.cpu_s for used in usage(pids).values())

@@ -7,17 +7,16 @@ import struct
 import time
 from typing import Final
 
-import psutil
-
 from loadtest.answers import Margins, short_texts, simulated_margins
 from loadtest.configs import DEV, PROD
 from loadtest.generator import Stream
+from loadtest.processes import MIB, usage
 from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic
 from serve_app.telemetry.metrics import EVENT_LOOP_TASKS
 from tests.chaos.outcome import Row, row
-from tests.chaos.overload import CLASSIFIER_TUNABLES, MIB, SIMULATED, UNCACHED
+from tests.chaos.overload import CLASSIFIER_TUNABLES, SIMULATED, UNCACHED
 from tests.chaos.stage import stage_of
 
 DEADLINE_MS: Final = 800
@@ -88,14 +87,14 @@ def _disconnected(stage: RayService, known: Margins, title: str = "") -> Row:
         time.sleep(8)
         # HAProxy is another process after each change of its configuration.
         proxies = [*stage.of_role("proxy"), *stage.haproxies()]
-        before = {pid: _held(pid) for pid in [*roles[GATEWAY], *roles[CLASSIFIER], *proxies]}
+        before = usage([*roles[GATEWAY], *roles[CLASSIFIER], *proxies])
         tasks_before = tasks(stage)
         _disconnect(stage.port, texts, DISCONNECTS)
     idle = seconds_until(lambda: waiting(stage) == 0, METRICS_S)
     ended = seconds_until(lambda: tasks(stage) <= tasks_before + MAX_TASKS, METRICS_S)
-    after = {pid: _held(pid) for pid in before}
-    grown = [after[pid][0] - before[pid][0] for pid in before]
-    descriptors = [after[pid][1] - before[pid][1] for pid in before]
+    after = usage(before)
+    grown = [after[pid].rss_bytes - held.rss_bytes for pid, held in before.items()]
+    descriptors = [after[pid].fds - held.fds for pid, held in before.items()]
     return row(
         f"{title}{DISCONNECTS} clients disconnect without a word beside others",
         traffic.records,
@@ -146,8 +145,3 @@ def waiting(stage: RayService) -> float:
 def tasks(stage: RayService, **labels: str) -> float:
     """Return how many tasks the event loops of replicas have."""
     return stage.metric(EVENT_LOOP_TASKS.name, **labels)
-
-
-def _held(pid: int) -> tuple[int, int]:
-    process = psutil.Process(pid)
-    return process.memory_info().rss, process.num_fds()

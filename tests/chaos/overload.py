@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from loadtest.answers import long_texts, short_texts, simulated_margins
 from loadtest.configs import DEV, PROD
 from loadtest.generator import Record, Stream
+from loadtest.processes import MIB, usage
 from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic, percentile_s, retry_after_s
@@ -41,7 +40,6 @@ MAX_NOISE_S: Final = 0.5
 MAX_RECOVERY_S: Final = 5.0
 PASS_S: Final = 0.055
 MAX_GROWTH_MIB: Final = 64.0
-MIB: Final = 2**20
 
 
 def overload() -> list[Row]:
@@ -197,6 +195,6 @@ def _memory(stage: RayService) -> dict[str, float]:
     found = {"proxy": stage.of_role("proxy")}
     found |= {"gateway": stage.pids(GATEWAY), "classifier": stage.pids(CLASSIFIER)}
     return {
-        name: sum(psutil.Process(pid).memory_info().rss for pid in pids) / MIB
+        name: sum(used.rss_bytes for used in usage(pids).values()) / MIB
         for name, pids in found.items()
     }

@@ -8,12 +8,11 @@ from typing import Final, NamedTuple
 
 import httpx
 import numpy as np
-import psutil
 
 from loadtest.answers import long_texts, margins_of, revision_of, short_texts
 from loadtest.configs import DEV
 from loadtest.generator import Stream
-from loadtest.processes import OTHER
+from loadtest.processes import MIB, OTHER, ProcessUsage
 from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic
@@ -28,7 +27,6 @@ RATE: Final = float(os.environ.get("SOAK_RATE", "20"))
 WARM_UP_SHARE: Final = 1 / 3
 SAMPLE_S: Final = 5.0
 PROGRESS_S: Final = 60.0
-MIB: Final = 2**20
 HOUR_S: Final = 3600.0
 MAX_MIB_PER_HOUR: Final = 24.0
 MAX_FDS: Final = 8
@@ -72,7 +70,9 @@ def soak() -> list[Row]:
     with Traffic(stage.url, known, *streams) as traffic:
         begun = told = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
-            _sample(samples, stage.processes(), traffic.pid, now)
+            processes = stage.processes()
+            processes.pop(traffic.pid, None)
+            _sample(samples, processes, now)
             _count_tasks(counted, stage, now)
             if time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()
@@ -98,20 +98,14 @@ def soak() -> list[Row]:
 
 
 def _sample(
-    samples: dict[tuple[str, int], list[Sample]], roles: dict[int, str], generator: int, now: float
+    samples: dict[tuple[str, int], list[Sample]], processes: dict[int, ProcessUsage], now: float
 ) -> None:
     rest = Sample(now, 0, 0, 0)
-    for pid, name in roles.items():
-        try:
-            process = psutil.Process(pid)
-            rss = process.memory_info().rss
-            seen = Sample(now, rss, process.num_fds(), process.num_threads())
-        except psutil.Error:
-            continue
-        if name != OTHER:
-            samples[name, pid].append(seen)
-        elif pid != generator:
-            rest = Sample(now, rest.rss + rss, rest.fds + seen.fds, rest.threads + seen.threads)
+    for pid, (role, rss, _, fds, threads) in processes.items():
+        if role != OTHER:
+            samples[role, pid].append(Sample(now, rss, fds, threads))
+        else:
+            rest = Sample(now, rest.rss + rss, rest.fds + fds, rest.threads + threads)
     samples[REST, 0].append(rest)
 
 
