@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,8 +75,10 @@ class Sampler(Generic[T]):
         self._running.result()
 
     def _run(self) -> None:
-        while not self._ended.wait(self._period_s):
+        due = time.monotonic()
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
             self.samples.append(self._take())
+            due += self._period_s
 
 
 def role(command: Sequence[str]) -> str:
