@@ -19,7 +19,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
