@@ -16,9 +16,11 @@ Exception
 │       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
     ├── Unauthorized          401, WWW-Authenticate
+    ├── CrossOriginRequest    403
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── BodyTooLarge          413
+    ├── MisdirectedRequest    421
     ├── InvalidRequest        422
     ├── Overloaded            429, Retry-After
     ├── InferenceFailed       500
@@ -158,6 +160,17 @@ class Unauthorized(ServiceError):
     }
 
 
+class CrossOriginRequest(ServiceError):
+    """A page of a foreign origin sent the request."""
+
+    status = 403
+    slug = "cross-origin-request"
+    title = "Cross-origin request"
+
+    def __init__(self) -> None:
+        super().__init__("A page of this origin may not ask; cors_origins names those that may.")
+
+
 class NotFound(ServiceError):
     """No route has this path."""
 
@@ -190,6 +203,19 @@ class BodyTooLarge(ServiceError):
     status = 413
     slug = "body-too-large"
     title = "Body too large"
+
+
+class MisdirectedRequest(ServiceError):
+    """The header Host names another server than this one, which listens on loopback alone."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "Misdirected request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This service does not answer for this Host; allowed_hosts names those that it has."
+        )
 
 
 class InvalidRequest(ServiceError):

@@ -27,10 +27,12 @@ from serve_app.api.schemas import (
 from serve_app.errors import (
     PROBLEM_JSON,
     BodyTooLarge,
+    CrossOriginRequest,
     DeadlineExceeded,
     InferenceFailed,
     InvalidRequest,
     MethodNotAllowed,
+    MisdirectedRequest,
     ModelUnavailable,
     NotFound,
     Overloaded,
@@ -46,9 +48,11 @@ _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
 _ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "Unauthorized": (Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),),
+    "CrossOriginRequest": (CrossOriginRequest(),),
     "NotFound": (NotFound("There is nothing at this path; see /project/docs."),),
     "MethodNotAllowed": (MethodNotAllowed("POST"),),
     "BodyTooLarge": (BodyTooLarge("The body has more than 2097152 bytes."),),
+    "MisdirectedRequest": (MisdirectedRequest(),),
     "InvalidRequest": (
         InvalidRequest.at(
             ["body", "text", 0],
@@ -151,8 +155,8 @@ _INFO = Info(
 )
 
 _PREDICTION_ERRORS = (
-    "Unauthorized", "BodyTooLarge", "InvalidRequest", "Overloaded", "Failed", "ModelUnavailable",
-    "DeadlineExceeded",
+    "Unauthorized", "CrossOriginRequest", "BodyTooLarge", "InvalidRequest", "Overloaded", "Failed",
+    "ModelUnavailable", "DeadlineExceeded",
 )  # fmt: skip
 _PREDICTION_HEADERS = (
     "X-Request-ID", "X-Model-Id", "X-Model-Revision", "X-Cache-Hits", "X-Cache-Misses",
@@ -174,7 +178,8 @@ _DESCRIPTION = """Sentiment of texts.
 
 The limits of a request are in `/project/info`. Every error is `application/problem+json`
 (RFC 9457): 404 for a path that is not described here, 405 for a method that a path does not have,
-and those named with each operation."""
+421 for a Host that is not the service's, where it listens on loopback alone, and those named with
+each operation."""
 
 _SCHEMAS: tuple[type[BaseModel], ...] = (
     PredictRequest, HuggingFaceRequest, PredictAnswer, HuggingFaceAnswer, Health, Ready, Info,

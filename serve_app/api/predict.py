@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from serve_app.api.browsers import check_origin
 from serve_app.api.formats import RequestFormat
 from serve_app.api.middleware import check_key
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
@@ -86,6 +87,7 @@ class PredictEndpoint:
         check_key(settings, request.scope)
         if request.method != "POST":
             raise MethodNotAllowed("POST")
+        check_origin(request.scope, settings.cors_origins)
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
         with self._budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:

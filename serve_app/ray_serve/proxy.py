@@ -9,11 +9,14 @@ import uuid
 from collections import deque
 from typing import Final
 
+import uvicorn.config
 from ray.serve._private import constants
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve_app.api.browsers import allowed_hosts, check_host
 from serve_app.errors import (
     ELSEWHERE,
     FAILED,
@@ -21,6 +24,7 @@ from serve_app.errors import (
     LOST,
     NOBODY,
     PROBLEM_JSON,
+    MisdirectedRequest,
     Overloaded,
     ServiceError,
     problem_members,
@@ -39,7 +43,11 @@ READ_BY_SERVE: Final = {b"x-request-id", b"traceparent", b"tracestate"}
 
 
 def middlewares() -> list[Middleware]:
-    """Return the stages that Ray Serve wraps its HTTP application in, the outermost last."""
+    """Return the stages that Ray Serve wraps its HTTP application in, the outermost last.
+
+    Ray Serve calls this before it starts its HTTP server, whose protocol is chosen here too.
+    """
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{WithoutTrailers.__name__}"
     stages = [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
     # Only there, the gateway is in the process and on the event loop that takes the request.
     if (
@@ -47,7 +55,34 @@ def middlewares() -> list[Middleware]:
         and not constants.RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD
     ):
         stages.append(Middleware(CachedResponses))
-    return stages
+    return [*stages, Middleware(OwnHosts)]
+
+
+class WithoutTrailers(HttpToolsProtocol):
+    """uvicorn's HTTP without its fault: it adds the trailers after a body to the headers."""
+
+    def on_headers_complete(self) -> None:
+        """Begin with the request; what follows is added to a list that nobody reads."""
+        super().on_headers_complete()
+        self.headers = list(self.headers)
+
+
+class OwnHosts:
+    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._allowed = allowed_hosts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        try:
+            if scope["type"] == "http":
+                check_host(scope, self._allowed)
+        except MisdirectedRequest as error:
+            await _Answer(scope, send).fail(error)
+        else:
+            await self._app(scope, receive, send)
 
 
 class WithoutServeHeaders:

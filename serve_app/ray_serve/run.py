@@ -18,6 +18,7 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from serve_app.api.browsers import ALLOWED_HOSTS, loopback_hosts
 from serve_app.app_args import AppArgs
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
@@ -130,6 +131,9 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
         StartupError: One of them does not start.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    # Ray's processes inherit it.
+    if hosts := loopback_hosts(config.http_options.host, config.allowed_hosts):
+        os.environ[ALLOWED_HOSTS] = ",".join(hosts)
     try:
         ray.init(
             # Without an address, Ray would join the cluster that an environment variable or a file

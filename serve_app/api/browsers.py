@@ -1,0 +1,78 @@
+"""Checks against pages in a browser that use its user's network: rebound names, foreign origins.
+
+A service on loopback is protected by its address, but each page that the user opens may send to
+that address.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Collection
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from serve_app.errors import CrossOriginRequest, MisdirectedRequest
+
+ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
+"""Variable of the hosts that the service answers for, joined by commas; all of them without it."""
+
+FETCH_SITE: Final = "sec-fetch-site"
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
+
+def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
+    """Return the hosts that a service at an address answers for; none if it is not on loopback.
+
+    Args:
+        address: A name or an IP address.
+        names: More names that it may be reached by.
+    """
+    if address != "localhost" and not _is_loopback(address):
+        return ()
+    bracketed = f"[{address}]" if ":" in address else address
+    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "[::1]", bracketed, *names)))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def allowed_hosts() -> frozenset[str]:
+    """Return the hosts of this process's environment, in lower case."""
+    return frozenset(filter(None, os.environ.get(ALLOWED_HOSTS, "").lower().split(",")))
+
+
+def check_host(scope: Scope, allowed: Collection[str]) -> None:
+    """Refuse a request whose `Host`, on whatever port, is not allowed; browsers always send one.
+
+    Raises:
+        MisdirectedRequest: The host is not allowed.
+    """
+    for host in Headers(scope=scope).getlist("host") if allowed else ():
+        if re.sub(r":\d*$", "", host).lower() not in allowed:
+            raise MisdirectedRequest
+
+
+def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
+    """Refuse a request of a page of another origin, which browsers send before they ask for CORS.
+
+    Raises:
+        CrossOriginRequest: The page's origin is neither the service's nor among these.
+    """
+    headers = Headers(scope=scope)
+    site, origin = headers.get(FETCH_SITE), headers.get("origin")
+    # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
+    own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
+    if not own and origin not in cors_origins and "*" not in cors_origins:
+        raise CrossOriginRequest
+
+
+def _is_own(origin: str, headers: Headers) -> bool:
+    scheme, _, own = origin.partition("://")
+    port = _DEFAULT_PORTS.get(scheme, "")
+    return own.removesuffix(port) == headers.get("host", "").lower().removesuffix(port) != ""
