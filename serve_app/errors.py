@@ -16,11 +16,9 @@ Exception
 │       └── PredictionFailed  7
 └── ServiceError              a request ends with an RFC 9457 problem
     ├── Unauthorized          401, WWW-Authenticate
-    ├── CrossOriginRequest    403
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── BodyTooLarge          413
-    ├── MisdirectedRequest    421
     ├── InvalidRequest        422
     ├── Overloaded            429, Retry-After
     ├── InferenceFailed       500
@@ -149,6 +147,14 @@ class ServiceError(Exception):
         self.headers = self.default_headers
 
 
+class MalformedRequest(ServiceError):
+    """What was received is not HTTP, or can be read in two ways."""
+
+    status = 400
+    slug = "malformed-request"
+    title = "Malformed request"
+
+
 class Unauthorized(ServiceError):
     """The request carries no API key that the service knows."""
 
@@ -166,9 +172,6 @@ class CrossOriginRequest(ServiceError):
     status = 403
     slug = "cross-origin-request"
     title = "Cross-origin request"
-
-    def __init__(self) -> None:
-        super().__init__("A page of this origin may not ask; cors_origins names those that may.")
 
 
 class NotFound(ServiceError):
@@ -211,11 +214,6 @@ class MisdirectedRequest(ServiceError):
     status = 421
     slug = "misdirected-request"
     title = "Misdirected request"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This service does not answer for this Host; allowed_hosts names those that it has."
-        )
 
 
 class InvalidRequest(ServiceError):
@@ -307,6 +305,8 @@ PROBLEM_JSON: Final = "application/problem+json"
 FAILED: Final = ServiceError("The service failed on this request.")
 LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 NOBODY: Final = ModelUnavailable("No replica of the service can answer now.")
+NOT_HTTP: Final = MalformedRequest("This is no HTTP request that can be read.")
+NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
 LATE: Final = DeadlineExceeded("There was no answer in time.")
 
 

@@ -18,6 +18,9 @@ from serve_app.errors import CrossOriginRequest, MisdirectedRequest
 ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
 """Variable of the hosts that the service answers for, joined by commas; all of them without it."""
 
+FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
+FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
+
 FETCH_SITE: Final = "sec-fetch-site"
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -55,7 +58,7 @@ def check_host(scope: Scope, allowed: Collection[str]) -> None:
     """
     for host in Headers(scope=scope).getlist("host") if allowed else ():
         if re.sub(r":\d*$", "", host).lower() not in allowed:
-            raise MisdirectedRequest
+            raise MisdirectedRequest(FOREIGN_HOST)
 
 
 def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
@@ -69,7 +72,7 @@ def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
     # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
     own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
     if not own and origin not in cors_origins and "*" not in cors_origins:
-        raise CrossOriginRequest
+        raise CrossOriginRequest(FOREIGN_PAGE)
 
 
 def _is_own(origin: str, headers: Headers) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serve_app import __version__
+from serve_app.api.browsers import FOREIGN_HOST, FOREIGN_PAGE
 from serve_app.api.schemas import (
     DEADLINE_HEADER,
     Health,
@@ -48,11 +49,11 @@ _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
 _ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "Unauthorized": (Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),),
-    "CrossOriginRequest": (CrossOriginRequest(),),
+    "CrossOriginRequest": (CrossOriginRequest(FOREIGN_PAGE),),
     "NotFound": (NotFound("There is nothing at this path; see /project/docs."),),
     "MethodNotAllowed": (MethodNotAllowed("POST"),),
     "BodyTooLarge": (BodyTooLarge("The body has more than 2097152 bytes."),),
-    "MisdirectedRequest": (MisdirectedRequest(),),
+    "MisdirectedRequest": (MisdirectedRequest(FOREIGN_HOST),),
     "InvalidRequest": (
         InvalidRequest.at(
             ["body", "text", 0],

