@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import DIFFERENT, INTERRUPTED, group_help, help_text
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, group_help, help_text
 from serve_app.console import say
 
 if TYPE_CHECKING:
@@ -149,7 +149,6 @@ def diff(manifest: ManifestPath, force: Force = False, context: Context = None) 
 
 
 def _options(timeout: float, url: str | None, force: bool) -> "Options":
-    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
     from serve_app.rollout.monitor import Limits  # noqa: PLC0415
     from serve_app.rollout.rollout import Options  # noqa: PLC0415
 

@@ -3,8 +3,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from typer.testing import CliRunner
 
-from serve_app.cli.__main__ import VERBS, add_verbs, app
-from serve_app.cli.capacity import MOST
+from serve_app.cli.__main__ import MAX_LOAD, VERBS, add_verbs, app
 
 
 @pytest.mark.parametrize("option", ["--rps", "--texts", "--hit-rate", "--tokens-per-second"])
@@ -15,7 +14,7 @@ def test_no_capacity_is_counted_for_what_is_no_number(option: str, number: str) 
 
 
 def test_the_greatest_load_is_counted() -> None:
-    arguments = ["--rps", f"{MOST}", "--texts", f"{MOST}", "--tokens", "512"]
+    arguments = ["--rps", f"{MAX_LOAD}", "--texts", f"{MAX_LOAD}", "--tokens", "512"]
     assert CliRunner().invoke(app, ["capacity", *arguments]).exit_code == 0
 
 
