@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-# Longer than `LONGEST_RETRY_AFTER_S`, the longest that a refused caller is told to wait.
+# Longer than `MAX_RETRY_AFTER_S`, the longest that a refused caller is told to wait.
 REMEMBERED_S: Final = 45.0
 # Texts in one of two generations, at some 150 bytes each.
 MOST_REMEMBERED: Final = 50_000

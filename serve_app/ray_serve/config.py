@@ -12,9 +12,14 @@ from ray.serve.schema import (
     RayActorOptionsSchema,
 )
 
-from serve_app.app_args import AppArgs
 from serve_app.errors import InvalidConfig
-from serve_app.settings import ClassifierSettings, GatewaySettings, Settings, WorkPolicySettings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    Settings,
+    WorkPolicySettings,
+)
 
 _STRICT: Final = ConfigDict(extra="forbid")
 # Calls to the classifier that a gateway makes on its own account: its probe of the model.

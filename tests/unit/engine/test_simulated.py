@@ -3,9 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from serve_app.app_args import AppArgs
 from serve_app.engine.simulated import SimulatedEngine
-from serve_app.settings import SimulatedCost
+from serve_app.settings import AppArgs, SimulatedCost
 
 FREE = SimulatedCost(batch_ms=0, token_us=0)
 TEXTS = ([1, 2, 3], [4, 5], [1, 2, 3, 4])
