@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.capacity import CLASSIFIER, GATEWAY, PODS_LEAST, GatewayCost, Load, plan
+from serve_app.capacity import CLASSIFIER, GATEWAY, MIN_PODS, GatewayCost, Load, plan
 
 RATE = 10_000.0
 COST = GatewayCost(request_ms=0.5, hit_ms=0.01, ask_ms=1.0, miss_ms=0.1)
@@ -27,8 +27,8 @@ def test_what_the_cache_knows_costs_no_classifier_and_little_of_a_gateway() -> N
 
 def test_no_load_needs_the_least() -> None:
     needs = plan(Load(0, 1, 24, 0), RATE, COST, 0.75)
-    assert (needs.gateways, needs.classifiers) == (GATEWAY.least, CLASSIFIER.least)
-    assert needs.pods == PODS_LEAST
+    assert (needs.gateways, needs.classifiers) == (GATEWAY.min_replicas, CLASSIFIER.min_replicas)
+    assert needs.pods == MIN_PODS
 
 
 def test_what_exceeds_the_limits_is_noticed() -> None:
