@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serve_app import __version__
 from serve_app.api.formats import HuggingFaceAnswer, HuggingFaceRequest
 from serve_app.api.predict import DEADLINE_HEADER
 from serve_app.api.schemas import (
@@ -162,7 +163,7 @@ _INFO = {
         "max_tokens": 512,
         "deadline_s": 30.0,
     },
-    "versions": {"python": "3.11.7", "sentiment-serve": "0.1.0"},
+    "versions": {"python": "3.11.7", "sentiment-serve": __version__},
 }
 
 _PREDICTION_ERRORS = (
