@@ -16,9 +16,9 @@ from serve_app.batch.job import Job, Part
 from serve_app.batch.output import Output
 from serve_app.client.request import chunks
 from serve_app.errors import ModelUnusable, StartupError
+from serve_app.files.local import LocalScorer
 from serve_app.files.reader import ERROR, LABEL, SCORE, Outcome, Record, added_fields
 from serve_app.files.run import score_chunk
-from serve_app.files.scorers import LocalScorer
 from serve_app.model.store import resolve
 
 

@@ -136,7 +136,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
             scorer: Scorer
             if local:
                 # The base installation has no packages to score with.
-                from serve_app.files.scorers import LocalScorer  # noqa: PLC0415
+                from serve_app.files.local import LocalScorer  # noqa: PLC0415
 
                 scorer = LocalScorer(model or MODEL, engine or ENGINE, say)
             else:

@@ -10,7 +10,7 @@ from serve_app.batch.output import Output
 from serve_app.batch.run import PartScorer
 from serve_app.client import Prediction
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 from tests.unit.batch.conftest import TEXTS
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
 from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.files.local import LocalScorer, passes
 from serve_app.files.reader import Failed
-from serve_app.files.scorers import LocalScorer, RemoteScorer, passes
+from serve_app.files.scorers import RemoteScorer
 from serve_app.scores import Classification
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
