@@ -117,7 +117,7 @@ soak: .venv/.test  ### mixed load for SOAK_MINUTES=30: nothing grows
 	@$(BIN)/python -m tests.chaos soak
 
 clean:  ### remove .venv and all caches of tools
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info build
 
 .venv/bin/python:
 	@$(PYTHON) -m venv .venv

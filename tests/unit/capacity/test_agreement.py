@@ -1,4 +1,4 @@
-"""Do `configs/prod.yaml` and `kuberay/` agree with the table of capacity?"""
+"""`configs/prod.yaml` and `kuberay/` agree with the table of capacity."""
 
 import re
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_the_node_pool_holds_two_clusters(kuberay: Path) -> None:
     assert int(found["WORKER_NODES_MAX"]) == table.MAX_NODES
 
 
-def test_all_pods_hold_the_most_replicas_and_a_node_holds_a_pod() -> None:
+def test_all_pods_hold_the_maximum_of_replicas_and_a_node_holds_a_pod() -> None:
     roles = (table.GATEWAY, table.CLASSIFIER)
     assert sum(role.max_replicas * role.cpus for role in roles) <= table.MAX_PODS * table.POD_CPUS
     assert sum(role.min_replicas * role.cpus for role in roles) <= table.MIN_PODS * table.POD_CPUS
