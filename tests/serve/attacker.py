@@ -40,11 +40,11 @@ class Controller:
 
 
 def main(directory: str) -> None:
-    context = ray.init("local", namespace="serve", include_dashboard=False, num_cpus=1)
-    actor = ray.remote(Controller).options(
+    context: Any = ray.init("local", namespace="serve", include_dashboard=False, num_cpus=1)
+    actor: Any = ray.remote(Controller).options(
         name="SERVE_CONTROLLER_ACTOR", namespace="serve", lifetime="detached", num_cpus=0
     )
-    controller = actor.remote(directory)  # type: ignore[attr-defined]
+    controller = actor.remote(directory)
     ray.get(controller.get_root_url.remote())
     Path(directory, "address").write_text(context.address_info["gcs_address"])
     signal.sigwait({signal.SIGTERM})

@@ -138,7 +138,7 @@ def others_may(path: Path, right: int) -> bool:
 
 def test_no_socket_of_a_run_is_open_to_other_users(service: Service) -> None:
     paths = {
-        connection.laddr
+        str(connection.laddr)
         for process in service.processes()
         for connection in process.net_connections("unix")
         if connection.laddr

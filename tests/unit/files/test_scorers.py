@@ -12,8 +12,9 @@ import pytest
 from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
 from serve_app.engine.torch import TorchEngine
 from serve_app.errors import DeadlineExceeded, InferenceFailed
+from serve_app.files.local import LocalScorer, batches
 from serve_app.files.reader import Failure, Outcome, Row
-from serve_app.files.scorers import LocalScorer, RemoteScorer, batches, score
+from serve_app.files.scorers import RemoteScorer, score
 from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
