@@ -58,13 +58,7 @@ class _Arrangement(NamedTuple):
 
 
 def engine_limit(model: str, engine: EngineName, seconds: float) -> EngineLimit:
-    """Run the engine over unique texts on all cores, in every arrangement.
-
-    Args:
-        model: Where the model comes from; see `resolve`.
-        engine: What runs it.
-        seconds: How long each arrangement runs.
-    """
+    """Run the engine over unique texts on all cores, in every arrangement."""
     variants = [
         Variant(processes, threads, batch, texts_s)
         for processes, threads in dict.fromkeys([(cores(), 1), (1, cores())])

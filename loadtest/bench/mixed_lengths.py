@@ -37,13 +37,7 @@ class MixedLengths(NamedTuple):
 
 
 def mixed_lengths(source: str, name: EngineName, max_batch_tokens: int) -> MixedLengths:
-    """Measure on one thread.
-
-    Args:
-        source: Where the model comes from; see `resolve`.
-        name: What runs it.
-        max_batch_tokens: See `ClassifierSettings`.
-    """
+    """Measure on one thread."""
     random = np.random.default_rng(0)
     lengths = np.geomspace(SHORTEST, LONGEST, TEXTS).round().astype(int)
     random.shuffle(lengths)

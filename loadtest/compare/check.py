@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.bench.load import WrongAnswer
+from loadtest.bench.measure import WrongAnswer
 from loadtest.bench.texts import Texts
 from serve_app.engine.engine import batched_logits, load_engine
 from serve_app.engine.tokenizer import Tokenizer
@@ -31,12 +31,6 @@ def texts() -> list[str]:
 
 def verify(system: str, engine: EngineName, model: Path, predictions: list[Any]) -> None:
     """Compare a system's predictions for `texts()` with those of our engine alone.
-
-    Args:
-        system: Its name.
-        engine: What it computes with.
-        model: The model's directory.
-        predictions: Its predictions, each a list of labels and scores.
 
     Raises:
         WrongAnswer: They are not the same.

@@ -23,7 +23,7 @@ CLASSIFIERS = 3
 
 
 class WordService:
-    """Adds up the values of words, and counts a text seen before as a hit.
+    """A service that adds up the values of words, and counts a text seen before as a hit.
 
     Attributes:
         requests: The texts of each request so far.

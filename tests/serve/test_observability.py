@@ -12,11 +12,12 @@ import psutil
 import pytest
 import yaml
 
+from loadtest.configs import DEV, PROD, configured
 from loadtest.redis_server import RedisServer
+from loadtest.service import Service
 from serve_app.api_keys import hash_of, new_key
 from serve_app.ray_serve.config import read
 from serve_app.telemetry.metrics import METRICS
-from tests.serve.service import DEV, PROD, Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

@@ -19,7 +19,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -136,13 +137,17 @@ def others_may(path: Path, right: int) -> bool:
     return allowed and all(step.stat().st_mode & stat.S_IXOTH for step in steps)
 
 
+def connections(service: Service, kind: str) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each process of a run with each of its connections."""
+    for process in service.processes():
+        # HAProxy ends the process that a reload has replaced.
+        with suppress(psutil.NoSuchProcess):
+            name = process.name()
+            yield from ((name, each) for each in process.net_connections(kind))
+
+
 def test_no_socket_of_a_run_is_open_to_other_users(service: Service) -> None:
-    paths = {
-        str(connection.laddr)
-        for process in service.processes()
-        for connection in process.net_connections("unix")
-        if connection.laddr
-    }
+    paths = {str(each.laddr) for _, each in connections(service, "unix") if each.laddr}
     assert {Path(path).name for path in paths} >= {"raylet", "plasma_store"}
     assert [path for path in paths if not path.startswith("/")] == []
     assert [path for path in paths if others_may(Path(path), stat.S_IWOTH)] == []
@@ -159,10 +164,9 @@ def test_no_file_that_a_run_writes_is_open_to_other_users(service: Service) -> N
 
 def test_nothing_but_replicas_listens_beyond_loopback(service: Service) -> None:
     listening = {
-        (process.name().partition(":sentiment")[0], connection.laddr.ip.removeprefix("::ffff:"))
-        for process in service.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
+        (name.partition(":sentiment")[0], each.laddr.ip.removeprefix("::ffff:"))
+        for name, each in connections(service, "inet")
+        if each.status == psutil.CONN_LISTEN
     }
     assert ("haproxy", "127.0.0.1") in listening or not service.processes("haproxy")
     assert {name for name, ip in listening if ip not in LOOPBACK} == {"ray::ServeReplica"}

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from loadtest.configs import configured
+from loadtest.service import Service
 from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, onnx_directory
 from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
-from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 

@@ -1,25 +1,30 @@
-"""Load on a service, from a process of its own, and what became of it."""
+"""Load from a process of its own, with every answer checked and counted."""
 
 import json
+import random
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
-from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import numpy as np
+import uvloop
 
-from tests.chaos.generator import TIMEOUT_S, Record, Stream
-from tests.chaos.known import Margins, write
+from loadtest.answers import TOLERANCE, Margins, problem
+from loadtest.connections import Request
+from loadtest.generator import TIMEOUT_S, Generator, Record, Stream
 
 START_S: Final = 20.0
+LONG_CHARS: Final = 500
 
 
 class Counts(NamedTuple):
-    """What became of requests: there is to be no third kind beside right and refused.
+    """Numbers of requests by outcome: only right and refused ones keep the promise.
 
     Attributes:
         sent: How many were sent.
@@ -28,6 +33,7 @@ class Counts(NamedTuple):
         left: Clients that left, as they were told to.
         broken: Connections that ended without an answer.
         wrong: All other answers, by what was wrong.
+        retried: Right answers to requests that were sent more than once.
     """
 
     sent: int
@@ -36,6 +42,7 @@ class Counts(NamedTuple):
     left: int
     broken: int
     wrong: dict[str, int]
+    retried: int = 0
 
     @property
     def clean(self) -> bool:
@@ -63,22 +70,23 @@ class Traffic:
 
     Args:
         url: Where predictions are asked for.
-        known: The right answers.
+        known: The right answers; their texts are what is asked.
         streams: What to send.
+        tolerance: How far scores may be off, in log odds.
     """
 
-    def __init__(self, url: str, known: Margins, *streams: Stream) -> None:
+    def __init__(
+        self, url: str, known: Margins, *streams: Stream, tolerance: float = TOLERANCE
+    ) -> None:
         self.records: list[Record] = []
         self._lasting_s = max(stream.begin_s + stream.seconds for stream in streams)
         self._directory = tempfile.TemporaryDirectory()
-        self._written = Path(self._directory.name, "records")
-        answers, plan = (Path(self._directory.name, name) for name in ("known", "plan"))
-        write(known, answers)
-        plan.write_text(json.dumps({"url": url, "known": str(answers), "streams": streams}))
-        module = "tests.chaos.generator"
-        self._command = [sys.executable, "-m", module, str(plan), str(self._written)]
+        plan, self._written = (Path(self._directory.name, name) for name in ("plan", "records"))
+        plan.write_text(json.dumps([url, known, streams, tolerance]))
+        self._command = [sys.executable, "-m", "loadtest.traffic", str(plan), str(self._written)]
 
     def __enter__(self) -> Self:
+        """Start to send."""
         self._process = subprocess.Popen(self._command)
         return self
 
@@ -87,12 +95,8 @@ class Traffic:
         """The process of the generator."""
         return self._process.pid
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Wait for the last answer and read the records."""
         try:
             if kind is None:
                 status = self._process.wait(self._lasting_s + TIMEOUT_S + START_S)
@@ -110,6 +114,19 @@ class Traffic:
         return [record for record in self.records if record.stream in streams]
 
 
+def requests(stream: Stream, texts: Iterable[str]) -> Iterator[Request]:
+    """Yield requests of a stream for ever."""
+    pool = [text for text in texts if (len(text) > LONG_CHARS) == stream.long]
+    chosen, in_turn = random.Random(stream.name), cycle(pool)
+    headers = f"X-Deadline-Ms: {stream.deadline_ms}\r\n".encode() if stream.deadline_ms else b""
+    while True:
+        if stream.in_turn:
+            asked = list(islice(in_turn, stream.texts))
+        else:
+            asked = chosen.sample(pool, stream.texts)
+        yield Request(json.dumps({"text": asked}).encode(), asked, headers)
+
+
 def counts(records: Iterable[Record]) -> Counts:
     """Count what became of requests."""
     records = list(records)
@@ -121,6 +138,7 @@ def counts(records: Iterable[Record]) -> Counts:
         left=kinds["left"],
         broken=kinds["broken"],
         wrong=dict(Counter(each.note for each in records if each.kind == "wrong")),
+        retried=sum(each.kind == "right" and each.attempts > 1 for each in records),
     )
 
 
@@ -128,3 +146,39 @@ def percentile_s(records: Iterable[Record], percent: float) -> float:
     """Return a percentile of the time until the answer; zero where there is none."""
     seconds = [record.seconds for record in records]
     return float(np.percentile(seconds, percent)) if seconds else 0.0
+
+
+def retry_after_s(record: Record) -> int:
+    """Return what a refusal says; zero without it."""
+    return int(record.headers.get("retry-after", 0))
+
+
+def hits(records: Iterable[Record]) -> int:
+    """Return how many texts came from the cache."""
+    return sum(int(record.headers.get("x-cache-hits", 0)) for record in records)
+
+
+def cache_ms(record: Record) -> float:
+    """Return how long the gateway looked into the cache, as it says."""
+    timing = re.search(r"cache;dur=([\d.]+)", record.headers.get("server-timing", ""))
+    return float(timing[1]) if timing else 0.0
+
+
+def by_revision(records: Sequence[Record]) -> Counter[str]:
+    """Count the right answers of each revision."""
+    return Counter(r.headers["x-model-revision"] for r in records if r.kind == "right")
+
+
+def main() -> None:
+    """Send what the first file says, and write what became of it to the second."""
+    url, known, rows, tolerance = json.loads(Path(sys.argv[1]).read_text())
+    streams, texts = [Stream(*row) for row in rows], list(next(iter(known.values())))
+    generator = Generator(
+        [url], lambda asked, answer: problem(asked.texts, answer, known, tolerance)
+    )
+    uvloop.run(generator.run([(stream, requests(stream, texts)) for stream in streams]))
+    Path(sys.argv[2]).write_text("\n".join(map(json.dumps, generator.records)))
+
+
+if __name__ == "__main__":
+    main()
