@@ -1,10 +1,5 @@
-"""Checks against pages in a browser that use its user's network: rebound names, foreign origins.
+"""Checks of requests against pages in a browser, which reach what its user reaches."""
 
-A service on loopback is protected by its address, but each page that the user opens may send to
-that address.
-"""
-
-import ipaddress
 import os
 import re
 from collections.abc import Collection
@@ -17,32 +12,16 @@ from serve_app.errors import CrossOriginRequest, MisdirectedRequest
 
 ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
 """Variable of the hosts that the service answers for, joined by commas; all of them without it."""
-
 FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
 FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
-
 FETCH_SITE: Final = "sec-fetch-site"
-_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+_LOOPBACK: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
-    """Return the hosts that a service at an address answers for; none if it is not on loopback.
-
-    Args:
-        address: A name or an IP address.
-        names: More names that it may be reached by.
-    """
-    if address != "localhost" and not _is_loopback(address):
-        return ()
-    bracketed = f"[{address}]" if ":" in address else address
-    return tuple(dict.fromkeys(("localhost", "127.0.0.1", "[::1]", bracketed, *names)))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """Return the hosts of a service on loopback, with more names; none for another address."""
+    own = ("localhost", "127.0.0.1", "[::1]", address, *names)
+    return own if _LOOPBACK.fullmatch(address) else ()
 
 
 def allowed_hosts() -> frozenset[str]:
@@ -51,7 +30,7 @@ def allowed_hosts() -> frozenset[str]:
 
 
 def check_host(scope: Scope, allowed: Collection[str]) -> None:
-    """Refuse a request whose `Host`, on whatever port, is not allowed; browsers always send one.
+    """Refuse a request for another `Host`, whatever its port; a request without one passes.
 
     Raises:
         MisdirectedRequest: The host is not allowed.
@@ -62,13 +41,13 @@ def check_host(scope: Scope, allowed: Collection[str]) -> None:
 
 
 def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
-    """Refuse a request of a page of another origin, which browsers send before they ask for CORS.
+    """Refuse a request of a page of another origin, as browsers mark it.
 
     Raises:
-        CrossOriginRequest: The page's origin is neither the service's nor among these.
+        CrossOriginRequest: The origin is neither the service's nor among these.
     """
     headers = Headers(scope=scope)
-    site, origin = headers.get(FETCH_SITE), headers.get("origin")
+    site, origin = headers.get(FETCH_SITE), headers.get("origin", "")
     # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
     own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
     if not own and origin not in cors_origins and "*" not in cors_origins:
@@ -76,6 +55,6 @@ def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
 
 
 def _is_own(origin: str, headers: Headers) -> bool:
-    scheme, _, own = origin.partition("://")
-    port = _DEFAULT_PORTS.get(scheme, "")
-    return own.removesuffix(port) == headers.get("host", "").lower().removesuffix(port) != ""
+    scheme, _, host = origin.partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return host.removesuffix(port) == headers.get("host", "").lower().removesuffix(port) != ""

@@ -35,14 +35,8 @@ HEAD_S: Final = 10
 
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
-ANSWERS: Final = {
-    404: NOWHERE,
-    421: MisdirectedRequest(FOREIGN_HOST),
-    500: FAILED,
-    502: LOST,
-    503: NOBODY,
-    504: LATE,
-}
+ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+ANSWERS[421] = MisdirectedRequest(FOREIGN_HOST)
 
 _ID: Final = "var(txn.request_id)"
 

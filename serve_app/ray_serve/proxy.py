@@ -28,7 +28,6 @@ from serve_app.errors import (
     NOWHERE,
     PROBLEM_JSON,
     MisdirectedRequest,
-    NotFound,
     Overloaded,
     ServiceError,
     problem_members,
@@ -87,21 +86,18 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class OwnHosts:
-    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone, and for paths."""
+    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._allowed = allowed_hosts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on."""
         try:
             if scope["type"] == "http":
                 check_host(scope, self._allowed)
-                # `OPTIONS *` asks no application.
-                if scope["path"] == "*":
-                    raise NOWHERE
-        except (MisdirectedRequest, NotFound) as error:
+        except MisdirectedRequest as error:
             await _Answer(scope, send).fail(error)
         else:
             await self._app(scope, receive, send)
@@ -162,11 +158,15 @@ class ServeErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, again where nobody answers it."""
+        answer = _Answer(scope, send)
+        if scope["type"] == "http" and scope["path"] == "*":
+            # Ray Serve would answer `OPTIONS *` in plain text.
+            await answer.fail(NOWHERE)
+            return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
         sent = _Request(receive)
-        answer = _Answer(scope, send)
         for _ in range(ATTEMPTS):
             await self._app(scope, sent.replay(), answer)
             if answer.started or sent.left:
