@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import typer
 
-from serve_app.console import colours
+from serve_app.console import clean, colours
 from serve_app.errors import StartupError
 from serve_app.files.reader import (
     TEXT_SUFFIXES,
@@ -83,7 +83,7 @@ def open_input(path: Path, given: Format | None, column: str, stack: ExitStack) 
     form = given or format_of(path, Format.TEXT)
     if not given and form is Format.TEXT and path.suffix.lower() not in TEXT_SUFFIXES:
         raise typer.BadParameter(
-            f"the name of {path} has no known format ({', '.join(Format)}): "
+            f"the name of {clean(str(path))} has no known format ({', '.join(Format)}): "
             "name the format with --input-format"
         )
     if path == STDIN:
@@ -152,11 +152,10 @@ def _lines(results: Iterable[ScoredRow], labels: tuple[str, ...]) -> str:
 def _line(result: ScoredRow, width: int, room: int) -> str:
     match result.outcome:
         case Failure(reason):
-            return f"{_styled('-'.ljust(width))}  {'-':5}  {reason}\n"
+            return f"{_styled('-'.ljust(width))}  {'-':5}  {clean(reason)}\n"
         case prediction:
-            label = _styled(prediction.label.ljust(width))
-            # Other characters may be commands to the terminal.
-            text = "".join(each if each.isprintable() else " " for each in result.row.text)
+            label = _styled(clean(prediction.label).ljust(width))
+            text = clean(result.row.text)
             text = text if len(text) <= room else text[: room - 1] + "…"
             return f"{label}  {prediction.score:.3f}  {text}\n"
 

@@ -70,8 +70,8 @@ class HttpProtocol(HttpToolsProtocol):
         if host := httptools.parse_url(self.url).host:
             self.headers.append((b"host", host))
         super().on_headers_complete()
-        # uvicorn adds trailers to this list, which the request has no longer.
-        self.headers = []
+        # uvicorn adds trailers to this list, which is the request's no longer.
+        self.headers = list(self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""

@@ -21,7 +21,7 @@ from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import serving
 from tests.serve import http2
 from tests.serve.attacks import SMUGGLING, answers, assert_nothing_is_smuggled
-from tests.serve.wire import ask, chunked, post
+from tests.serve.wire import Connection, ask, chunked, post
 
 BODY = b'{"text": ["I love this!"]}'
 PROBLEM = "application/problem+json"
@@ -136,7 +136,13 @@ def test_web_sockets_are_refused(url: str, path: str, host: str) -> None:
         f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    assert 400 <= ask(url, head.encode()).status < 500
+    # On a connection that has been used as well.
+    for before in (b"", post(BODY, "X-Request-ID: before")):
+        with Connection(url) as connection:
+            connection.send_all(before)
+            assert not before or connection.receive().headers["x-request-id"] == "before"
+            connection.send_all(head.encode())
+            assert connection.receive().status in {403, 421}
 
 
 def test_pipelined_answers_stay_in_order(url: str) -> None:
