@@ -105,6 +105,7 @@ def open_output(
     source: Input,
     labels: tuple[str, ...],
     *,
+    escape: bool,
     resume: bool,
     stack: ExitStack,
 ) -> Output:
@@ -116,6 +117,7 @@ def open_output(
             lines. Text is for a person: the default for texts at a terminal, and for no file.
         source: The rows.
         labels: The model's labels.
+        escape: Whether fields that a spreadsheet would compute get an apostrophe.
         resume: Whether the file may hold rows.
         stack: Closes the file.
 
@@ -123,7 +125,7 @@ def open_output(
         StartupError: The file cannot be written, or has other columns.
     """
     form = given or _default_format(path, source.format)
-    layout = Layout(form, source.source.columns, labels)
+    layout = Layout(form, source.source.columns, labels, escape)
     if path is None:
         stdout = sys.stdout.buffer
         if form is Format.TEXT:
