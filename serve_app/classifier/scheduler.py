@@ -6,20 +6,23 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.classifier.order import AlternatingOrder
 from serve_app.classifier.throughput import ThroughputEstimator
-from serve_app.engine.engine import Engine
-from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded
 from serve_app.scores import TextLogits
 
+# Gateways import this module for `AlternatingOrder`, and need no engine.
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
+
+    from serve_app.engine.engine import Engine
+    from serve_app.engine.tokenizer import Tokens
+
+T = TypeVar("T")
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -28,6 +31,28 @@ logger = logging.getLogger("serve_app.classifier")
 # attention computes (docs/quantization.md).
 MAX_PADDING_SHARE: Final = 0.5
 MAX_PADDING_TOKENS: Final = 16
+
+
+class AlternatingOrder:
+    """An order of service that alternates between smallest first and arrival.
+
+    A small request does not wait for large ones, and a large one waits at most twice as long as in
+    the order of arrival, however many small ones there are.
+    """
+
+    def __init__(self) -> None:
+        self._by_size = False
+
+    def next(self, items: Sequence[T], size: Callable[[T], int]) -> list[int]:
+        """Return the items' indices in service order: the first time by size, then by arrival.
+
+        Args:
+            items: What waits, in the order of arrival.
+            size: Returns the size of an item's request.
+        """
+        self._by_size = not self._by_size
+        order = list(range(len(items)))
+        return sorted(order, key=lambda index: size(items[index])) if self._by_size else order
 
 
 class Scored(NamedTuple):
@@ -52,7 +77,7 @@ class Job(NamedTuple):
         alone: Whether its batch has failed, so that it is to run in one of its own.
     """
 
-    tokens: Tokens
+    tokens: "Tokens"
     deadline: float
     arrived: float
     result: "asyncio.Future[Scored | None]"
@@ -100,7 +125,7 @@ class BatchScheduler:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: "Engine",
         max_batch_tokens: int,
         record: Callable[[ForwardPass], None] = lambda _: None,
     ) -> None:

@@ -8,7 +8,7 @@ from contextvars import Context
 from functools import partial
 from typing import Final, Protocol
 
-from serve_app.classifier.order import AlternatingOrder
+from serve_app.classifier.scheduler import AlternatingOrder
 from serve_app.dispatch.calls import Chunk, SharedCall, chunks
 from serve_app.scores import CallReply
 from serve_app.settings import GatewaySettings

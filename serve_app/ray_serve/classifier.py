@@ -4,15 +4,17 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from ray import serve
 
 from serve_app.autoscaling.replica_stats import classifier_stats
-from serve_app.classifier.observability import ForwardPassRecorder, follow_scheduler
-from serve_app.classifier.scheduler import BatchScheduler, Job
+from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, Job
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, RevisionMismatch
@@ -20,14 +22,18 @@ from serve_app.model.store import resolve
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.scores import CallReply
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, configure
-from serve_app.telemetry.metrics import TOKENIZE_SECONDS, follow_tasks
-from serve_app.telemetry.tracing import origin
+from serve_app.telemetry.metrics import MetricSink, follow_tasks
+from serve_app.telemetry.tracing import origin, shared_span
 
 logger = logging.getLogger("serve_app.classifier")
 
 # Tokenizing more characters than this would hold up the replica's event loop for milliseconds.
 MAX_INLINE_CHARS: Final = 4096
+# A model's further labels are counted as one, so that its series stay few.
+MAX_LABELS: Final = 20
+OTHER: Final = "other"
 
 
 class Classifier:
@@ -112,7 +118,7 @@ class Classifier:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
-        self._metrics.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
+        self._metrics.observe(metrics.TOKENIZE_SECONDS, time.perf_counter() - started)
         self._scheduler.throughput.observe_texts(texts, sum(len(each.ids) for each in tokens))
         loop, arrived, caller = asyncio.get_running_loop(), time.monotonic(), origin()
         jobs = [
@@ -166,3 +172,51 @@ class Classifier:
             raise RuntimeError("the loop that feeds the engine died")
         if self._scheduler.pass_age_s > self._settings.hang_timeout_s:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
+
+
+class ForwardPassRecorder:
+    """A recorder of forward passes in metrics, and in the traces of their callers.
+
+    The labels are the model's, in the order of the logits.
+    """
+
+    def __init__(self, labels: Sequence[str], sink: MetricSink) -> None:
+        self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
+        self._sink = sink
+
+    def __call__(self, forward_pass: ForwardPass) -> None:
+        """Record one forward pass."""
+        lengths, queue_s, inference_s, logits, origins = forward_pass
+        texts, tokens = len(lengths), sum(lengths)
+        padding = max(lengths) * texts - tokens
+        self._sink.observe(metrics.QUEUE_SECONDS, queue_s)
+        self._sink.observe(metrics.INFERENCE_SECONDS, inference_s)
+        self._sink.observe(metrics.BATCH_TEXTS, texts)
+        self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
+        self._sink.count(metrics.TOKENS, tokens, "text")
+        self._sink.count(metrics.TOKENS, padding, "padding")
+        for (label, tenths), count in count_predictions(logits).items():
+            self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
+        callers = list({origin.span_id: origin for origin in origins if origin}.values())
+        shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
+
+
+def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
+    """Let the metrics follow a scheduler from now on."""
+    sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
+    sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
+
+
+def count_predictions(logits: NDArray[np.float32]) -> Counter[tuple[int, int]]:
+    """Count texts by index of the predicted label and by its probability, in tenths rounded up.
+
+    Args:
+        logits: Of shape [texts, labels]; texts with a logit that is not finite do not count.
+    """
+    finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
+    # The largest term of the softmax is exp(0), so its probability is one over the sum.
+    highest = 1 / np.exp(finite - finite.max(axis=1, keepdims=True)).sum(axis=1)
+    tenths = np.ceil(highest * 10).astype(int)
+    return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -9,18 +9,22 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from serve_app.api.app import create_app
-from serve_app.api.request_record import WRITE_S, RequestLog, RequestMetrics
-from serve_app.app_args import AppArgs
+from serve_app.api.request_record import (
+    WRITE_S,
+    RecentFigures,
+    RecentRequests,
+    RequestLog,
+    RequestMetrics,
+)
 from serve_app.autoscaling.replica_stats import gateway_stats
 from serve_app.cache.redis import BreakerState, CircuitBreaker
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.lab.live import RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.cached_responses import Source
 from serve_app.ray_serve.classifier_client import ClassifierClient
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
-from serve_app.settings import EngineName, GatewaySettings
+from serve_app.settings import AppArgs, EngineName, GatewaySettings
 from serve_app.telemetry import tracing
 from serve_app.telemetry.logs import configure
 from serve_app.telemetry.metrics import (
