@@ -20,7 +20,7 @@ from serve_app.ray_serve.haproxy import HEAD_VARIABLE
 from tests.serve.memory import Watched
 from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 MIB = 1024 * 1024
 FINE = json.dumps({"text": ["I love this!"]}).encode()
