@@ -103,11 +103,10 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the rows of the output, and go on.")
     ] = False,
-    escape_formulas: Annotated[
+    escape: Annotated[
         bool,
         typer.Option(
-            "--escape-formulas",
-            help="In CSV and TSV, put ' before fields that a spreadsheet would compute.",
+            "--escape-formulas", help="In CSV and TSV, put ' before what a spreadsheet computes."
         ),
     ] = False,
     on_error: Annotated[
@@ -154,7 +153,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
                 output_format,
                 given,
                 scorer.labels,
-                escape=escape_formulas,
+                escape=escape,
                 resume=resume,
                 stack=stack,
             )

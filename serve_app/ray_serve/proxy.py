@@ -75,8 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""
-        request_id = str(uuid.uuid4())
-        body = json.dumps(problem_members(NOT_HTTP, request_id))
+        body = json.dumps(problem_members(NOT_HTTP, request_id := str(uuid.uuid4())))
         self.transport.write(
             f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
@@ -124,16 +123,8 @@ def _is_harmless(name: bytes, value: bytes) -> bool:
     # Serve takes either sign for the other in some names.
     plain = name.replace(b"_", b"-")
     if plain in READ_BY_SERVE:
-        return _is_text(value)
+        return value.decode(errors="replace").encode() == value
     return plain not in SERVE_HEADERS
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 PREFIX: Final = "/project"
