@@ -104,8 +104,8 @@ def open_output(
     given: Format | None,
     source: Input,
     labels: tuple[str, ...],
-    *,
     escape: bool,
+    *,
     resume: bool,
     stack: ExitStack,
 ) -> Output:
