@@ -20,12 +20,7 @@ from serve_app.gateway import SentimentService
 
 
 def create_app(service: SentimentService, observers: Sequence[Observer] = ()) -> Starlette:
-    """Build the application over a service.
-
-    Args:
-        service: Answers the requests.
-        observers: Get a record of every prediction request when it is over.
-    """
+    """Build the application over a service; observers get a record of each prediction request."""
     budget = BodyBudget()
 
     async def on_http_error(request: Request, error: Exception) -> Response:

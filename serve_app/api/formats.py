@@ -124,9 +124,7 @@ def prediction_headers(
 def label_scores(
     labels: Labels, logits: tuple[float, ...], transform: Transform, top_k: int | None
 ) -> bytes:
-    """Return the JSON list of one text's labels, highest score first.
-
-    Equal scores keep the order of the labels.
+    """Return the JSON list of one text's labels, highest score first; equal ones in their order.
 
     Args:
         labels: Label names.
@@ -212,16 +210,15 @@ def _places(error: ValidationError) -> list[FieldError]:
         return [{"loc": ["body"], "msg": msg, "type": "too_many_errors"}]
     return [
         {
-            "loc": ["body", *(_shortened(part) for part in place["loc"])],
+            "loc": [
+                "body",
+                *(p[:MAX_KEY_CHARS] if isinstance(p, str) else p for p in place["loc"]),
+            ],
             "msg": place["msg"],
             "type": place["type"],
         }
         for place in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-
-
-def _shortened(part: int | str) -> int | str:
-    return part[:MAX_KEY_CHARS] if isinstance(part, str) else part
 
 
 PREDICT: Final = RequestFormat(

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app import api_keys
-from serve_app.api.openapi import header_components
+from serve_app.api.openapi import HEADERS
 from serve_app.api.problems import on_error
 from serve_app.errors import Unauthorized
 from serve_app.gateway import SentimentService
@@ -20,10 +20,7 @@ NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
 class NoSniff:
-    """ASGI middleware that keeps browsers from guessing an answer's type.
-
-    Answers may hold texts of users.
-    """
+    """ASGI middleware that keeps browsers from guessing the type of answers, which hold texts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,10 +42,6 @@ class CrossOrigin:
     Starlette's own middleware fixes the origins and refuses others in plain text. Here the origins
     may change while the service runs, and a request of another origin is answered like any
     request: its browser keeps the answer from the page.
-
-    Args:
-        app: The next stage.
-        service: Its settings name the origins.
     """
 
     def __init__(self, app: ASGIApp, service: SentimentService) -> None:
@@ -73,7 +66,7 @@ class CrossOrigin:
             # Cookies are never allowed, so a page gains nothing that its server could not ask for.
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=list(header_components()),
+            expose_headers=list(HEADERS),
         )
 
 
@@ -115,13 +108,9 @@ def check_key(settings: GatewaySettings, scope: Scope) -> None:
         Unauthorized: The request has no key, or an unknown one.
     """
     if settings.api_keys:
-        key = _bearer_token(scope)
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Starlette decodes headers as latin-1, which gives every byte back.
+        key = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
         if not api_keys.accepts(settings.api_keys, key):
             problem = "This API key is not known." if key else "An API key is needed."
             raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
-
-
-def _bearer_token(scope: Scope) -> bytes:
-    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    # Starlette decodes headers as latin-1, which gives every byte back.
-    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
@@ -40,14 +40,7 @@ class ParsedRequest(NamedTuple):
 
 
 class PredictEndpoint:
-    """ASGI endpoint that scores the texts of a request.
-
-    Args:
-        service: Scores the texts.
-        request_format: The forms of the body and of the answer.
-        budget: Bounds the bytes of all bodies together.
-        observers: Get a record of each request when it is over.
-    """
+    """ASGI endpoint that scores the texts of a request; observers get a record at its end."""
 
     def __init__(
         self,
@@ -91,12 +84,9 @@ class PredictEndpoint:
             async with deadline(limit_s) as seconds_left:
                 parsed = request.scope.get(_PARSED)
                 if parsed is None:
+                    reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
-                    parsed = parse_request(
-                        service,
-                        self._format,
-                        await read_body(request, settings.max_body_bytes, count_bytes),
-                    )
+                    parsed = parse_request(service, self._format, await reading)
                 context.texts = len(parsed.keyed.texts)
                 context.result = await service.classify(parsed.keyed, within_s=seconds_left())
         return self._format.respond(parsed.asked, service.model, context)
@@ -120,12 +110,7 @@ def keep_parsed(scope: Scope, parsed: ParsedRequest) -> None:
 
 
 async def read_body(request: Request, limit: int, count_bytes: Callable[[int], None]) -> bytearray:
-    """Read a body, up to the first byte beyond the limit.
-
-    Args:
-        request: A request whose body nobody has read.
-        limit: Most bytes that are accepted.
-        count_bytes: Called with the size of each part.
+    """Read a body, up to the first byte beyond the limit, and count the bytes of each part.
 
     Raises:
         BodyTooLarge: The declared or the received size is beyond the limit.
@@ -141,13 +126,15 @@ async def read_body(request: Request, limit: int, count_bytes: Callable[[int], N
             "An encoded body is not accepted",
             "content_encoding",
         )
-    if _declared_bytes(request) > limit:
-        raise _too_large(limit)
+    too_large = BodyTooLarge(f"The body has more than {limit} bytes.")
+    with suppress(ValueError):
+        if int(request.headers.get("content-length", 0)) > limit:
+            raise too_large
     body = bytearray()
     async for part in request.stream():
         count_bytes(len(part))
         if len(body) + len(part) > limit:
-            raise _too_large(limit)
+            raise too_large
         body += part
     return body
 
@@ -166,11 +153,8 @@ class BodyBudget:
     def reserve(self, max_pending: int) -> Iterator[Callable[[int], None]]:
         """Count the bytes of one body until the end of the block.
 
-        Args:
-            max_pending: Most bytes of all bodies together.
-
         Yields:
-            A function that counts bytes; it raises `Overloaded` beyond the bound.
+            A function that counts bytes; it raises `Overloaded` beyond `max_pending` of all bodies.
         """
         received = reserved = 0
 
@@ -191,11 +175,7 @@ class BodyBudget:
 
 
 def allowed_s(asked_ms: str | None, max_s: float) -> float:
-    """Return how many seconds a request may take.
-
-    Args:
-        asked_ms: The client's `X-Deadline-Ms`, if any.
-        max_s: The most that a request gets, and the default.
+    """Return how many seconds a request may take, given its `X-Deadline-Ms` and the default.
 
     Raises:
         InvalidRequest: The header is not a positive whole number.
@@ -233,14 +213,3 @@ async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
         if not timer.expired():
             raise
         raise DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None
-
-
-def _declared_bytes(request: Request) -> int:
-    try:
-        return int(request.headers.get("content-length", 0))
-    except ValueError:
-        return 0
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body has more than {limit} bytes.")

@@ -27,6 +27,7 @@ from serve_app.telemetry.metrics import (
 )
 
 
+@dataclass(slots=True)
 class RequestContext:
     """The state of a prediction request under way.
 
@@ -37,13 +38,10 @@ class RequestContext:
         problem: Last part of the problem's type, once there is one.
     """
 
-    __slots__ = ("problem", "result", "started", "texts")
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.texts: int | None = None
-        self.result: Classification | None = None
-        self.problem: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+    texts: int | None = None
+    result: Classification | None = None
+    problem: str | None = None
 
 
 class RequestRecord(NamedTuple):
@@ -52,7 +50,6 @@ class RequestRecord(NamedTuple):
     Attributes:
         ended: Time of its end, in seconds since the epoch.
         request_id: Its `X-Request-ID`, which the client may have chosen.
-        path: One of the paths of predictions.
         status: HTTP status; 499 where the client left.
         outcome: `ok`, `disconnected`, or the last part of the problem's type.
         texts: How many texts it asked for; None where it was refused before they were counted.
@@ -83,14 +80,7 @@ Observer = Callable[[RequestRecord], None]
 def notify(
     observers: Sequence[Observer], scope: Scope, context: RequestContext, status: int
 ) -> None:
-    """Give observers the record of a request that is over.
-
-    Args:
-        observers: Who gets it.
-        scope: The request's.
-        context: Its state at the end.
-        status: HTTP status of its answer.
-    """
+    """Give observers the record of a request that is over."""
     result = context.result
     record = RequestRecord(
         ended=time.time(),
@@ -122,11 +112,7 @@ class RequestLog:
     """An observer that writes a line for each request.
 
     The lines are made and written by whoever calls `write`, so that no request waits for a
-    terminal, a pipe or a disk.
-
-    Args:
-        form: JSON for programs, text for a person.
-        stream: Standard output where it is None.
+    terminal, a pipe or a disk. The stream is standard output by default.
 
     Attributes:
         enabled: Whether requests are logged; may change at any time.
@@ -242,7 +228,6 @@ class RecentFigures:
     Attributes:
         answered: Requests answered with predictions.
         refused: Other requests, except those whose clients left.
-        texts: Texts of the answers.
         hits: Texts of the answers that came from the cache.
         times: Number of answers by the `bucket` of their time.
         classifiers: Replicas of the classifier that a gateway knows.
