@@ -208,17 +208,11 @@ def _places(error: ValidationError) -> list[FieldError]:
         # Listing them takes pydantic seconds for the many unknown fields that a body can hold.
         msg = f"More than {MAX_ERRORS} fields are missing or unknown"
         return [{"loc": ["body"], "msg": msg, "type": "too_many_errors"}]
-    return [
-        {
-            "loc": [
-                "body",
-                *(p[:MAX_KEY_CHARS] if isinstance(p, str) else p for p in place["loc"]),
-            ],
-            "msg": place["msg"],
-            "type": place["type"],
-        }
-        for place in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    places: list[FieldError] = []
+    for place in error.errors(include_url=False, include_context=False, include_input=False):
+        loc = (key[:MAX_KEY_CHARS] if isinstance(key, str) else key for key in place["loc"])
+        places.append({"loc": ["body", *loc], "msg": place["msg"], "type": place["type"]})
+    return places
 
 
 PREDICT: Final = RequestFormat(

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -27,16 +27,13 @@ if TYPE_CHECKING:
 
 # To connect and to read, in seconds.
 _TIMEOUT: Final = (5, 20)
-_SERVER_ERROR: Final = 500
-# Webhooks refuse with 400, 403 or any other status, but always in these words.
-_WEBHOOK: Final = "admission webhook"
 
 
 class Answer(NamedTuple):
-    """An HTTP answer of the service or of Ray's head."""
+    """An HTTP answer of the service or of Ray's head; names of headers in any case."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -57,9 +54,9 @@ class Api:
         self.namespace = namespace
 
     def apply(self, document: Document, *, dry_run: bool = False, force: bool = False) -> Document:
-        """Apply a document on the server's side and return the resulting object.
+        """Apply a document on the server's side, with fields that others have set if `force`.
 
-        A dry run validates and changes nothing; `force` takes over fields that others have set.
+        Return the resulting object. A dry run validates and changes nothing.
         """
         return self._call(
             self._client.server_side_apply,
@@ -150,15 +147,23 @@ class Api:
                 # The API server's own errors have a Status as their body.
                 if "kind" in _json_object(error.body):
                     raise
-                content = (error.body or "").encode()
-                return Answer(int(error.status), dict(error.headers or {}), content)
-            return Answer(answer.status, dict(answer.headers), answer.data)
+                return Answer(error.status, error.headers or {}, (error.body or "").encode())
+            return Answer(answer.status, answer.headers, answer.data)
 
     def _call(self, method: Callable[..., Any], document: Document, **options: Any) -> Document:
-        metadata = document["metadata"]
-        with _api_errors(f"{document['kind']} {metadata.get('name', 'list')}"):
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
+
+        api_version, kind, metadata = (document[key] for key in ("apiVersion", "kind", "metadata"))
+        with _api_errors(f"{kind} {metadata.get('name', 'list')}"):
+            try:
+                resource = self._client.resources.get(api_version=api_version, kind=kind)
+            except ResourceNotFoundError:
+                raise InvalidManifest(
+                    f"the cluster does not know {kind} of {api_version}",
+                    "install its operator or custom resource definition first",
+                ) from None
             answer = method(
-                self._resource(document),
+                resource,
                 name=metadata.get("name"),
                 namespace=metadata.get("namespace"),
                 serialize=False,
@@ -167,18 +172,6 @@ class Api:
             )
             content: Document = json.loads(answer.data)
             return content
-
-    def _resource(self, document: Document) -> Any:
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
-
-        api_version, kind = document["apiVersion"], document["kind"]
-        try:
-            return self._client.resources.get(api_version=api_version, kind=kind)
-        except ResourceNotFoundError:
-            raise InvalidManifest(
-                f"the cluster does not know {kind} of {api_version}",
-                "install its operator or custom resource definition first",
-            ) from None
 
 
 def connect(name: str, namespace: str, context: str | None = None) -> Api:
@@ -229,12 +222,14 @@ def _api_errors(subject: str) -> Iterator[None]:
     except ApiException as error:
         status = f"{error.status} {error.reason}"
         message = one_line(str(_json_object(error.body).get("message", status)))
-        if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= _SERVER_ERROR:
+        overloaded = error.status == HTTPStatus.TOO_MANY_REQUESTS
+        if overloaded or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ConnectionLost(f"{subject}: the API server answers {message}") from None
         hint = "this object was not changed"
         if error.status == HTTPStatus.CONFLICT:
             hint = "pass --force-conflicts to take these fields over"
-        elif error.status in {401, 403} and _WEBHOOK not in message:
+        # Webhooks refuse with any status, but always in these words.
+        elif error.status in {401, 403} and "admission webhook" not in message:
             hint = "check your role with `kubectl auth can-i --list`"
         refusal = _NotFound if error.status == HTTPStatus.NOT_FOUND else RolloutRefused
         raise refusal(f"{subject}: {message}", hint) from None

@@ -1,8 +1,7 @@
-"""Revisions of a RayService, kept as Kubernetes keeps those of its own workloads.
+"""Revisions of a RayService in ControllerRevisions that it owns, as Kubernetes keeps its own.
 
-Each applied RayService is recorded in a ControllerRevision that the RayService owns, so that both
-are deleted together. Only the RayService is recorded: a release changes nothing else, its
-ConfigMaps are named by their content, and a Secret must not be copied.
+Only the RayService is recorded: a release changes nothing else, its ConfigMaps are named by their
+content, and a Secret must not be copied.
 """
 
 import hashlib
@@ -31,13 +30,11 @@ class Revision(NamedTuple):
     """An applied RayService.
 
     Attributes:
-        number: One more than that of the revision before.
         name: Name of the ControllerRevision, by content: the same RayService has the same one.
         outcome: `applied` until it has served, then `served`; `failed`; or `silent` if it ran but
             did not predict.
         applied_at: When it was last applied, ISO 8601.
         generation: The RayService's generation after it was applied.
-        service: The RayService as it was applied.
     """
 
     number: int
@@ -103,47 +100,43 @@ class Revision(NamedTuple):
         }
 
 
-class History:
-    """The recorded revisions of a RayService."""
+def revisions_of(api: Api) -> list[Revision]:
+    """Return the recorded revisions of the RayService, oldest first."""
+    found = api.find(_API_VERSION, _KIND, label_selector=f"{_SERVICE_LABEL}={api.name}")
+    return sorted(map(Revision.from_document, found), key=lambda revision: revision.number)
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
 
-    def revisions(self) -> list[Revision]:
-        """Return the revisions, oldest first."""
-        selector = f"{_SERVICE_LABEL}={self._api.name}"
-        found = self._api.find(_API_VERSION, _KIND, label_selector=selector)
-        return sorted(map(Revision.from_document, found), key=lambda revision: revision.number)
+def record(api: Api, service: Document, live: Document, outcome: str) -> Revision:
+    """Record a RayService as the newest revision, and delete revisions beyond the maximum."""
+    revisions = revisions_of(api)
+    number = revisions[-1].number + 1 if revisions else 1
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    revision = Revision.create(service, number, outcome, now, live["metadata"]["generation"])
+    mark(api, revision, live, outcome)
+    for old in surplus(revisions_of(api)):
+        api.delete(old.document(live["metadata"]["uid"]))
+    return revision
 
-    def record(self, service: Document, live: Document, outcome: str) -> Revision:
-        """Record a RayService as the newest revision, and delete revisions beyond the maximum."""
-        revisions = self.revisions()
-        number = revisions[-1].number + 1 if revisions else 1
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        revision = Revision.create(service, number, outcome, now, live["metadata"]["generation"])
-        self.mark(revision, live, outcome)
-        for old in surplus(self.revisions()):
-            self._api.delete(old.document(live["metadata"]["uid"]))
-        return revision
 
-    def mark(self, revision: Revision, live: Document, outcome: str) -> None:
-        """Record the outcome of a revision."""
-        marked = revision._replace(outcome=outcome)
-        self._api.apply(marked.document(live["metadata"]["uid"]), force=True)
+def mark(api: Api, revision: Revision, live: Document, outcome: str) -> None:
+    """Record the outcome of a revision."""
+    marked = revision._replace(outcome=outcome)
+    api.apply(marked.document(live["metadata"]["uid"]), force=True)
 
-    def record_serving(self, live: Document) -> None:
-        """Record that the live RayService serves, so that a rollback can return to it.
 
-        The tool may have stopped before it served, or somebody else may have applied it.
-        """
-        state = ServiceState.model_validate(live)
-        if not (state.serves and state.observed):
-            return
-        newest = next(reversed(self.revisions()), None)
-        if newest is None or newest.generation != state.generation:
-            self.record(live, live, "served")
-        elif newest.outcome in {"applied", "failed"}:
-            self.mark(newest, live, "served")
+def record_serving(api: Api, live: Document) -> None:
+    """Record that the live RayService serves, so that a rollback can return to it.
+
+    The tool may have stopped before it served, or somebody else may have applied it.
+    """
+    state = ServiceState.model_validate(live)
+    if not (state.serves and state.observed):
+        return
+    newest = next(reversed(revisions_of(api)), None)
+    if newest is None or newest.generation != state.generation:
+        record(api, live, live, "served")
+    elif newest.outcome in {"applied", "failed"}:
+        mark(api, newest, live, "served")
 
 
 def rollback_target(revisions: Sequence[Revision], number: int | None) -> Revision:

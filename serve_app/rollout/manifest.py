@@ -1,9 +1,9 @@
 """Rendered manifests: their documents, their images, and how they differ from the cluster."""
 
 import copy
-import difflib
 import re
 from collections.abc import Iterator
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,16 +19,13 @@ _DIGEST: Final = re.compile(r"@sha256:([0-9a-f]{64})$")
 # Other documents depend on the first two, the pods of a RayService on all others.
 _ORDER: Final = {"Namespace": 0, "CustomResourceDefinition": 0, "RayService": 2}
 # What the API server adds to an object's metadata.
-_BY_SERVER: Final = {"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"}
+_BY_SERVER: Final = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 
 
 class Manifest(NamedTuple):
-    """A rendered manifest with exactly one RayService.
+    """A rendered manifest, with the name and the namespace of its one RayService.
 
-    Attributes:
-        documents: In the order in which to apply them: namespaces first, the RayService last.
-        name: That of the RayService.
-        namespace: That of the RayService.
+    The documents are in the order in which to apply them: namespaces first, the RayService last.
     """
 
     documents: tuple[Document, ...]
@@ -51,10 +48,11 @@ def parse(text: str) -> Manifest:
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise InvalidManifest(f"the manifest is not valid YAML: {problem}") from None
+        place = " ".join(str(error).split())
+        raise InvalidManifest(f"the manifest is not valid YAML: {place}") from None
     for number, document in enumerate(documents, 1):
-        if not _is_object(document):
+        known = isinstance(document, dict) and document.get("apiVersion") and document.get("kind")
+        if not (known and (document.get("metadata") or {}).get("name")):
             raise InvalidManifest(
                 f"document {number} of the manifest has no apiVersion, kind or metadata.name",
                 "pass the output of `kubectl kustomize`",
@@ -62,15 +60,12 @@ def parse(text: str) -> Manifest:
     documents.sort(key=lambda document: _ORDER.get(document["kind"], 1))
     services = [document for document in documents if document["kind"] == "RayService"]
     if len(services) != 1:
-        raise InvalidManifest(
-            f"the manifest has {len(services)} RayServices instead of one",
-            "roll out one service at a time",
-        )
+        problem = f"the manifest has {len(services)} RayServices instead of one"
+        raise InvalidManifest(problem, "roll out one service at a time")
     metadata = services[0]["metadata"]
     if not metadata.get("namespace"):
-        raise InvalidManifest(
-            "the RayService has no namespace", "set `namespace:` in the kustomization"
-        )
+        hint = "set `namespace:` in the kustomization"
+        raise InvalidManifest("the RayService has no namespace", hint)
     return Manifest(tuple(documents), metadata["name"], metadata["namespace"])
 
 
@@ -80,10 +75,8 @@ def read(path: str, standard_input: Iterator[str]) -> Manifest:
     Raises:
         InvalidManifest: See `parse`; or the file cannot be read.
     """
-    if path == "-":
-        return parse("".join(standard_input))
     try:
-        return parse(Path(path).read_text())
+        return parse("".join(standard_input) if path == "-" else Path(path).read_text())
     except OSError as error:
         raise InvalidManifest(f"cannot read {path}: {error.strerror}") from None
 
@@ -116,13 +109,9 @@ def difference(before: Document | None, after: Document) -> str:
     old, new = _without_server_fields(before or {}), _without_server_fields(after)
     if after["kind"] == "Secret":
         _hide_values(old, new)
-    lines = difflib.unified_diff(
-        to_yaml(old).splitlines(keepends=True) if before else [],
-        to_yaml(new).splitlines(keepends=True),
-        f"{name} (live)",
-        f"{name} (manifest)",
-    )
-    return "".join(lines)
+    old_lines = to_yaml(old).splitlines(keepends=True) if before else []
+    new_lines = to_yaml(new).splitlines(keepends=True)
+    return "".join(unified_diff(old_lines, new_lines, f"{name} (live)", f"{name} (manifest)"))
 
 
 def to_yaml(content: Any, *, sort_keys: bool = True) -> str:
@@ -139,32 +128,22 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_text)
 
 
-def _is_object(document: Any) -> bool:
-    return (
-        isinstance(document, dict)
-        and bool(document.get("apiVersion") and document.get("kind"))
-        and bool((document.get("metadata") or {}).get("name"))
-    )
-
-
 def _images(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "image" and isinstance(value, str):
-                yield value
-            else:
-                yield from _images(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _images(item)
+        # The `image` of a volume is an object.
+        if isinstance(image := node.get("image"), str):
+            yield image
+        node = list(node.values())
+    for item in node if isinstance(node, list) else ():
+        yield from _images(item)
 
 
 def _without_server_fields(document: Document) -> Document:
     document = copy.deepcopy(document)
     document.pop("status", None)
     metadata = document.get("metadata", {})
-    for key in _BY_SERVER & metadata.keys():
-        del metadata[key]
+    for key in _BY_SERVER:
+        metadata.pop(key, None)
     metadata.get("annotations", {}).pop(APPLIED_BY_KUBECTL, None)
     return document
 

@@ -31,13 +31,11 @@ class Limits(NamedTuple):
     """Time limits of a rollout, in seconds.
 
     Attributes:
-        timeout_s: For the whole rollout.
         settle_s: How long success, or a failed application, has to last. After a change in place
             the statuses may be the earlier ones; the operator reads them every two seconds.
         patience_s: How long something may fail that Kubernetes retries, such as pulling an image.
         lost_s: How long the API server may not answer.
         predict_s: For the first correct prediction.
-        poll_s: Between two snapshots.
     """
 
     timeout_s: float = 1800.0
@@ -68,9 +66,9 @@ class Snapshot(NamedTuple):
 
     Attributes:
         at: The time, in seconds of a monotonic clock.
-        service: The RayService; None if it is gone.
-        problems: What keeps pods of the newest cluster from running.
-        warnings: The operator's warnings since the goal was applied, newest last.
+        service: None if it is gone.
+        problems: Of the pods of the newest cluster.
+        warnings: The operator's since the goal was applied, newest last.
         submitted: When Serve last received a configuration; None if unknown.
     """
 
@@ -174,11 +172,7 @@ class Evaluator:
 
 
 def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
-    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve.
-
-    Raises:
-        ConnectionLost: The API server does not answer.
-    """
+    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve."""
     found = api.service()
     service = ServiceState.model_validate(found) if found else None
     cluster = service.newest.name if service else ""
@@ -188,9 +182,7 @@ def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
         at=time.monotonic(),
         service=service,
         problems=pod_problems(api.pods(cluster)) if cluster else (),
-        warnings=tuple(
-            text for text, version in api.warnings().items() if earlier.get(text) != version
-        ),
+        warnings=tuple(text for text, seen in api.warnings().items() if earlier.get(text) != seen),
         submitted=api.config_submitted() if ask_serve else None,
     )
 
@@ -223,8 +215,6 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
         if evaluation.complete:
             return
         if time.monotonic() - begun >= limits.timeout_s:
-            raise RolloutTimeout(
-                f"not done within {limits.timeout_s:.0f} s: {last}",
-                "the rollout may still go on: see `sentiment rollout status`",
-            )
+            hint = "the rollout may still go on: see `sentiment rollout status`"
+            raise RolloutTimeout(f"not done within {limits.timeout_s:.0f} s: {last}", hint)
         time.sleep(limits.poll_s)
