@@ -6,35 +6,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serve_app import __version__
-from serve_app.api.schemas import (
-    DEADLINE_HEADER,
-    Health,
-    HuggingFaceAnswer,
-    HuggingFaceRequest,
-    Info,
-    InvalidRequestProblem,
-    Limits,
-    PredictAnswer,
-    PredictRequest,
-    Problem,
-    Ready,
-    UnreadyProblem,
-)
-from serve_app.errors import (
-    PROBLEM_JSON,
-    BodyTooLarge,
-    DeadlineExceeded,
-    InferenceFailed,
-    InvalidRequest,
-    MethodNotAllowed,
-    ModelUnavailable,
-    NotFound,
-    Overloaded,
-    ServiceError,
-    Unauthorized,
-    problem_members,
-)
+from serve_app import __version__, errors
+from serve_app.api import schemas
+from serve_app.errors import PROBLEM_JSON, InvalidRequest, ServiceError, problem_members
 
 Json = dict[str, Any]
 Example = tuple[type[BaseModel], Any]
@@ -42,8 +16,10 @@ Example = tuple[type[BaseModel], Any]
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
 _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
-    "Unauthorized": (Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),),
-    "BodyTooLarge": (BodyTooLarge("The body has more than 2097152 bytes."),),
+    "Unauthorized": (
+        errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
+    ),
+    "BodyTooLarge": (errors.BodyTooLarge("The body has more than 2097152 bytes."),),
     "InvalidRequest": (
         InvalidRequest.at(
             ["body", "text", 0],
@@ -52,17 +28,17 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
             "string_type",
         ),
     ),
-    "Overloaded": (Overloaded("Every queue is full."),),
+    "Overloaded": (errors.Overloaded("Every queue is full."),),
     "Failed": (
-        InferenceFailed("The model failed on a text of this request."),
+        errors.InferenceFailed("The model failed on a text of this request."),
         ServiceError("The service failed on this request."),
     ),
-    "ModelUnavailable": (ModelUnavailable("No model replica answers at the moment."),),
-    "DeadlineExceeded": (DeadlineExceeded("There was no answer within 30 seconds."),),
+    "ModelUnavailable": (errors.ModelUnavailable("No model replica answers at the moment."),),
+    "DeadlineExceeded": (errors.DeadlineExceeded("There was no answer within 30 seconds."),),
 }
 _ERRORS = _PREDICTION_ERRORS | {
-    "NotFound": (NotFound("There is nothing at this path; see /project/docs."),),
-    "MethodNotAllowed": (MethodNotAllowed("POST"),),
+    "NotFound": (errors.NotFound("There is nothing at this path; see /project/docs."),),
+    "MethodNotAllowed": (errors.MethodNotAllowed("POST"),),
 }
 _PREDICTION_HEADERS = {
     "X-Request-ID": ("string", "The client's X-Request-ID, or a new one."),
@@ -92,7 +68,7 @@ HEADERS: Final[Json] = {
 """The headers of answers, by name."""
 
 _DEADLINE: Json = {
-    "name": DEADLINE_HEADER,
+    "name": schemas.DEADLINE_HEADER,
     "in": "header",
     "description": "Milliseconds after which the answer is of no use: 504 by then. The service's "
     "own deadline, deadline_s in /project/info, is the longest.",
@@ -113,21 +89,22 @@ The limits of a request are in `/project/info`. Every error is `application/prob
 and those named with each operation."""
 
 _SCHEMAS: tuple[type[BaseModel], ...] = (
-    PredictRequest, HuggingFaceRequest, PredictAnswer, HuggingFaceAnswer, Health, Ready, Info,
-    Problem, InvalidRequestProblem, UnreadyProblem,
+    schemas.PredictRequest, schemas.HuggingFaceRequest, schemas.PredictAnswer,
+    schemas.HuggingFaceAnswer, schemas.Health, schemas.Ready, schemas.Info, schemas.Problem,
+    schemas.InvalidRequestProblem, schemas.UnreadyProblem,
 )  # fmt: skip
 _TEXTS = ["example 1", "example 2"]
 _PREDICTIONS = [
     [{"label": "POSITIVE", "score": 0.71}, {"label": "NEGATIVE", "score": 0.29}],
     [{"label": "NEGATIVE", "score": 0.98}, {"label": "POSITIVE", "score": 0.02}],
 ]
-_INFO = Info(
+_INFO = schemas.Info(
     model="embedded",
     revision="0123456789ab",
     digest="0123456789abcdef0123456789abcdef",
     engine="onnx-int8",
     labels=["NEGATIVE", "POSITIVE"],
-    limits=Limits(
+    limits=schemas.Limits(
         max_texts=256, max_chars=32768, max_body_bytes=2097152, max_tokens=512, deadline_s=30.0
     ),
     versions={"python": "3.11.7", "sentiment-serve": __version__},
@@ -138,27 +115,30 @@ _INFO = Info(
 def document() -> Json:
     """Return the OpenAPI document."""
     models = [(model, "validation") for model in _SCHEMAS]
-    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    _, forms = models_json_schema(models, ref_template="#/components/schemas/{model}")
     return {
         "openapi": "3.1.0",
         "info": {"title": "sentiment-serve", "version": __version__, "description": _DESCRIPTION},
         "paths": _paths(),
         "components": {
-            "schemas": schemas["$defs"],
+            "schemas": forms["$defs"],
             "headers": HEADERS,
-            "responses": {name: _error_response(*errors) for name, errors in _ERRORS.items()},
+            "responses": {name: _error_response(*examples) for name, examples in _ERRORS.items()},
             "securitySchemes": {"ApiKey": _API_KEY},
         },
     }
 
 
 def _paths() -> Json:
-    predict = (PredictRequest, {"text": _TEXTS}), (PredictAnswer, {"predictions": _PREDICTIONS})
-    hugging_face = (
-        (HuggingFaceRequest, {"inputs": _TEXTS, "parameters": {"top_k": 2}}),
-        (HuggingFaceAnswer, _PREDICTIONS),
+    predict = (
+        (schemas.PredictRequest, {"text": _TEXTS}),
+        (schemas.PredictAnswer, {"predictions": _PREDICTIONS}),
     )
-    ready = _get("ready", "Would a prediction succeed", Ready(cache="degraded"))
+    hugging_face = (
+        (schemas.HuggingFaceRequest, {"inputs": _TEXTS, "parameters": {"top_k": 2}}),
+        (schemas.HuggingFaceAnswer, _PREDICTIONS),
+    )
+    ready = _get("ready", "Would a prediction succeed", schemas.Ready(cache="degraded"))
     unready = _error_response(*_ERRORS["ModelUnavailable"], unready=True)
     ready["get"]["responses"] |= {"503": unready} | _error_refs("Failed", "DeadlineExceeded")
     info = _get("info", "Model, limits, versions", _INFO)
@@ -169,7 +149,7 @@ def _paths() -> Json:
         "/project/predict": _post("predict", "Classify texts", *predict),
         "/project/bulk-predict": _post("bulkPredict", "The same as predict", *predict),
         "/project": _post("classify", hugging_face_summary, *hugging_face),
-        "/project/health": _get("health", "Is the process live", Health()),
+        "/project/health": _get("health", "Is the process live", schemas.Health()),
         "/project/ready": ready,
         "/project/info": info,
     }
@@ -211,12 +191,14 @@ def _json_content(schema: type[BaseModel], example: Any) -> Json:
     return {"application/json": {"schema": _ref("schemas", schema.__name__), "example": example}}
 
 
-def _error_response(*errors: ServiceError, unready: bool = False) -> Json:
-    first = errors[0]
-    schema = InvalidRequestProblem if isinstance(first, InvalidRequest) else Problem
-    schema = UnreadyProblem if unready else schema
+def _error_response(first: ServiceError, *others: ServiceError, unready: bool = False) -> Json:
+    schema = schemas.InvalidRequestProblem if isinstance(first, InvalidRequest) else schemas.Problem
+    schema = schemas.UnreadyProblem if unready else schema
     parts = {"model": "unavailable", "cache": "ok"} if unready else {}
-    examples = {each.slug: {"value": problem_members(each, _REQUEST_ID) | parts} for each in errors}
+    examples = {
+        error.slug: {"value": problem_members(error, _REQUEST_ID) | parts}
+        for error in (first, *others)
+    }
     content = {"schema": _ref("schemas", schema.__name__), "examples": examples}
     return {
         "description": first.title,

@@ -16,15 +16,9 @@ from starlette.types import Scope
 
 from serve_app.api.problems import CLIENT_LEFT
 from serve_app.scores import Classification, StageTimes
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, timestamp
-from serve_app.telemetry.metrics import (
-    CACHE_SECONDS,
-    REFUSED_TEXTS,
-    REQUEST_SECONDS,
-    REQUESTS,
-    TRUNCATED_TEXTS,
-    MetricSink,
-)
+from serve_app.telemetry.metrics import MetricSink
 
 
 @dataclass(slots=True)
@@ -185,21 +179,20 @@ def text_line(record: RequestRecord) -> str:
 class RequestMetrics:
     """An observer that counts requests in the metrics."""
 
-    def __init__(self, meters: MetricSink) -> None:
-        self._meters = meters
+    def __init__(self, sink: MetricSink) -> None:
+        self._sink = sink
 
     def __call__(self, record: RequestRecord) -> None:
         """Count one request that is over."""
-        meters = self._meters
-        meters.count(REQUESTS, 1, str(record.status), record.outcome)
+        self._sink.count(metrics.REQUESTS, 1, str(record.status), record.outcome)
         if record.outcome == "ok":
-            meters.observe(REQUEST_SECONDS, record.seconds)
+            self._sink.observe(metrics.REQUEST_SECONDS, record.seconds)
             if record.truncated:
-                meters.count(TRUNCATED_TEXTS, record.truncated)
+                self._sink.count(metrics.TRUNCATED_TEXTS, record.truncated)
         elif record.texts:
-            meters.count(REFUSED_TEXTS, record.texts, record.outcome)
+            self._sink.count(metrics.REFUSED_TEXTS, record.texts, record.outcome)
         if record.times:
-            meters.observe(CACHE_SECONDS, record.times.cache / 1000)
+            self._sink.observe(metrics.CACHE_SECONDS, record.times.cache / 1000)
 
 
 WINDOW_S: Final = 10

@@ -110,12 +110,9 @@ class Api:
         return dict(zip(texts, versions, strict=True))
 
     def config_submitted(self) -> float | None:
-        """Return when Serve last received a configuration; None if the head cannot be asked.
-
-        The head's API takes its cluster's token from `$RAY_AUTH_TOKEN`, in a header of Ray's
-        because `Authorization` carries the token of the API server.
-        """
+        """Return when Serve last received a configuration; None if the head cannot be asked."""
         token = os.environ.get("RAY_AUTH_TOKEN")
+        # `Authorization` carries the token of the API server.
         headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
         try:
             answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)

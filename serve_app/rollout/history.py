@@ -7,6 +7,7 @@ content, and a Secret must not be copied.
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Self
 
@@ -49,19 +50,13 @@ class Revision(NamedTuple):
         cls, service: Document, number: int, outcome: str, applied_at: str, generation: int
     ) -> Self:
         """Return the revision of a RayService; what the API server and kubectl add is left out."""
-        metadata = service["metadata"]
-        annotations = dict(metadata.get("annotations") or {})
-        annotations.pop(APPLIED_BY_KUBECTL, None)
-        kept = {name: metadata.get(name) for name in ("name", "namespace", "labels")}
-        applied = {
-            "apiVersion": service["apiVersion"],
-            "kind": service["kind"],
-            "metadata": {k: v for k, v in (kept | {"annotations": annotations}).items() if v},
-            "spec": service["spec"],
-        }
+        keys = ("name", "namespace", "labels", "annotations")
+        metadata = {key: copy(service["metadata"].get(key)) for key in keys}
+        (metadata["annotations"] or {}).pop(APPLIED_BY_KUBECTL, None)
+        applied = {key: service[key] for key in ("apiVersion", "kind", "spec")}
+        applied["metadata"] = {key: value for key, value in metadata.items() if value}
         content = json.dumps(applied, sort_keys=True).encode()
-        digest = hashlib.blake2b(content, digest_size=5).hexdigest()
-        name = f"{metadata['name']}-{digest}"
+        name = f"{metadata['name']}-{hashlib.blake2b(content, digest_size=5).hexdigest()}"
         return cls(number, name, outcome, applied_at, generation, applied)
 
     @classmethod

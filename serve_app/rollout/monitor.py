@@ -109,14 +109,6 @@ class Evaluator:
         if service.generation > self._goal.generation:
             problem = "somebody else has changed the RayService during the rollout"
             raise RolloutFailed(problem, "see `sentiment rollout status`")
-        self._check_conditions(service)
-        self._check_lasting_failures(snapshot, service)
-        if not service.observed:
-            last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
-            return Evaluation(f"waiting for the operator to take up the change{last}")
-        return self._progress(snapshot, service)
-
-    def _check_conditions(self, service: ServiceState) -> None:
         ready = service.condition("Ready")
         written = service.resource_version != self._goal.resource_version
         if ready.reason == "ValidationFailed" and ready.status == "False" and written:
@@ -126,6 +118,11 @@ class Evaluator:
             raise RolloutFailed(ready.message, hint)
         if "True" in {service.condition(name).status for name in ("Suspending", "Suspended")}:
             raise RolloutFailed("the RayService is suspended", "set spec.suspend to false")
+        self._check_lasting_failures(snapshot, service)
+        if not service.observed:
+            last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
+            return Evaluation(f"waiting for the operator to take up the change{last}")
+        return self._progress(snapshot, service)
 
     def _check_lasting_failures(self, snapshot: Snapshot, service: ServiceState) -> None:
         patience_s = self._limits.patience_s
@@ -136,15 +133,14 @@ class Evaluator:
         if not service.observed and snapshot.warnings:
             text = f"the operator cannot apply the change: {snapshot.warnings[-1]}"
             failures["warnings"] = (patience_s, text)
-        if service.observed:
-            for name, application in service.newest.applications.items():
-                if application.status in limits:
-                    text = f"application {name} is {application.status}: {application.reason}"
-                    failures[f"application {name}"] = (limits[application.status], text)
+        for name, application in service.newest.applications.items():
+            if service.observed and application.status in limits:
+                text = f"application {name} is {application.status}: {application.reason}"
+                failures[f"application {name}"] = (limits[application.status], text)
         since = {what: self._failing_since.get(what, snapshot.at) for what in failures}
         self._failing_since = since
-        for what, (limit, text) in failures.items():
-            if snapshot.at - since[what] >= limit:
+        for what, (limit_s, text) in failures.items():
+            if snapshot.at - since[what] >= limit_s:
                 raise RolloutFailed(text, ROLLBACK)
 
     def _progress(self, snapshot: Snapshot, service: ServiceState) -> Evaluation:
@@ -191,8 +187,7 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
     """Wait until the goal is reached, and report each change in a line of progress.
 
     Raises:
-        RolloutRefused: The operator refuses the specification.
-        RolloutFailed: The goal will not be reached.
+        RolloutRefused, RolloutFailed: See `Evaluator.evaluate`.
         RolloutTimeout: The goal was not reached in time.
         ConnectionLost: The API server has not answered for too long.
     """
