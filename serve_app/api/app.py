@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import CrossOrigin, NoSniff, UnexpectedErrors, check_key
+from serve_app.api.middleware import CrossOrigin, check_key, no_sniff, unexpected_errors
 from serve_app.api.pages import DOCS, OPEN_PATHS, STATES
 from serve_app.api.predict import BodyBudget, PredictEndpoint
 from serve_app.api.problems import on_error
@@ -39,12 +39,12 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
                 for path, request_format in PREDICTIONS.items()
             ),
             *(Route(path, partial(page, service)) for path, page in STATES.items()),
-            *(Route(path, page) for path, page in DOCS.items()),
+            *(Route(path, page, methods=["GET"]) for path, page in DOCS.items()),
         ],
         middleware=[
-            Middleware(NoSniff),
+            Middleware(no_sniff),
             Middleware(CrossOrigin, service),
-            Middleware(UnexpectedErrors),
+            Middleware(unexpected_errors),
         ],
         exception_handlers={404: on_http_error, 405: on_http_error, ServiceError: on_error},
     )

@@ -19,21 +19,18 @@ from serve_app.settings import GatewaySettings
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
-class NoSniff:
-    """ASGI middleware that keeps browsers from guessing the type of answers, which hold texts."""
+def no_sniff(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that keeps browsers from guessing the type of answers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and mark its answer."""
-
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], NO_SNIFF]
             await send(message)
 
-        await self._app(scope, receive, marked_send)
+        await app(scope, receive, marked_send)
+
+    return stage
 
 
 class CrossOrigin:
@@ -70,21 +67,14 @@ class CrossOrigin:
         )
 
 
-class UnexpectedErrors:
-    """ASGI middleware that answers an unexpected error with a problem of status 500.
+def unexpected_errors(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that answers an unexpected error with a problem of status 500.
 
     Starlette's own raises the error again, and the server would log its message, which may quote
     a user's text.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def observed_send(message: Message) -> None:
@@ -93,12 +83,14 @@ class UnexpectedErrors:
             await send(message)
 
         try:
-            await self._app(scope, receive, observed_send)
+            await app(scope, receive, observed_send)
         except Exception as error:
-            if started:
+            if started or scope["type"] != "http":
                 raise
             response = await on_error(Request(scope), error)
             await response(scope, receive, send)
+
+    return stage
 
 
 def check_key(settings: GatewaySettings, scope: Scope) -> None:

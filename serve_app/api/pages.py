@@ -1,11 +1,12 @@
 """The pages that answer `GET`: health, readiness, information, and the documentation."""
 
 import platform
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -28,7 +29,8 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_MAX_AGE: Final = "public, max-age=3600"
+_SECURE: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+_CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 _PAGE: Final = f"""<!doctype html>
 <html lang="en">
@@ -47,6 +49,7 @@ _PAGE: Final = f"""<!doctype html>
 </body>
 </html>
 """
+# The policy forbids a script within the page.
 _START: Final = """const place = document.getElementById("swagger-ui");
 SwaggerUIBundle({ domNode: place, url: place.dataset.document, deepLinking: true });
 """
@@ -104,27 +107,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-async def openapi(_: Request) -> Response:
-    """Answer with the OpenAPI document."""
-    return JSONResponse(document())
-
-
-async def docs(_: Request) -> Response:
-    """Answer with the page of the documentation."""
-    headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(_PAGE, headers=headers)
-
-
-async def docs_script(_: Request) -> Response:
-    """Answer with the script that starts Swagger UI; the policy forbids one within the page."""
-    return Response(_START, headers={"Cache-Control": _MAX_AGE}, media_type="text/javascript")
-
-
 async def docs_file(request: Request) -> Response:
     """Answer with the file of Swagger UI that the path ends with."""
     name = request.url.path.rpartition("/")[2]
     path = Path(str(files("fastapi_swagger").joinpath("resources", name)))
-    return FileResponse(path, headers={"Cache-Control": _MAX_AGE})
+    return FileResponse(path, headers=_CACHED)
 
 
 def _json(content: BaseModel) -> Response:
@@ -134,10 +121,10 @@ def _json(content: BaseModel) -> Response:
 STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}
 """The pages that tell the state of a service, by path."""
 
-DOCS: Final = {
-    DOCUMENT: openapi,
-    DOCS_PATH: docs,
-    f"{DOCS_PATH}/start.js": docs_script,
+DOCS: Final[dict[str, Callable[..., Any]]] = {
+    DOCUMENT: JSONResponse(document()),
+    DOCS_PATH: HTMLResponse(_PAGE, headers=_SECURE),
+    f"{DOCS_PATH}/start.js": Response(_START, headers=_CACHED, media_type="text/javascript"),
     f"{DOCS_PATH}/swagger-ui-bundle.js": docs_file,
     f"{DOCS_PATH}/swagger-ui.css": docs_file,
     f"{DOCS_PATH}/favicon-32x32.png": docs_file,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
@@ -39,20 +40,14 @@ class ParsedRequest(NamedTuple):
     keyed: KeyedTexts
 
 
+@dataclass(frozen=True)
 class PredictEndpoint:
     """ASGI endpoint that scores the texts of a request; observers get a record at its end."""
 
-    def __init__(
-        self,
-        service: SentimentService,
-        request_format: RequestFormat[Any],
-        budget: "BodyBudget",
-        observers: Sequence[Observer] = (),
-    ) -> None:
-        self._service = service
-        self._format = request_format
-        self._budget = budget
-        self._observers = observers
+    service: SentimentService
+    request_format: RequestFormat[Any]
+    budget: "BodyBudget"
+    observers: Sequence[Observer] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, and record it."""
@@ -62,7 +57,7 @@ class PredictEndpoint:
             await response(scope, receive, send)
             status = response.status_code
         finally:
-            notify(self._observers, scope, context, status)
+            notify(self.observers, scope, context, status)
 
     async def _answer(self, request: Request, context: RequestContext) -> Response:
         try:
@@ -75,21 +70,21 @@ class PredictEndpoint:
             return problem(request, known)
 
     async def _predict(self, request: Request, context: RequestContext) -> Response:
-        service, settings = self._service, self._service.settings
+        service, settings = self.service, self.service.settings
         check_key(settings, request.scope)
         if request.method != "POST":
             raise MethodNotAllowed("POST")
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
-        with self._budget.reserve(settings.max_pending_bytes) as count_bytes:
+        with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:
                 parsed = request.scope.get(_PARSED)
                 if parsed is None:
                     reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
-                    parsed = parse_request(service, self._format, await reading)
+                    parsed = parse_request(service, self.request_format, await reading)
                 context.texts = len(parsed.keyed.texts)
                 context.result = await service.classify(parsed.keyed, within_s=seconds_left())
-        return self._format.respond(parsed.asked, service.model, context)
+        return self.request_format.respond(parsed.asked, service.model, context)
 
 
 def parse_request(

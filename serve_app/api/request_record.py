@@ -176,23 +176,23 @@ def text_line(record: RequestRecord) -> str:
     return f"{line} id={json.dumps(record.request_id[:MAX_ID_CHARS])}"
 
 
+@dataclass(frozen=True)
 class RequestMetrics:
     """An observer that counts requests in the metrics."""
 
-    def __init__(self, sink: MetricSink) -> None:
-        self._sink = sink
+    sink: MetricSink
 
     def __call__(self, record: RequestRecord) -> None:
         """Count one request that is over."""
-        self._sink.count(metrics.REQUESTS, 1, str(record.status), record.outcome)
+        self.sink.count(metrics.REQUESTS, 1, str(record.status), record.outcome)
         if record.outcome == "ok":
-            self._sink.observe(metrics.REQUEST_SECONDS, record.seconds)
+            self.sink.observe(metrics.REQUEST_SECONDS, record.seconds)
             if record.truncated:
-                self._sink.count(metrics.TRUNCATED_TEXTS, record.truncated)
+                self.sink.count(metrics.TRUNCATED_TEXTS, record.truncated)
         elif record.texts:
-            self._sink.count(metrics.REFUSED_TEXTS, record.texts, record.outcome)
+            self.sink.count(metrics.REFUSED_TEXTS, record.texts, record.outcome)
         if record.times:
-            self._sink.observe(metrics.CACHE_SECONDS, record.times.cache / 1000)
+            self.sink.observe(metrics.CACHE_SECONDS, record.times.cache / 1000)
 
 
 WINDOW_S: Final = 10

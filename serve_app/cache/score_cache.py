@@ -60,17 +60,13 @@ class ScoreCache:
     """Scores by key. A failure of Redis means that less is found or kept, never an error.
 
     Attributes:
-        memory: Tier of this replica.
         shared: Tier that replicas share, if there is one; closed with this cache.
         memory_hits: Number of values that were found in memory, in all.
         shared_hits: Number of values that were found in the shared tier, in all.
     """
 
     def __init__(
-        self,
-        labels: int,
-        settings: GatewaySettings,
-        shared: RedisTier | None = None,
+        self, labels: int, settings: GatewaySettings, shared: RedisTier | None = None
     ) -> None:
         self.memory = MemoryTier(settings.cache_memory_entries)
         self.shared = shared

@@ -44,11 +44,9 @@ class AlternatingOrder:
         self._by_size = False
 
     def next(self, items: Sequence[T], size: Callable[[T], int]) -> list[int]:
-        """Return the items' indices in service order: the first time by size, then by arrival.
+        """Return the indices of items, given in the order of arrival, in the order of service.
 
-        Args:
-            items: What waits, in the order of arrival.
-            size: Returns the size of an item's request.
+        `size` is that of an item's request. The first call goes by size, the second by arrival.
         """
         self._by_size = not self._by_size
         order = list(range(len(items)))
@@ -67,12 +65,9 @@ class Job(NamedTuple):
     """One tokenized text that is to be scored.
 
     Attributes:
-        tokens: The model's input.
         deadline: Monotonic time after which nobody waits for the result.
-        arrived: Monotonic time of arrival.
         result: Ends with the score, with None where the model could not score the text, or with
             `DeadlineExceeded`; a job whose result is cancelled is not computed.
-        origin: The caller's span, where there is one.
         request_chars: Characters of all texts of its request.
         alone: Whether its batch has failed, so that it is to run in one of its own.
     """
@@ -92,7 +87,6 @@ class ForwardPass(NamedTuple):
     Attributes:
         lengths: Tokens of each text.
         queue_s: Age of the oldest text at the start.
-        inference_s: Time of the run.
         logits: Of shape [texts, labels].
         origins: The callers' spans, one entry a text.
     """
@@ -109,13 +103,8 @@ class BatchScheduler:
 
     Jobs that arrive while the engine computes form the next batch.
 
-    Args:
-        engine: Computes in a thread of its own.
-        max_batch_tokens: Maximum of tokens in a batch, padding included.
-        record: Called after every successful forward pass.
-
     Attributes:
-        throughput: Estimates of what the replica can do.
+        max_batch_tokens: Maximum of tokens in a batch, padding included.
         left: Total of texts dropped because their callers had left.
         late: Total of texts dropped because their deadlines had passed.
         failed: Total of texts that the model could not score.

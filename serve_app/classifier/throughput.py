@@ -45,8 +45,7 @@ class ThroughputEstimator:
     def tokens_per_s(self, max_tokens: int) -> float | None:
         """Return the positive rate at full batches; None before a few batches.
 
-        Args:
-            max_tokens: Tokens in a full batch, where none has been seen yet.
+        A full batch has `max_tokens` where none has been seen yet.
         """
         if self._batches < MIN_BATCHES:
             return None

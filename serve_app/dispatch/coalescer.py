@@ -67,7 +67,10 @@ class Coalescer:
         size = sum(map(len, texts_by_key.values()))
         self.started += len(absent)
         self.joined += len(texts_by_key) - len(absent)
-        self._start(absent, size)
+        started = self._dispatcher.submit(absent, size)
+        self._calls |= started
+        for call in set(started.values()) - self._ends.keys():
+            self._ends[call] = asyncio.get_running_loop().create_task(self._end(call))
         calls: dict[SharedCall, list[bytes]] = {}
         for key in texts_by_key:
             calls.setdefault(self._calls[key], []).append(key)
@@ -87,14 +90,6 @@ class Coalescer:
     async def aclose(self) -> None:
         """Finish pending writes to the cache."""
         await asyncio.gather(*(end for call, end in self._ends.items() if call.result.done()))
-
-    def _start(self, texts_by_key: Mapping[bytes, str], size: int) -> None:
-        started = self._dispatcher.submit(texts_by_key, size)
-        self._calls |= started
-        for call in started.values():
-            if call not in self._ends:
-                end = asyncio.get_running_loop().create_task(self._end(call))
-                self._ends[call] = end
 
     async def _end(self, call: SharedCall) -> None:
         """Wait for a call, forget it, and cache its scores, even if its requests have left."""

@@ -43,10 +43,8 @@ class Admission:
     def check(self, texts_by_key: Mapping[bytes, str], waiting: int, replicas: int) -> None:
         """Count a request's texts that are neither cached nor being computed, and admit them.
 
-        Args:
-            texts_by_key: These texts; none if the request only waits for those of others.
-            waiting: Number of requests that wait for the model.
-            replicas: Number of replicas of the model.
+        There are none if the request only waits for those of others. `waiting` is the number of
+        requests that wait for the model.
 
         Raises:
             Overloaded: Too many others wait, or all together would take too long.

@@ -103,9 +103,8 @@ _BREAKER_STATES: Final[dict[BreakerState, float]] = {"closed": 0.0, "half-open":
 def follow_gateway(sink: MetricSink, gateway: Gateway, cache: ScoreCache) -> None:
     """Let the metrics follow a gateway and its cache from now on."""
     model, coalescer = gateway.model, gateway.coalescer
-    sink.follow(
-        metrics.MODEL_INFO, partial(float, 1), model.model_id, model.revision, gateway.engine
-    )
+    served = model.model_id, model.revision, gateway.engine
+    sink.follow(metrics.MODEL_INFO, lambda: 1.0, *served)
     sink.follow(metrics.TEXTS, lambda: cache.memory_hits, "memory")
     sink.follow(metrics.TEXTS, lambda: cache.shared_hits, "redis")
     sink.follow(metrics.TEXTS, lambda: coalescer.started, "computed")
@@ -120,8 +119,8 @@ def follow_gateway(sink: MetricSink, gateway: Gateway, cache: ScoreCache) -> Non
     shared = cache.shared
     sink.follow(metrics.CACHE_UP, lambda: float(shared.state == "ok"))
     for operation, breaker in shared.breakers.items():
-        sink.follow(metrics.CACHE_BREAKER, partial(_openness, breaker), operation)
+        openness = partial(lambda each: _BREAKER_STATES[each.state], breaker)
+        sink.follow(metrics.CACHE_BREAKER, openness, operation)
     for operation in shared.failures:
-        sink.follow(
-            metrics.CACHE_FAILURES, partial(shared.failures.__getitem__, operation), operation
-        )
+        failures = partial(shared.failures.__getitem__, operation)
+        sink.follow(metrics.CACHE_FAILURES, failures, operation)

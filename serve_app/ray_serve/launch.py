@@ -106,10 +106,7 @@ def private_directory() -> Iterator[Path]:
 def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
     """Return the environment of a run, whose only Ray settings are those of its configuration.
 
-    Args:
-        path: The configuration file; the service itself reports its errors.
-        run_id: Identifies the run.
-        directory: The run's private directory, for the files of Ray and HAProxy.
+    The service itself reports the errors of that file.
 
     Raises:
         StartupError: Traces are to be exported, but the exporter is not installed.
@@ -141,10 +138,8 @@ def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
 def end_processes(run_id: str, session: int) -> None:
     """End what a run has left behind, as HAProxy, which outlives its parent.
 
-    Args:
-        run_id: Identifies the run in the environment of its processes.
-        session: The session of the run's processes. Some of Ray's processes overwrite their
-            environment, others open a session of their own.
+    Some of Ray's processes overwrite the environment that has the run's id, others open a session
+    of their own.
     """
     left = []
     for process in psutil.process_iter():

@@ -34,7 +34,6 @@ HAPROXY_PORTS: Final = {
     "RAY_SERVE_HAPROXY_STATS_PORT": "127.0.0.1",
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "",
 }
-LOG_HINT: Final = "the lines above have the traceback"
 
 
 def run(path: Path) -> None:
@@ -171,10 +170,8 @@ def check_cpus(config: ServeConfig, cpus: float) -> None:
         for deployment in config.applications[0].deployments
     )
     if needed > cpus:
-        raise StartupError(
-            f"the replicas need {needed:g} CPUs, this machine has {cpus:g}",
-            "lower min_replicas or num_cpus",
-        )
+        problem = f"the replicas need {needed:g} CPUs, this machine has {cpus:g}"
+        raise StartupError(problem, "lower min_replicas or num_cpus")
 
 
 def lab_outcome(lab: LabApplication, url: str) -> str:
@@ -197,7 +194,6 @@ def is_running(name: str) -> bool:
     failed = [message for message in messages if "failed to start" in message]
     if failed or application.status == ApplicationStatus.DEPLOY_FAILED:
         lines = "\n".join(failed or [application.message]).strip().splitlines()
-        raise StartupError(
-            lines[-1].strip() if lines else "an application failed to start", LOG_HINT
-        )
+        problem = lines[-1].strip() if lines else "an application failed to start"
+        raise StartupError(problem, "the lines above have the traceback")
     return application.status == ApplicationStatus.RUNNING

@@ -64,10 +64,7 @@ def processors() -> "list[SpanProcessor]":
 
 
 def span(name: str, **attributes: int) -> AbstractContextManager[Any]:
-    """Return a context manager that makes a stage a span of the current trace.
-
-    The attributes are counts: none may hold a part of a text.
-    """
+    """Return a span of the current trace; its attributes are counts, never a part of a text."""
     if not ENABLED:
         return _NO_SPAN
     return TRACER.start_as_current_span(name, attributes=attributes, record_exception=False)
