@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import CrossOrigin, check_key, no_sniff, unexpected_errors
+from serve_app.api.middleware import check_key, cross_origin, no_sniff, unexpected_errors
 from serve_app.api.pages import DOCS, OPEN_PATHS, STATES
 from serve_app.api.predict import BodyBudget, PredictEndpoint
 from serve_app.api.problems import on_error
@@ -43,7 +43,7 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
         ],
         middleware=[
             Middleware(no_sniff),
-            Middleware(CrossOrigin, service),
+            Middleware(cross_origin, service),
             Middleware(unexpected_errors),
         ],
         exception_handlers={404: on_http_error, 405: on_http_error, ServiceError: on_error},

@@ -41,9 +41,7 @@ Labels = tuple[str, ...]
 class RequestFormat(Generic[AnyTextsRequest]):
     """The JSON form of a request and of its answer.
 
-    Attributes:
-        schema: Form of the request's body.
-        render: Returns the answer's JSON, given the request, the model's labels and the logits.
+    `render` returns the answer's JSON, given the request, the model's labels and the logits.
     """
 
     schema: type[AnyTextsRequest]
@@ -66,11 +64,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
     def respond(
         self, asked: AnyTextsRequest, model: ModelIdentity, context: RequestContext
     ) -> Response:
-        """Return the answer to a request whose context has a result.
-
-        Raises:
-            InferenceFailed: A score is not finite.
-        """
+        """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
         assert context.result is not None
         content = self.render(asked, model.labels, context.result.texts)
         total_ms = (time.perf_counter() - context.started) * 1000
@@ -79,11 +73,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
 
 
 def check_limits(asked: TextsRequest, settings: GatewaySettings) -> None:
-    """Refuse more or longer texts than the settings allow.
-
-    Raises:
-        InvalidRequest: There are too many texts, or one of them is too long.
-    """
+    """Refuse more or longer texts than the settings allow with `InvalidRequest`."""
     texts = asked.texts
     if len(texts) > settings.max_texts:
         msg = f"At most {settings.max_texts} texts are accepted, these are {len(texts)}"
@@ -128,12 +118,9 @@ def label_scores(
 
     Args:
         labels: Label names.
-        logits: One float32 value per label.
+        logits: One float32 value per label; `InferenceFailed` is raised if one is not finite.
         transform: Turns the logits into scores.
         top_k: How many labels to return; all where it is None or larger.
-
-    Raises:
-        InferenceFailed: A logit is not finite.
     """
     if not all(map(math.isfinite, logits)):
         raise InferenceFailed("The model gave a text a score that is not finite.")
@@ -155,11 +142,7 @@ def decimal(value: np.float32) -> str:
 
 
 def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
-    """Return the JSON of the contract's answer: every label of every text.
-
-    Raises:
-        InferenceFailed: A logit is not finite.
-    """
+    """Return the JSON of the contract's answer; `InferenceFailed` as `label_scores`."""
     lists = (label_scores(labels, text.logits, "softmax", None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 

@@ -20,7 +20,7 @@ NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 
 
 def no_sniff(app: ASGIApp) -> ASGIApp:
-    """Return ASGI middleware that keeps browsers from guessing the type of answers."""
+    """Return ASGI middleware that keeps browsers from guessing an answer's type."""
 
     async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         async def marked_send(message: Message) -> None:
@@ -33,38 +33,32 @@ def no_sniff(app: ASGIApp) -> ASGIApp:
     return stage
 
 
-class CrossOrigin:
-    """ASGI middleware that grants CORS to the origins of the settings.
+def cross_origin(app: ASGIApp, service: SentimentService) -> ASGIApp:
+    """Return ASGI middleware that grants CORS to the origins of the service's settings.
 
     Starlette's own middleware fixes the origins and refuses others in plain text. Here the origins
     may change while the service runs, and a request of another origin is answered like any
     request: its browser keeps the answer from the page.
     """
 
-    def __init__(self, app: ASGIApp, service: SentimentService) -> None:
-        self._app = app
-        self._service = service
-        self._granting = lru_cache(1)(self._grant)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        origins = self._service.settings.cors_origins
-        app = self._app
-        if origins and scope["type"] == "http":
-            origin = Headers(scope=scope).get("origin")
-            if origin in origins or (origin and "*" in origins):
-                app = self._granting(origins)
-        await app(scope, receive, send)
-
-    def _grant(self, origins: tuple[str, ...]) -> ASGIApp:
+    @lru_cache(1)
+    def granting(origins: tuple[str, ...]) -> ASGIApp:
         return CORSMiddleware(
-            self._app,
+            app,
             allow_origins=origins,
             # Cookies are never allowed, so a page gains nothing that its server could not ask for.
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=list(HEADERS),
         )
+
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
+        origins = service.settings.cors_origins
+        origin = Headers(scope=scope).get("origin") if origins and scope["type"] == "http" else None
+        granted = origin and (origin in origins or "*" in origins)
+        await (granting(origins) if granted else app)(scope, receive, send)
+
+    return stage
 
 
 def unexpected_errors(app: ASGIApp) -> ASGIApp:
@@ -94,11 +88,7 @@ def unexpected_errors(app: ASGIApp) -> ASGIApp:
 
 
 def check_key(settings: GatewaySettings, scope: Scope) -> None:
-    """Refuse a request without a known API key, where the settings name keys (RFC 6750).
-
-    Raises:
-        Unauthorized: The request has no key, or an unknown one.
-    """
+    """Raise `Unauthorized` where the settings name API keys and the request has none (RFC 6750)."""
     if settings.api_keys:
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         # Starlette decodes headers as latin-1, which gives every byte back.

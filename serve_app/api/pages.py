@@ -61,11 +61,7 @@ async def health(_: SentimentService, __: Request) -> Response:
 
 
 async def ready(service: SentimentService, request: Request) -> Response:
-    """Answer 200 when a prediction would succeed now, else 503 with the parts' states.
-
-    Raises:
-        DeadlineExceeded: The parts did not answer within a request's deadline.
-    """
+    """Answer 200 when a prediction would succeed now, else 503 with the parts' states."""
     async with deadline(service.settings.deadline_s):
         state = await service.readiness()
     if state.model == "unavailable":
@@ -75,11 +71,7 @@ async def ready(service: SentimentService, request: Request) -> Response:
 
 
 async def info(service: SentimentService, request: Request) -> Response:
-    """Answer with what a client may want to know before it sends texts.
-
-    Raises:
-        Unauthorized: The request carries no known API key.
-    """
+    """Answer with what a client, which needs an API key, may want to know before it sends texts."""
     model, settings = service.model, service.settings
     check_key(settings, request.scope)
     answer = Info(

@@ -90,11 +90,7 @@ class PredictEndpoint:
 def parse_request(
     service: SentimentService, request_format: RequestFormat[Any], body: bytes | bytearray
 ) -> ParsedRequest:
-    """Parse a body and hash its texts.
-
-    Raises:
-        InvalidRequest: The body has another form, or asks for more than the settings allow.
-    """
+    """Parse a body and hash its texts; raises `InvalidRequest` as `RequestFormat.parse`."""
     asked = request_format.parse(body, service.settings)
     return ParsedRequest(asked, service.keyed(asked.texts))
 
@@ -135,11 +131,7 @@ async def read_body(request: Request, limit: int, count_bytes: Callable[[int], N
 
 
 class BodyBudget:
-    """A bound on the bytes of all bodies that a gateway holds at a time.
-
-    Attributes:
-        pending: Bytes that are counted now.
-    """
+    """A bound on the bytes of all bodies that a gateway holds at a time, `pending` ones."""
 
     def __init__(self) -> None:
         self.pending = 0
@@ -148,8 +140,7 @@ class BodyBudget:
     def reserve(self, max_pending: int) -> Iterator[Callable[[int], None]]:
         """Count the bytes of one body until the end of the block.
 
-        Yields:
-            A function that counts bytes; it raises `Overloaded` beyond `max_pending` of all bodies.
+        It yields a function that counts more, and raises `Overloaded` beyond `max_pending` in all.
         """
         received = reserved = 0
 
@@ -190,13 +181,10 @@ def allowed_s(asked_ms: str | None, max_s: float) -> float:
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
-    """Cancel the block when it takes longer than this.
+    """Cancel the block and raise `DeadlineExceeded` when it takes longer than this.
 
-    Yields:
-        A function that returns the seconds left, at least zero.
-
-    Raises:
-        DeadlineExceeded: The block was cancelled. A `TimeoutError` of the block's own passes.
+    It yields a function that returns the seconds left, at least zero. A `TimeoutError` of the
+    block's own passes.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

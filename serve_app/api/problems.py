@@ -24,10 +24,9 @@ CLIENT_LEFT: Final = 499
 
 
 def problem(request: Request, error: ServiceError, **extension: str) -> Response:
-    """Return the problem document of an error, with the members of `extension`.
+    """Return the problem document of an error, with the request's id and more members.
 
-    It repeats the `X-Request-ID` of the request, which Ray Serve adds where the client sends none.
-    Ray Serve sets the header of the answer.
+    Ray Serve adds an `X-Request-ID` where the client sends none, and sets the answer's.
     """
     members = problem_members(error, request.headers.get("x-request-id", "")) | extension
     return Response(json.dumps(members), error.status, error.headers, PROBLEM_JSON)

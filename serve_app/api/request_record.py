@@ -23,13 +23,9 @@ from serve_app.telemetry.metrics import MetricSink
 
 @dataclass(slots=True)
 class RequestContext:
-    """The state of a prediction request under way.
+    """The state of a prediction request under way, with what is known of it so far.
 
-    Attributes:
-        started: Time of its arrival, by `time.perf_counter`.
-        texts: How many texts it asks for, once they are counted.
-        result: Their scores, once there are any.
-        problem: Last part of the problem's type, once there is one.
+    `started` is of `time.perf_counter`; `problem` is the last part of the problem's type.
     """
 
     started: float = field(default_factory=time.perf_counter)
@@ -49,7 +45,6 @@ class RequestRecord(NamedTuple):
         texts: How many texts it asked for; None where it was refused before they were counted.
         hits: How many came from the cache.
         misses: How many did not; both are zero where there is no answer.
-        truncated: How many had more tokens than the model reads.
         times: Stage times in milliseconds; None where there is no answer.
         seconds: Time from the request's arrival to the last byte of the answer.
     """
@@ -103,13 +98,10 @@ MAX_ID_CHARS: Final = 128
 
 
 class RequestLog:
-    """An observer that writes a line for each request.
+    """An observer that writes a line for each request while it is `enabled`.
 
     The lines are made and written by whoever calls `write`, so that no request waits for a
     terminal, a pipe or a disk. The stream is standard output by default.
-
-    Attributes:
-        enabled: Whether requests are logged; may change at any time.
     """
 
     def __init__(self, form: LogForm, stream: TextIO | None = None) -> None:
@@ -219,9 +211,8 @@ class RecentFigures:
     """Counts of recent requests.
 
     Attributes:
-        answered: Requests answered with predictions.
+        answered: Requests answered with predictions, which `texts`, `hits` and `times` are of.
         refused: Other requests, except those whose clients left.
-        hits: Texts of the answers that came from the cache.
         times: Number of answers by the `bucket` of their time.
         classifiers: Replicas of the classifier that a gateway knows.
     """

@@ -31,12 +31,7 @@ class Workload(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """The replicas of a deployment.
-
-    Attributes:
-        running: How many take work now.
-        target: How many there are to be; the others are starting or stopping.
-    """
+    """The replicas of a deployment: how many run, and how many there are to be within bounds."""
 
     running: int
     target: int

@@ -71,9 +71,5 @@ class KeySpace:
         self._prefix = f"{PREFIX}:{KEY_VERSION}:{digest}:{engine}:".encode()
 
     def key(self, text: str) -> bytes:
-        """Return the key of a text, which is not normalized, since the model's input is not.
-
-        Raises:
-            UnicodeEncodeError: The text holds a lone surrogate.
-        """
+        """Return the key of a text, which is not normalized, since the model's input is not."""
         return self._prefix + blake2b(text.encode(), digest_size=16).digest()

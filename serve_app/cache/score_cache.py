@@ -22,8 +22,7 @@ CacheState = Literal["ok", "degraded", "off"]
 class MemoryTier:
     """An LRU of scores, each with a lifetime of its own; it belongs to one thread.
 
-    Attributes:
-        size: Number of entries after the last change, for any thread: to count them expires some.
+    Any thread may read `size`, the number of entries after the last change: to count expires some.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,13 +56,7 @@ class MemoryTier:
 
 
 class ScoreCache:
-    """Scores by key. A failure of Redis means that less is found or kept, never an error.
-
-    Attributes:
-        shared: Tier that replicas share, if there is one; closed with this cache.
-        memory_hits: Number of values that were found in memory, in all.
-        shared_hits: Number of values that were found in the shared tier, in all.
-    """
+    """Scores by key. A failure of Redis means that less is found or kept, never an error."""
 
     def __init__(
         self, labels: int, settings: GatewaySettings, shared: RedisTier | None = None

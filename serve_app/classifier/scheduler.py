@@ -88,7 +88,6 @@ class ForwardPass(NamedTuple):
         lengths: Tokens of each text.
         queue_s: Age of the oldest text at the start.
         logits: Of shape [texts, labels].
-        origins: The callers' spans, one entry a text.
     """
 
     lengths: list[int]
@@ -107,7 +106,6 @@ class BatchScheduler:
         max_batch_tokens: Maximum of tokens in a batch, padding included.
         left: Total of texts dropped because their callers had left.
         late: Total of texts dropped because their deadlines had passed.
-        failed: Total of texts that the model could not score.
         died: Whether the loop that feeds the engine has ever ended by a defect; the batch that
             it had taken has no result.
     """
@@ -166,19 +164,6 @@ class BatchScheduler:
             logger.error("the loop that feeds the engine ended with %s", type(error).__name__)
 
     def _next_batch(self) -> list[Job]:
-        self._drop_abandoned()
-        if not self._waiting:
-            return []
-        if self._waiting[0].alone:
-            return [self._waiting.pop(0)]
-        order = self._order.next(self._waiting, lambda job: job.request_chars)
-        lengths = [len(self._waiting[index].tokens.ids) for index in order]
-        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
-        batch = [self._waiting[index] for index in sorted(taken)]
-        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
-        return batch
-
-    def _drop_abandoned(self) -> None:
         now = time.monotonic()
         kept = []
         for job in self._waiting:
@@ -190,6 +175,16 @@ class BatchScheduler:
             else:
                 kept.append(job)
         self._waiting = kept
+        if not kept:
+            return []
+        if self._waiting[0].alone:
+            return [self._waiting.pop(0)]
+        order = self._order.next(self._waiting, lambda job: job.request_chars)
+        lengths = [len(self._waiting[index].tokens.ids) for index in order]
+        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
+        batch = [self._waiting[index] for index in sorted(taken)]
+        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
+        return batch
 
     async def _run(self, batch: list[Job]) -> None:
         full = not batch[0].alone and self.pending_tokens >= self.max_batch_tokens
@@ -245,8 +240,7 @@ def select_batch(lengths: Sequence[int], max_tokens: int) -> list[int]:
 
     Args:
         lengths: Tokens of each waiting text, in the order of service; not empty.
-        max_tokens: Maximum of tokens in the batch, padding included; the first text alone may
-            have more.
+        max_tokens: Maximum of tokens in the batch, padding included; one text may have more.
 
     Returns:
         Indices of the selected texts, in the same order, 0 among them.

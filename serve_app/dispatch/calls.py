@@ -59,7 +59,6 @@ class SharedCall:
         sent_at: When the call was made, in the event loop's time; infinite before.
         queue_ms: Time between the first text's arrival and the call.
         cancelled: Whether the call was given up after it was made.
-        result: The replica's reply, or the error that ended the call.
         origin: The span of the first traced request, to which the call belongs.
     """
 

@@ -22,15 +22,10 @@ class ModelScores(NamedTuple):
 
 
 class Coalescer:
-    """The texts that are being computed, by key.
+    """The texts that are being computed, by key, and counts of those `started` and `joined`.
 
     A call belongs to nobody: the request that started it may leave, and the call goes on as long
     as another request waits for it. It is cancelled when the last one leaves.
-
-    Attributes:
-        started: Number of texts that were given to the dispatcher, in all.
-        joined: Number of texts that were being computed already, in all.
-        waiting: Number of requests that wait for calls.
     """
 
     def __init__(self, dispatcher: Dispatcher, cache: "ScoreCache") -> None:
@@ -59,11 +54,7 @@ class Coalescer:
     async def score(
         self, texts_by_key: Mapping[bytes, str], absent: Mapping[bytes, str]
     ) -> ModelScores:
-        """Start the computation of the absent texts, and wait for that of all.
-
-        Raises:
-            ServiceError: A call failed as a whole.
-        """
+        """Start the absent texts, and wait for all; raises the `ServiceError` of a failed call."""
         size = sum(map(len, texts_by_key.values()))
         self.started += len(absent)
         self.joined += len(texts_by_key) - len(absent)

@@ -33,11 +33,7 @@ from serve_app.telemetry.metrics import MetricSink, follow_tasks
 
 @serve.ingress()
 class GatewayIngress:
-    """The deployment of the gateway, which takes HTTP.
-
-    Attributes:
-        cached_responses: The source of `CachedResponses`.
-    """
+    """The deployment of the gateway, which takes HTTP."""
 
     def __init__(
         self,

@@ -83,11 +83,7 @@ def run(path: Path) -> None:
 
 
 def check_ports(config: ServeConfig) -> None:
-    """Make sure that the ports that Ray does not choose itself are free.
-
-    Raises:
-        PortTaken: Another process listens; names the key that changes the port.
-    """
+    """Raise `PortTaken`, with the key to change, if a port that Ray does not choose is not free."""
     host = config.http_options.host
     ports = [(host, config.http_options.port, "http_options.port")]
     if config.metrics_port:
@@ -123,11 +119,7 @@ def check_model(args: AppArgs) -> None:
 
 
 def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
-    """Start Ray and the service, and wait until the service runs.
-
-    Raises:
-        StartupError: One of them does not start.
-    """
+    """Start Ray and the service, and wait until it runs; raises `StartupError` if one does not."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         ray.init(
@@ -160,11 +152,7 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
 
 
 def check_cpus(config: ServeConfig, cpus: float) -> None:
-    """Make sure that the smallest number of replicas fits this machine.
-
-    Raises:
-        StartupError: Ray would wait forever for another node.
-    """
+    """Raise `StartupError` where Ray would wait forever for a node with enough CPUs."""
     needed = sum(
         deployment.autoscaling_config.min_replicas * (deployment.ray_actor_options.num_cpus or 0)
         for deployment in config.applications[0].deployments
@@ -184,7 +172,7 @@ def lab_outcome(lab: LabApplication, url: str) -> str:
 
 
 def is_running(name: str) -> bool:
-    """Tell whether a deployed application runs.
+    """Tell whether an application runs.
 
     Raises:
         StartupError: It failed, or a replica did, which Serve would retry for minutes.

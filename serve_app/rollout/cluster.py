@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -41,6 +42,7 @@ class _NotFound(RolloutRefused):
     """An object that does not exist."""
 
 
+@dataclass(frozen=True)
 class Api:
     """The requests to the API server about one RayService.
 
@@ -48,10 +50,9 @@ class Api:
     `RolloutRefused` if it refuses the request, `InvalidManifest` if it does not know the kind.
     """
 
-    def __init__(self, client: "DynamicClient", name: str, namespace: str) -> None:
-        self._client = client
-        self.name = name
-        self.namespace = namespace
+    client: "DynamicClient"
+    name: str
+    namespace: str
 
     def apply(self, document: Document, *, dry_run: bool = False, force: bool = False) -> Document:
         """Apply a document on the server's side, with fields that others have set if `force`.
@@ -59,7 +60,7 @@ class Api:
         Return the resulting object. A dry run validates and changes nothing.
         """
         return self._call(
-            self._client.server_side_apply,
+            self.client.server_side_apply,
             document,
             body=document,
             field_manager="sentiment-rollout",
@@ -70,20 +71,20 @@ class Api:
     def get(self, document: Document) -> Document | None:
         """Return the live object of a document; None if it does not exist."""
         try:
-            return self._call(self._client.get, document)
+            return self._call(self.client.get, document)
         except _NotFound:
             return None
 
     def delete(self, document: Document) -> None:
         """Delete the object of a document if it exists."""
         with suppress(_NotFound):
-            self._call(self._client.delete, document)
+            self._call(self.client.delete, document)
 
     def find(self, api_version: str, kind: str, **selector: str) -> list[Document]:
         """Return the objects of the namespace that match `label_selector` or `field_selector`."""
         metadata = {"namespace": self.namespace}
         wanted = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-        return list(self._call(self._client.get, wanted, **selector)["items"])
+        return list(self._call(self.client.get, wanted, **selector)["items"])
 
     def service(self) -> Document | None:
         """Return the RayService; None if it does not exist."""
@@ -132,7 +133,7 @@ class Api:
         target = f"{self.name}-{service}"
         with _api_errors(f"service {target}"):
             try:
-                answer = self._client.request(
+                answer = self.client.request(
                     "GET" if body is None else "POST",
                     f"/api/v1/namespaces/{self.namespace}/services/{target}/proxy{path}",
                     body=body,
@@ -153,7 +154,7 @@ class Api:
         api_version, kind, metadata = (document[key] for key in ("apiVersion", "kind", "metadata"))
         with _api_errors(f"{kind} {metadata.get('name', 'list')}"):
             try:
-                resource = self._client.resources.get(api_version=api_version, kind=kind)
+                resource = self.client.resources.get(api_version=api_version, kind=kind)
             except ResourceNotFoundError:
                 raise InvalidManifest(
                     f"the cluster does not know {kind} of {api_version}",
@@ -183,9 +184,8 @@ def connect(name: str, namespace: str, context: str | None = None) -> Api:
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
         from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
     except ImportError:
-        raise StartupError(
-            "rollouts need a package that is not installed: kubernetes", install("kuberay")
-        ) from None
+        problem = "rollouts need a package that is not installed: kubernetes"
+        raise StartupError(problem, install("kuberay")) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ

@@ -137,19 +137,16 @@ def record_serving(api: Api, live: Document) -> None:
 def rollback_target(revisions: Sequence[Revision], number: int | None) -> Revision:
     """Return the revision of that number; by default the newest earlier one that has served.
 
-    Raises:
-        InvalidManifest: There is no such revision.
+    Raises `InvalidManifest` if there is none.
     """
-    if number is not None:
-        found = [revision for revision in revisions if revision.number == number]
-        problem, hint = f"there is no revision {number}", "`sentiment rollout status` lists them"
-    else:
-        found = [revision for revision in revisions[:-1] if revision.outcome == "served"]
-        problem = "no earlier revision has served"
+    for revision in reversed(revisions):
+        earlier = revision is not revisions[-1] and revision.outcome == "served"
+        if revision.number == number or (number is None and earlier):
+            return revision
+    if number is None:
         hint = "apply the manifest of the release to return to"
-    if not found:
-        raise InvalidManifest(problem, hint)
-    return found[-1]
+        raise InvalidManifest("no earlier revision has served", hint)
+    raise InvalidManifest(f"there is no revision {number}", "`sentiment rollout status` lists them")
 
 
 def surplus(revisions: Sequence[Revision]) -> list[Revision]:

@@ -84,8 +84,7 @@ def read(path: str, standard_input: Iterator[str]) -> Manifest:
 def check_images(manifest: Manifest, *, allow_tags: bool) -> None:
     """Check that each image is pinned by a digest, or has a tag where tags are allowed.
 
-    Raises:
-        InvalidManifest: Names the first image that is not accepted.
+    Raises `InvalidManifest`, which names the first image that is not.
     """
     for document in manifest.documents:
         where = f"{document['kind']} {document['metadata']['name']}"

@@ -90,8 +90,7 @@ class Evaluator:
     """The state of one rollout over a series of snapshots."""
 
     def __init__(self, goal: Goal, limits: Limits) -> None:
-        self._goal = goal
-        self._limits = limits
+        self._goal, self._limits = goal, limits
         self._failing_since: dict[str, float] = {}
         self._serving_since: float | None = None
         self._pending = ""
@@ -99,9 +98,7 @@ class Evaluator:
     def evaluate(self, snapshot: Snapshot) -> Evaluation:
         """Evaluate the next snapshot in the light of those before.
 
-        Raises:
-            RolloutRefused: The operator refuses the specification.
-            RolloutFailed: The goal will not be reached.
+        Raises `RolloutRefused` or `RolloutFailed` if the goal will not be reached.
         """
         service = snapshot.service
         if service is None:
@@ -186,10 +183,8 @@ def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
 def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
     """Wait until the goal is reached, and report each change in a line of progress.
 
-    Raises:
-        RolloutRefused, RolloutFailed: See `Evaluator.evaluate`.
-        RolloutTimeout: The goal was not reached in time.
-        ConnectionLost: The API server has not answered for too long.
+    Raises `RolloutRefused`, `RolloutFailed` or `RolloutTimeout` if it is not, and `ConnectionLost`
+    if the API server does not answer for too long.
     """
     evaluator = Evaluator(goal, limits)
     begun = answered = time.monotonic()

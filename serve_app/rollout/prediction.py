@@ -22,10 +22,7 @@ def predict(api: Api, url: str | None, api_key: str | None, within_s: float) -> 
 
     Without a `url` the request goes through the API server, which keeps the `Authorization` header
     for itself, so that the service gets no API key. Endpoints may reach the routing tables of every
-    node only after the operator has counted them: it tries for `within_s` seconds.
-
-    Raises:
-        PredictionFailed: There was no prediction in time.
+    node only after the operator has counted them: `PredictionFailed` is raised after `within_s`.
     """
     give_up = time.monotonic() + within_s
     while True:

@@ -56,11 +56,7 @@ class Rollout:
         self._roll_out(wanted.service, expected)
 
     def rollback(self, number: int | None) -> None:
-        """Apply a revision by its number, or the newest earlier one that has served, and wait.
-
-        Raises:
-            InvalidManifest: There is no such revision.
-        """
+        """Apply a revision by its number, or the newest earlier one that has served, and wait."""
         live = self.api.service()
         if live is None:
             raise self._not_found()
@@ -80,10 +76,8 @@ class Rollout:
     def status(self, show: Progress) -> None:
         """Show what serves, what is in progress, and the recorded revisions, line by line.
 
-        Raises:
-            InvalidManifest: The RayService does not exist.
-            RolloutFailed: The specification that was applied last will not serve.
-            RolloutTimeout: The specification that was applied last does not serve yet.
+        Raises `RolloutFailed` if the specification that was applied last will not serve, and
+        `RolloutTimeout` if it does not serve yet.
         """
         snapshot = take_snapshot(self.api)
         state = snapshot.service

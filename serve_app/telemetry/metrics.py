@@ -16,12 +16,9 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Metric:
-    """One metric.
+    """One metric; Ray Serve adds the labels `deployment`, `replica` and `application`.
 
-    Attributes:
-        name: Its name before Ray and Prometheus add to it.
-        labels: Names of its labels; Ray Serve adds `deployment`, `replica` and `application`.
-        buckets: Upper bounds of a histogram's buckets, in the metric's unit.
+    `name` is the one before Ray and Prometheus add to it, `buckets` are upper bounds.
     """
 
     kind: Kind
@@ -173,10 +170,9 @@ class MetricSink(Protocol):
         """Add a value to a histogram without labels."""
 
     def follow(self, metric: Metric, read: Callable[[], float | None], *labels: str) -> None:
-        """Read a gauge's value, or a counter's total, from now on.
+        """Read a gauge's value, or a counter's total, from now on; None where there is no value.
 
-        `read` returns None where there is no value; it is called about once a second, from
-        another thread.
+        `read` is called about once a second, from another thread.
         """
 
 
