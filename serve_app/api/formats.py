@@ -13,14 +13,8 @@ import numpy as np
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from serve_app.api import schemas
 from serve_app.api.request_record import RequestContext
-from serve_app.api.schemas import (
-    HuggingFaceRequest,
-    Parameters,
-    PredictRequest,
-    TextsRequest,
-    Transform,
-)
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, TextLogits
@@ -33,7 +27,7 @@ MAX_RENDERED: Final = 16_384
 
 _VISIBLE_ASCII: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
-AnyTextsRequest = TypeVar("AnyTextsRequest", bound=TextsRequest)
+AnyTextsRequest = TypeVar("AnyTextsRequest", bound=schemas.TextsRequest)
 Labels = tuple[str, ...]
 
 
@@ -50,9 +44,8 @@ class RequestFormat(Generic[AnyTextsRequest]):
     def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
         """Parse a body; its bytes count, whatever Content-Type it was sent with.
 
-        Raises:
-            InvalidRequest: The body is not JSON of this form, or exceeds a limit. The errors
-                repeat nothing of it but the names of its fields, shortened.
+        Raises `InvalidRequest` if it is not JSON of this form, or exceeds a limit. Errors repeat
+        nothing of it but the names of its fields, shortened.
         """
         try:
             asked = self.schema.model_validate_json(body)
@@ -72,7 +65,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
         return Response(content, headers=headers, media_type="application/json")
 
 
-def check_limits(asked: TextsRequest, settings: GatewaySettings) -> None:
+def check_limits(asked: schemas.TextsRequest, settings: GatewaySettings) -> None:
     """Refuse more or longer texts than the settings allow with `InvalidRequest`."""
     texts = asked.texts
     if len(texts) > settings.max_texts:
@@ -112,7 +105,7 @@ def prediction_headers(
 
 @lru_cache(MAX_RENDERED)
 def label_scores(
-    labels: Labels, logits: tuple[float, ...], transform: Transform, top_k: int | None
+    labels: Labels, logits: tuple[float, ...], transform: schemas.Transform, top_k: int | None
 ) -> bytes:
     """Return the JSON list of one text's labels, highest score first; equal ones in their order.
 
@@ -148,9 +141,9 @@ def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
 
 
 def _render_hugging_face(
-    asked: HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
+    asked: schemas.HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
 ) -> bytes:
-    parameters = asked.parameters or Parameters()
+    parameters = asked.parameters or schemas.Parameters()
     transform = parameters.function_to_apply or "softmax"
     lists = (label_scores(labels, text.logits, transform, parameters.top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
@@ -173,7 +166,7 @@ def _sigmoid(logits: Sequence[float]) -> list[float]:
     ]
 
 
-_TRANSFORMS: dict[Transform, Callable[[Sequence[float]], list[float]]] = {
+_TRANSFORMS: dict[schemas.Transform, Callable[[Sequence[float]], list[float]]] = {
     "softmax": _softmax,
     "sigmoid": _sigmoid,
     "none": list,
@@ -199,9 +192,9 @@ def _places(error: ValidationError) -> list[FieldError]:
 
 
 PREDICT: Final = RequestFormat(
-    PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
+    schemas.PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
 )
-HUGGING_FACE: Final = RequestFormat(HuggingFaceRequest, _render_hugging_face)
+HUGGING_FACE: Final = RequestFormat(schemas.HuggingFaceRequest, _render_hugging_face)
 
 PREDICTIONS: Final[dict[str, RequestFormat[Any]]] = {
     "/project": HUGGING_FACE,

@@ -10,18 +10,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from serve_app import errors
 from serve_app.api.formats import RequestFormat
 from serve_app.api.middleware import check_key
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
 from serve_app.api.request_record import Observer, RequestContext, notify
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
-from serve_app.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    InvalidRequest,
-    MethodNotAllowed,
-    Overloaded,
-)
 from serve_app.gateway import SentimentService
 from serve_app.scores import KeyedTexts
 
@@ -73,7 +67,7 @@ class PredictEndpoint:
         service, settings = self.service, self.service.settings
         check_key(settings, request.scope)
         if request.method != "POST":
-            raise MethodNotAllowed("POST")
+            raise errors.MethodNotAllowed("POST")
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
         with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:
@@ -111,13 +105,13 @@ async def read_body(request: Request, limit: int, count_bytes: Callable[[int], N
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
-        raise InvalidRequest.at(
+        raise errors.InvalidRequest.at(
             ["body"],
             "The body is to be sent as plain JSON, without Content-Encoding.",
             "An encoded body is not accepted",
             "content_encoding",
         )
-    too_large = BodyTooLarge(f"The body has more than {limit} bytes.")
+    too_large = errors.BodyTooLarge(f"The body has more than {limit} bytes.")
     with suppress(ValueError):
         if int(request.headers.get("content-length", 0)) > limit:
             raise too_large
@@ -150,7 +144,8 @@ class BodyBudget:
             more = max(0, received - FREE_BYTES) - reserved
             if more:
                 if self.pending + more > max_pending:
-                    raise Overloaded("The bodies of other requests take all the room there is.")
+                    problem = "The bodies of other requests take all the room there is."
+                    raise errors.Overloaded(problem)
                 self.pending += more
                 reserved += more
 
@@ -163,14 +158,13 @@ class BodyBudget:
 def allowed_s(asked_ms: str | None, max_s: float) -> float:
     """Return how many seconds a request may take, given its `X-Deadline-Ms` and the default.
 
-    Raises:
-        InvalidRequest: The header is not a positive whole number.
+    Raises `InvalidRequest` if the header is not a positive whole number.
     """
     if asked_ms is None:
         return max_s
     digits = asked_ms.lstrip("0")[:MAX_DIGITS]
     if not (digits and asked_ms.isascii() and asked_ms.isdigit()):
-        raise InvalidRequest.at(
+        raise errors.InvalidRequest.at(
             ["header", DEADLINE_HEADER.lower()],
             f"{DEADLINE_HEADER} is not a number of milliseconds.",
             "A positive whole number of milliseconds is accepted",
@@ -195,4 +189,4 @@ async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
     except TimeoutError:
         if not timer.expired():
             raise
-        raise DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None
+        raise errors.DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None

@@ -208,13 +208,10 @@ def middle(index: int) -> float:
 
 @dataclass
 class RecentFigures:
-    """Counts of recent requests.
+    """Counts of recent requests: answers with their texts, cache hits and times, and refusals.
 
-    Attributes:
-        answered: Requests answered with predictions, which `texts`, `hits` and `times` are of.
-        refused: Other requests, except those whose clients left.
-        times: Number of answers by the `bucket` of their time.
-        classifiers: Replicas of the classifier that a gateway knows.
+    Clients who left are not counted. `times` counts answers by the `bucket` of their time, and
+    `classifiers` are the replicas that a gateway knows.
     """
 
     answered: int = 0

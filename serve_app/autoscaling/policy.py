@@ -13,14 +13,10 @@ from serve_app.settings import ScalingSettings
 
 
 class Workload(NamedTuple):
-    """The work of a deployment's replicas.
+    """The work of a deployment's replicas, of which a busy one does `rate` units each second.
 
-    Attributes:
-        arriving: Units of work that arrive each second.
-        waiting: Units that wait or are being done.
-        rate: Units that one busy replica does each second; positive.
-        complete: Whether every running replica has reported lately.
-        rising: As `arriving`, over the last moments alone, in which chance weighs more.
+    Units arrive each second, on average and over the last moments alone (`rising`), in which chance
+    weighs more. It is `complete` if every running replica has reported lately.
     """
 
     arriving: float

@@ -22,12 +22,10 @@ Series = Sequence[tuple[float, float]]
 
 
 class ClassifierReport(NamedTuple):
-    """One classifier's work.
+    """One classifier's work: tokens that wait or are being computed.
 
-    Attributes:
-        waiting: Tokens that wait or are being computed.
-        rate: Tokens that it does each second when it is busy; None where not yet measured.
-        per_char: Tokens that a character makes; None while no text has come.
+    `rate` is in tokens a second of a busy replica, `per_char` in tokens a character; None before
+    they are measured.
     """
 
     waiting: float
@@ -36,13 +34,10 @@ class ClassifierReport(NamedTuple):
 
 
 class GatewayReport(NamedTuple):
-    """One gateway's work, and what it wants of the classifiers.
+    """One gateway's work in CPU seconds a second, and what it wants of the classifiers.
 
-    Attributes:
-        cpu: CPU seconds that its process takes each second.
-        wanted: Characters for the model that arrive each second.
-        held: Characters that no classifier has been asked for yet.
-        rising: As `wanted`, over the last moments alone.
+    Characters `wanted` arrive each second, `rising` those of the last moments alone; `held` are the
+    characters that no classifier has been asked for yet.
     """
 
     cpu: float

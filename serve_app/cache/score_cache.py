@@ -128,9 +128,8 @@ class ScoreCache:
 def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
     """Return the cache that a URL names; nothing connects before the first call.
 
-    Raises:
-        InvalidConfig: The URL has another form or an option that the Redis client refuses. The
-            message does not repeat the URL, which may hold a password.
+    Raises `InvalidConfig` if the URL has another form or an option that the Redis client refuses,
+    without the URL, which may hold a password.
     """
     try:
         check_cache_url(url)

@@ -62,14 +62,11 @@ class Scored(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One tokenized text that is to be scored.
+    """One tokenized text that is to be scored until a monotonic deadline.
 
-    Attributes:
-        deadline: Monotonic time after which nobody waits for the result.
-        result: Ends with the score, with None where the model could not score the text, or with
-            `DeadlineExceeded`; a job whose result is cancelled is not computed.
-        request_chars: Characters of all texts of its request.
-        alone: Whether its batch has failed, so that it is to run in one of its own.
+    The result ends with the score, with None where the model could not score the text, or with
+    `DeadlineExceeded`; a job whose result is cancelled is not computed. It runs `alone` if its
+    batch has failed. `request_chars` are the characters of all texts of its request.
     """
 
     tokens: "Tokens"
@@ -84,10 +81,8 @@ class Job(NamedTuple):
 class ForwardPass(NamedTuple):
     """A successful run of the model over one batch.
 
-    Attributes:
-        lengths: Tokens of each text.
-        queue_s: Age of the oldest text at the start.
-        logits: Of shape [texts, labels].
+    `lengths` are the texts' tokens, `queue_s` the age of the oldest text at the start. The logits
+    are of shape [texts, labels].
     """
 
     lengths: list[int]

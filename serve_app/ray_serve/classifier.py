@@ -41,12 +41,10 @@ class Classifier:
 
     Args:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
-        digest: The digest that the gateway's cache keys are built from.
+        digest: The digest that the gateway's cache keys are built from; `ModelUnusable` is raised
+            where the model has another one.
         simulated: Cost of a batch of the simulated engine.
         log_form: Form of what is logged; None leaves logging as it is.
-
-    Raises:
-        ModelUnusable: The model is missing or is not the one that the gateway knows.
     """
 
     def __init__(

@@ -39,9 +39,7 @@ HAPROXY_PORTS: Final = {
 def run(path: Path) -> None:
     """Serve a configuration file until interrupted, or until the launcher has ended.
 
-    Raises:
-        StartupError: The service cannot start.
-        KeyboardInterrupt: SIGINT.
+    Raises `StartupError` if the service cannot start, and `KeyboardInterrupt` for SIGINT.
     """
     started = time.monotonic()
     launcher = os.getppid()
@@ -107,8 +105,7 @@ def check_ports(config: ServeConfig) -> None:
 def check_model(args: AppArgs) -> None:
     """Check the model and the cache URL; export the model where that has not been done.
 
-    Raises:
-        StartupError: One of them is unusable.
+    Raises `StartupError` if one of them is unusable.
     """
     args.cache_url()
     model = resolve(args.model_source())
@@ -174,8 +171,7 @@ def lab_outcome(lab: LabApplication, url: str) -> str:
 def is_running(name: str) -> bool:
     """Tell whether an application runs.
 
-    Raises:
-        StartupError: It failed, or a replica did, which Serve would retry for minutes.
+    Raises `StartupError` if it failed, or a replica did, which Serve would retry for minutes.
     """
     application = serve.status().applications[name]
     messages = [deployment.message for deployment in application.deployments.values()]

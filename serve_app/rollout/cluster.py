@@ -16,7 +16,6 @@ from serve_app.console import install
 from serve_app.errors import (
     ConnectionLost,
     InvalidManifest,
-    RolloutError,
     RolloutRefused,
     StartupError,
 )
@@ -59,14 +58,9 @@ class Api:
 
         Return the resulting object. A dry run validates and changes nothing.
         """
-        return self._call(
-            self.client.server_side_apply,
-            document,
-            body=document,
-            field_manager="sentiment-rollout",
-            force_conflicts=force,
-            dry_run="All" if dry_run else None,
-        )
+        options = {"field_manager": "sentiment-rollout", "dry_run": "All" if dry_run else None}
+        apply = self.client.server_side_apply
+        return self._call(apply, document, body=document, force_conflicts=force, **options)
 
     def get(self, document: Document) -> Document | None:
         """Return the live object of a document; None if it does not exist."""
@@ -117,7 +111,7 @@ class Api:
         headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
         try:
             answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)
-        except RolloutError:
+        except (ConnectionLost, RolloutRefused):
             return None
         if answer.status != HTTPStatus.OK:
             return None
@@ -156,10 +150,9 @@ class Api:
             try:
                 resource = self.client.resources.get(api_version=api_version, kind=kind)
             except ResourceNotFoundError:
-                raise InvalidManifest(
-                    f"the cluster does not know {kind} of {api_version}",
-                    "install its operator or custom resource definition first",
-                ) from None
+                problem = f"the cluster does not know {kind} of {api_version}"
+                hint = "install its operator or custom resource definition first"
+                raise InvalidManifest(problem, hint) from None
             answer = method(
                 resource,
                 name=metadata.get("name"),
@@ -175,9 +168,8 @@ class Api:
 def connect(name: str, namespace: str, context: str | None = None) -> Api:
     """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
 
-    Raises:
-        StartupError: The `kuberay` extra is not installed, or there is no configuration.
-        ConnectionLost: The API server does not answer.
+    Raises `StartupError` if the `kuberay` extra is not installed, or there is no configuration,
+    and `ConnectionLost` if the API server does not answer.
     """
     try:
         from kubernetes import client, config  # noqa: PLC0415 - an extra
@@ -195,10 +187,9 @@ def connect(name: str, namespace: str, context: str | None = None) -> Api:
         else:
             config.load_kube_config(config_file=kubeconfig, context=context)
     except (ConfigException, OSError, YAMLError) as error:
-        raise StartupError(
-            f"cannot read the Kubernetes configuration: {one_line(str(error))}",
-            "`az aks get-credentials` writes one; check with `kubectl config get-contexts`",
-        ) from None
+        problem = f"cannot read the Kubernetes configuration: {one_line(str(error))}"
+        hint = "`az aks get-credentials` writes one; check with `kubectl config get-contexts`"
+        raise StartupError(problem, hint) from None
     # The client's default is a fixed file in /tmp, where others can write.
     with tempfile.TemporaryDirectory() as private, _api_errors("the cluster"):
         settings = client.Configuration.get_default_copy()
@@ -235,8 +226,6 @@ def _api_errors(subject: str) -> Iterator[None]:
 
 
 def _json_object(body: Any) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, TypeError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with suppress(ValueError, TypeError):
+        return dict(json.loads(body))
+    return {}

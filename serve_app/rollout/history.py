@@ -28,14 +28,11 @@ _GENERATION: Final = "sentiment-rollout/generation"
 
 
 class Revision(NamedTuple):
-    """An applied RayService.
+    """An applied RayService, recorded in a ControllerRevision.
 
-    Attributes:
-        name: Name of the ControllerRevision, by content: the same RayService has the same one.
-        outcome: `applied` until it has served, then `served`; `failed`; or `silent` if it ran but
-            did not predict.
-        applied_at: When it was last applied, ISO 8601.
-        generation: The RayService's generation after it was applied.
+    Its name is by content: the same RayService has the same one. The outcome is `applied` until it
+    has served, then `served`; `failed`; or `silent` if it ran but did not predict. `applied_at` is
+    ISO 8601; `generation` is the RayService's after it was applied.
     """
 
     number: int

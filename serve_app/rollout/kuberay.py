@@ -103,16 +103,13 @@ class ServiceState(BaseModel):
     @property
     def serves(self) -> bool:
         """Whether the active cluster alone serves every configured application."""
+        if not self.active.name or self.condition("UpgradeInProgress").status == "True":
+            return False
         config = yaml.safe_load(self.serve_config) or {}
         wanted = {application["name"] for application in config.get("applications", [])}
         running = self.active.applications
-        return (
-            bool(self.active.name)
-            and self.condition("UpgradeInProgress").status != "True"
-            and wanted <= running.keys()
-            and all(application.settled for application in running.values())
-            and self.endpoints > 0
-        )
+        settled = all(application.settled for application in running.values())
+        return wanted <= running.keys() and settled and self.endpoints > 0
 
 
 class PodProblem(NamedTuple):

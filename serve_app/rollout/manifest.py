@@ -41,9 +41,8 @@ class Manifest(NamedTuple):
 def parse(text: str) -> Manifest:
     """Parse the YAML documents of a rendered manifest.
 
-    Raises:
-        InvalidManifest: The text is not YAML, a document is not a Kubernetes object, or there is
-            not exactly one RayService with a namespace.
+    Raises `InvalidManifest` if the text is not YAML, a document is not a Kubernetes object, or
+    there is not exactly one RayService with a namespace.
     """
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
@@ -53,10 +52,8 @@ def parse(text: str) -> Manifest:
     for number, document in enumerate(documents, 1):
         known = isinstance(document, dict) and document.get("apiVersion") and document.get("kind")
         if not (known and (document.get("metadata") or {}).get("name")):
-            raise InvalidManifest(
-                f"document {number} of the manifest has no apiVersion, kind or metadata.name",
-                "pass the output of `kubectl kustomize`",
-            )
+            problem = f"document {number} of the manifest has no apiVersion, kind or metadata.name"
+            raise InvalidManifest(problem, "pass the output of `kubectl kustomize`")
     documents.sort(key=lambda document: _ORDER.get(document["kind"], 1))
     services = [document for document in documents if document["kind"] == "RayService"]
     if len(services) != 1:
@@ -72,8 +69,7 @@ def parse(text: str) -> Manifest:
 def read(path: str, standard_input: Iterator[str]) -> Manifest:
     """Read a manifest from a file, or from standard input where the path is `-`.
 
-    Raises:
-        InvalidManifest: See `parse`; or the file cannot be read.
+    Raises `InvalidManifest` if the file cannot be read, and as `parse`.
     """
     try:
         return parse("".join(standard_input) if path == "-" else Path(path).read_text())
@@ -91,15 +87,13 @@ def check_images(manifest: Manifest, *, allow_tags: bool) -> None:
         for image in _images(document.get("spec")):
             digest = _DIGEST.search(image)
             if digest and not digest[1].strip("0"):
-                raise InvalidManifest(
-                    f"{where}: the digest of {image.partition('@')[0]} is a placeholder of zeros",
-                    "put the digest of the image that you pushed into the kustomization",
-                )
+                name = image.partition("@")[0]
+                problem = f"{where}: the digest of {name} is a placeholder of zeros"
+                hint = "put the digest of the image that you pushed into the kustomization"
+                raise InvalidManifest(problem, hint)
             if not digest and not allow_tags:
-                raise InvalidManifest(
-                    f"{where}: image {image} is not pinned by a digest, so it can change",
-                    "write image@sha256:…, or pass --allow-tags",
-                )
+                problem = f"{where}: image {image} is not pinned by a digest, so it can change"
+                raise InvalidManifest(problem, "write image@sha256:…, or pass --allow-tags")
 
 
 def difference(before: Document | None, after: Document) -> str:

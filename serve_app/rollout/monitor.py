@@ -1,17 +1,16 @@
 """Follows a rollout: takes a snapshot of the cluster, evaluates it, and waits for the next one.
 
-The condition `Ready` does not tell: it stays true while the old cluster serves, whatever becomes of
-the new one. The evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in
-`rayservice_controller.go`:
+The condition `Ready` stays true while the old cluster serves, whatever becomes of the new one. The
+evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in `rayservice_controller.go`:
 
-- A specification that fails validation gets Ready=False, reason ValidationFailed, in a write of its
-  own that does not advance `observedGeneration`.
-- The write that advances `observedGeneration` also names the pending cluster, if there is to be
-  one, and sets UpgradeInProgress. It does not happen while the operator cannot reach the head.
-- A changed Serve configuration is submitted after the statuses were read, so that the same write
-  still reports the earlier ones.
-- The pending cluster becomes the active one in the write that ends UpgradeInProgress; its
-  endpoints may follow later.
+- A specification that fails validation gets Ready=False, reason ValidationFailed, in a write that
+  does not advance `observedGeneration`.
+- The write that advances it also names the pending cluster, if there is to be one, and sets
+  UpgradeInProgress. It does not happen while the operator cannot reach the head.
+- A changed Serve configuration is submitted after the statuses were read: the same write still
+  reports the earlier ones.
+- The pending cluster becomes active in the write that ends UpgradeInProgress; its endpoints may
+  follow later.
 """
 
 import time
@@ -30,12 +29,9 @@ ROLLBACK: Final = "`sentiment rollout rollback` returns to the revision before"
 class Limits(NamedTuple):
     """Time limits of a rollout, in seconds.
 
-    Attributes:
-        settle_s: How long success, or a failed application, has to last. After a change in place
-            the statuses may be the earlier ones; the operator reads them every two seconds.
-        patience_s: How long something may fail that Kubernetes retries, such as pulling an image.
-        lost_s: How long the API server may not answer.
-        predict_s: For the first correct prediction.
+    Success, or a failed application, has to last for `settle_s`: after a change in place the
+    statuses may be the earlier ones, and the operator reads them every two seconds. Failures that
+    Kubernetes retries, such as pulling an image, may last for `patience_s`.
     """
 
     timeout_s: float = 1800.0
@@ -49,10 +45,8 @@ class Limits(NamedTuple):
 class Goal(NamedTuple):
     """The RayService that was applied, by its generation and resource version after that.
 
-    Attributes:
-        earlier_warnings: The operator's warnings before it was applied, as `Api.warnings`.
-        submitted_after: When Serve had received its configuration before a change in place, as
-            Serve reports it; None if that is unknown or does not matter.
+    `earlier_warnings` are the `Api.warnings` before it was applied. `submitted_after` is when Serve
+    had received its configuration before a change in place; None if that does not matter.
     """
 
     generation: int
@@ -62,14 +56,10 @@ class Goal(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The state of the cluster at one time.
+    """The state of the cluster at a time of a monotonic clock; a RayService that is gone is None.
 
-    Attributes:
-        at: The time, in seconds of a monotonic clock.
-        service: None if it is gone.
-        problems: Of the pods of the newest cluster.
-        warnings: The operator's since the goal was applied, newest last.
-        submitted: When Serve last received a configuration; None if unknown.
+    The problems are of pods of the newest cluster, the warnings those since the goal was applied,
+    newest last. `submitted` is when Serve last received a configuration; None if unknown.
     """
 
     at: float

@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from serve_app.errors import (
-    InvalidManifest,
-    PredictionFailed,
-    RolloutFailed,
-    RolloutRefused,
-    RolloutTimeout,
-    StartupError,
-)
+from serve_app import errors
 from serve_app.rollout.cluster import Api
 from serve_app.rollout.history import mark, record, record_serving, revisions_of, rollback_target
 from serve_app.rollout.kuberay import Impact, ServiceState, impact
@@ -22,12 +15,8 @@ from serve_app.rollout.prediction import predict
 class Rollout:
     """The commands on one RayService, which raise a `RolloutError` where they fail.
 
-    Attributes:
-        progress: Receives the progress, line by line.
-        url: Where clients reach the service, for the prediction at the end; by default that goes
-            through the API server.
-        api_key: For that prediction, if the service requires one.
-        force: Take over fields that others have set.
+    The prediction at the end goes to `url`, where clients reach the service, with the API key; by
+    default through the API server. `force` takes over fields that others have set.
     """
 
     api: Api
@@ -40,7 +29,7 @@ class Rollout:
     def __post_init__(self) -> None:
         """Refuse a wrong URL with a `StartupError` before anything is applied."""
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise StartupError(f"{self.url} is not a URL", "write https://host")
+            raise errors.StartupError(f"{self.url} is not a URL", "write https://host")
 
     def apply(self, wanted: Manifest) -> None:
         """Apply a manifest, wait until it serves, and check it with a prediction.
@@ -93,10 +82,10 @@ class Rollout:
         goal = Goal(state.generation, resource_version="")
         try:
             evaluation = Evaluator(goal, Limits(settle_s=0, patience_s=0)).evaluate(snapshot)
-        except RolloutRefused as error:
-            raise RolloutFailed(error.problem, error.hint) from None
+        except errors.RolloutRefused as error:
+            raise errors.RolloutFailed(error.problem, error.hint) from None
         if not evaluation.complete:
-            raise RolloutTimeout(evaluation.text)
+            raise errors.RolloutTimeout(evaluation.text)
         show(evaluation.text)
 
     def differences(self, wanted: Manifest) -> str:
@@ -139,16 +128,16 @@ class Rollout:
         goal = Goal(metadata["generation"], metadata["resourceVersion"], warnings, submitted)
         try:
             if effect is Impact.IGNORED:
-                raise RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
+                raise errors.RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
             wait(self.api, goal, self.limits, self.progress)
             self.progress(predict(self.api, self.url, self.api_key, self.limits.predict_s))
-        except (RolloutFailed, RolloutRefused, PredictionFailed) as error:
-            outcome = "silent" if isinstance(error, PredictionFailed) else "failed"
+        except (errors.RolloutFailed, errors.RolloutRefused, errors.PredictionFailed) as error:
+            outcome = "silent" if isinstance(error, errors.PredictionFailed) else "failed"
             mark(self.api, revision, live, outcome)
             raise
         mark(self.api, revision, live, "served")
         self.progress(f"revision {revision.number} serves")
 
-    def _not_found(self) -> InvalidManifest:
+    def _not_found(self) -> errors.InvalidManifest:
         name, namespace = self.api.name, self.api.namespace
-        return InvalidManifest(f"there is no RayService {name} in namespace {namespace}")
+        return errors.InvalidManifest(f"there is no RayService {name} in namespace {namespace}")

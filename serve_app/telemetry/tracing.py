@@ -35,8 +35,7 @@ _NO_SPAN: Final[AbstractContextManager[Any]] = nullcontext()
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that turn tracing on; none where the environment has no endpoint.
 
-    Raises:
-        StartupError: An endpoint is set, but the exporter is not installed.
+    Raises `StartupError` if an endpoint is set, but the exporter is not installed.
     """
     if not any(environment.get(name) for name in _ENDPOINTS):
         return {}
