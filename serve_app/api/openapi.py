@@ -114,8 +114,10 @@ _INFO = schemas.Info(
 @cache
 def document() -> Json:
     """Return the OpenAPI document."""
-    models = [(model, "validation") for model in _SCHEMAS]
-    _, forms = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    _, forms = models_json_schema(
+        [(model, "validation") for model in _SCHEMAS],
+        ref_template="#/components/schemas/{model}",
+    )
     return {
         "openapi": "3.1.0",
         "info": {"title": "sentiment-serve", "version": __version__, "description": _DESCRIPTION},
@@ -192,8 +194,8 @@ def _json_content(schema: type[BaseModel], example: Any) -> Json:
 
 
 def _error_response(first: ServiceError, *others: ServiceError, unready: bool = False) -> Json:
-    schema = schemas.InvalidRequestProblem if isinstance(first, InvalidRequest) else schemas.Problem
-    schema = schemas.UnreadyProblem if unready else schema
+    plain = schemas.InvalidRequestProblem if isinstance(first, InvalidRequest) else schemas.Problem
+    schema = schemas.UnreadyProblem if unready else plain
     parts = {"model": "unavailable", "cache": "ok"} if unready else {}
     examples = {
         error.slug: {"value": problem_members(error, _REQUEST_ID) | parts}

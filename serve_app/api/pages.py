@@ -71,7 +71,7 @@ async def ready(service: SentimentService, request: Request) -> Response:
 
 
 async def info(service: SentimentService, request: Request) -> Response:
-    """Answer with what a client, which needs an API key, may want to know before it sends texts."""
+    """Answer with what a client may want to know before it sends texts, if its API key is known."""
     model, settings = service.model, service.settings
     check_key(settings, request.scope)
     answer = Info(

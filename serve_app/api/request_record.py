@@ -37,16 +37,10 @@ class RequestContext:
 class RequestRecord(NamedTuple):
     """A prediction request that is over, without its texts.
 
-    Attributes:
-        ended: Time of its end, in seconds since the epoch.
-        request_id: Its `X-Request-ID`, which the client may have chosen.
-        status: HTTP status; 499 where the client left.
-        outcome: `ok`, `disconnected`, or the last part of the problem's type.
-        texts: How many texts it asked for; None where it was refused before they were counted.
-        hits: How many came from the cache.
-        misses: How many did not; both are zero where there is no answer.
-        times: Stage times in milliseconds; None where there is no answer.
-        seconds: Time from the request's arrival to the last byte of the answer.
+    It ended at a time since the epoch, and took `seconds` from its arrival to the last byte of the
+    answer. The status is 499 and the outcome `disconnected` where the client left; other outcomes
+    are `ok` and the last part of the problem's type. `texts` is None where they were not counted.
+    Hits and misses are zero where there is no answer, the times in milliseconds None.
     """
 
     ended: float

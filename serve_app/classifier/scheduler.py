@@ -95,14 +95,10 @@ class ForwardPass(NamedTuple):
 class BatchScheduler:
     """A queue of jobs for one engine, which runs one batch at a time.
 
-    Jobs that arrive while the engine computes form the next batch.
-
-    Attributes:
-        max_batch_tokens: Maximum of tokens in a batch, padding included.
-        left: Total of texts dropped because their callers had left.
-        late: Total of texts dropped because their deadlines had passed.
-        died: Whether the loop that feeds the engine has ever ended by a defect; the batch that
-            it had taken has no result.
+    Jobs that arrive while the engine computes form the next batch, of at most `max_batch_tokens`
+    with padding. Texts are counted as `left` or `late` where they were dropped because their caller
+    had left or their deadline had passed, and as `failed` where the model could not score them. If
+    the loop that feeds the engine `died` by a defect, the batch that it had taken has no result.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class SharedCall:
         sent_at: When the call was made, in the event loop's time; infinite before.
         queue_ms: Time between the first text's arrival and the call.
         cancelled: Whether the call was given up after it was made.
-        origin: The span of the first traced request, to which the call belongs.
+        origin: The span of the first traced request.
     """
 
     def __init__(self) -> None:

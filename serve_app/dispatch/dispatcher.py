@@ -101,9 +101,8 @@ class Dispatcher:
     Beyond `max_calls_per_replica` calls are held here, where replicas that start later find them:
     a replica cannot take over what another one has accepted.
 
-    Attributes:
-        abandoned: Number of texts that were not sent because every caller had left, in all.
-        replied_at: Monotonic time of the replicas' last reply; minus infinity before the first.
+    It counts texts as `abandoned` that were not sent because every caller had left. `replied_at` is
+    the monotonic time of the replicas' last reply; minus infinity before the first.
     """
 
     def __init__(

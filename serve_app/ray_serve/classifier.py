@@ -92,15 +92,11 @@ class Classifier:
     async def classify_as(
         self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
     ) -> CallReply:
-        """Score at least one text within so many seconds, unless another model is asked for.
+        """Score at least one text, or raise `DeadlineExceeded` after so many seconds.
 
-        While a model is replaced in place, gateways of one revision reach classifiers of the
-        other, whose scores they would give out, and cache, as their own. `sizes` are the characters
-        of the request of each text; empty where they are unknown.
-
-        Raises:
-            RevisionMismatch: This replica serves another model.
-            DeadlineExceeded: Not all texts could be scored in time.
+        `RevisionMismatch` is raised if another model is asked for: while one is replaced in place,
+        gateways of one revision reach classifiers of the other, whose scores they would give out and
+        cache as their own. `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
             raise RevisionMismatch("this replica serves another revision of the model")

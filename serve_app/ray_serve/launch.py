@@ -87,10 +87,8 @@ def private_directory() -> Iterator[Path]:
     try:
         directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
     except OSError as error:
-        raise StartupError(
-            f"cannot make a directory in {parent}: {error.strerror}",
-            "set TMPDIR to a directory that can be written",
-        ) from None
+        problem = f"cannot make a directory in {parent}: {error.strerror}"
+        raise StartupError(problem, "set TMPDIR to a directory that can be written") from None
     try:
         yield Path(directory)
     finally:

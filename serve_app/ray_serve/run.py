@@ -96,10 +96,9 @@ def check_ports(config: ServeConfig) -> None:
             try:
                 probe.bind((address, port))
             except OSError as error:
-                raise PortTaken(
-                    f"cannot listen on {address}:{port}: {error.strerror}",
-                    f"end the process that listens there, or change {key}",
-                ) from None
+                problem = f"cannot listen on {address}:{port}: {error.strerror}"
+                hint = f"end the process that listens there, or change {key}"
+                raise PortTaken(problem, hint) from None
 
 
 def check_model(args: AppArgs) -> None:
@@ -129,10 +128,8 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
             _metrics_export_port=config.metrics_port,
         )
     except OSError as error:
-        raise StartupError(
-            f"Ray does not start: {' '.join(str(error).split())}",
-            "it needs free ports, and space in $TMPDIR or /tmp",
-        ) from error
+        problem = f"Ray does not start: {' '.join(str(error).split())}"
+        raise StartupError(problem, "it needs free ports, and space in $TMPDIR or /tmp") from error
     # As `serve run`, but the log level applies to Serve's own processes too.
     client = serve_start(
         http_options=config.http_options.model_dump(),

@@ -145,7 +145,6 @@ def _hide_values(old: Document, new: Document) -> None:
     """Replace the values of a Secret, and say which ones change."""
     for field in ("data", "stringData"):
         before, after = old.get(field) or {}, new.get(field) or {}
-        for key in after:
-            after[key] = "hidden" if after[key] == before.get(key) else "hidden, changed"
-        for key in before:
-            before[key] = "hidden"
+        for key, value in after.items():
+            after[key] = "hidden" if value == before.get(key) else "hidden, changed"
+        before.update(dict.fromkeys(before, "hidden"))

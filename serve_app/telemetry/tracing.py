@@ -42,10 +42,9 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
     try:
         version(_EXPORTER)
     except PackageNotFoundError as error:
-        raise StartupError(
-            "an OTLP endpoint is set, but the OTLP exporter is not installed",
-            f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}",
-        ) from error
+        problem = "an OTLP endpoint is set, but the OTLP exporter is not installed"
+        hint = f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}"
+        raise StartupError(problem, hint) from error
     return {
         HOOK: "serve_app.telemetry.tracing:processors",
         "OTEL_SERVICE_NAME": environment.get("OTEL_SERVICE_NAME", "sentiment-serve"),
