@@ -110,12 +110,9 @@ class RedisTier:
 
     Connects on first use and belongs to the event loop that uses it first. A cancelled or
     timed-out call closes its connection, so that no later call can read its answer.
-    It has two breakers, because a full or read-only Redis still answers reads.
-
-    Attributes:
-        timeout_s: Deadline of every call in seconds, which may be changed at any time.
-        failures: Number of calls that failed or were too slow, by operation, in all.
-        breakers: `read` shows whether Redis answers at all, `write` whether it takes writes.
+    It has two breakers, because a full or read-only Redis still answers reads: `read` shows whether
+    Redis answers at all, `write` whether it takes writes. `failures` counts calls that failed or
+    were too slow. The deadline of every call, `timeout_s`, may be changed at any time.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:

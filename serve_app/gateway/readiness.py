@@ -21,12 +21,7 @@ MAX_SILENCE_S: Final = 15.0
 
 
 class Readiness(NamedTuple):
-    """State of the parts that a prediction needs.
-
-    Attributes:
-        model: `ok` when the classifier has just answered, or is busy and has answered lately.
-        cache: `degraded` when predictions go on without it.
-    """
+    """State of the parts that a prediction needs; without a `degraded` cache it is only slower."""
 
     model: Literal["ok", "unavailable"]
     cache: Literal["ok", "degraded", "off"]
