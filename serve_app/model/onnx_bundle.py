@@ -52,7 +52,7 @@ class OnnxBundle:
             report = json.loads((directory / REPORT).read_bytes())
             parity = {name: Parity(**report[name]["fidelity"]) for name in ENGINES}
             digests = {name: str(report[name]["digest"]) for name in ENGINES}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelUnusable(
                 f"cannot read {directory / REPORT}: {error}", _prepare_again(directory)
             ) from error

@@ -14,6 +14,8 @@ from serve_app.settings import is_directory
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 
 _HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+# A word between the first special token and the last.
+MIN_TOKENS: Final = 3
 _BLOCK_BYTES: Final = 1024 * 1024
 
 
@@ -99,15 +101,20 @@ def _read_identity(path: Path, *, model_id: str, revision: str = "") -> ModelIde
                 f"cannot read the weights {file}: {error}", "fetch the model again"
             ) from error
     digest = digest_of([path / "config.json", path / "tokenizer.json", *weights])
-    return ModelIdentity(
-        path=path,
-        model_id=model_id,
-        revision=revision or digest[:12],
-        digest=digest,
-        labels=_labels(path, config),
-        max_tokens=_max_tokens(path, config),
-        pad_id=int(config.get("pad_token_id") or 0),
-    )
+    try:
+        return ModelIdentity(
+            path=path,
+            model_id=model_id,
+            revision=revision or digest[:12],
+            digest=digest,
+            labels=_labels(path, config),
+            max_tokens=_max_tokens(path, config),
+            pad_id=int(config.get("pad_token_id") or 0),
+        )
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise ModelUnusable(
+            f"{path}/config.json has a value of another form: {error}", "fetch the model again"
+        ) from error
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
@@ -132,7 +139,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} holds no {path.name}",
             "a model directory needs config.json, tokenizer.json and *.safetensors",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(f"cannot read {path}: {error}", "fetch the model again") from error
     if not isinstance(content, dict):
         raise ModelUnusable(f"{path} is not a JSON object", "fetch the model again")
@@ -173,4 +180,7 @@ def _max_tokens(path: Path, config: dict[str, Any]) -> int:
         positions -= int(config.get("pad_token_id") or 0) + 1
     file = path / "tokenizer_config.json"
     stated = _read_json(file).get("model_max_length") if file.exists() else None
-    return min(positions, int(stated)) if isinstance(stated, int | float) else positions
+    limit = min(positions, int(stated)) if isinstance(stated, int | float) else positions
+    if limit < MIN_TOKENS:
+        raise ValueError(f"a text may have {limit} tokens")
+    return limit
