@@ -78,12 +78,17 @@ def answers(url: str, request: bytes) -> Iterator[Reply]:
             yield reply
 
 
-def assert_nothing_is_smuggled(url: str, request: bytes) -> None:
-    """Send an attack, and see that neither it nor anybody else gets an answer to what is hidden."""
+def withstands(url: str, request: bytes) -> bool:
+    """Tell whether neither the sender nor anybody else gets an answer to what is hidden."""
     replies = list(answers(url, request))
-    assert "hidden" not in {reply.headers.get("x-request-id") for reply in replies}
-    assert all(400 <= reply.status < 500 for reply in replies)
+    if any(
+        reply.headers.get("x-request-id") == "hidden" or not 400 <= reply.status < 500
+        for reply in replies
+    ):
+        return False
     # Where two readers disagree on the end of a request, the next one gets a foreign answer.
-    for number in range(5):
-        own = ask(url, post(b'{"text": ["own"]}', f"X-Request-ID: {number}"))
-        assert (own.status, own.headers["x-request-id"]) == (200, str(number))
+    others = [
+        ask(url, post(b'{"text": ["own"]}', f"X-Request-ID: {number}")) for number in range(3)
+    ]
+    ids = [(other.status, other.headers.get("x-request-id")) for other in others]
+    return ids == [(200, "0"), (200, "1"), (200, "2")]
