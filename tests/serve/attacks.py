@@ -5,11 +5,13 @@ https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from tests.serve.wire import Connection, Reply, ask, post
 
 HIDDEN: Final = b"GET /project/info HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: hidden\r\n\r\n"
+SILENCE_S: Final = 5.0
 _HEAD: Final = b"POST /project/predict HTTP/1.1\r\nHost: localhost\r\n"
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _LAST: Final = b"0\r\n\r\n" + HIDDEN
@@ -69,8 +71,9 @@ SMUGGLING: Final = {
 
 
 def answers(url: str, request: bytes) -> Iterator[Reply]:
-    """Yield all answers to what is sent on one connection."""
-    with Connection(url) as connection:
+    """Yield all answers to what is sent on one connection, which may then be silent."""
+    with Connection(url) as connection, suppress(TimeoutError):
+        connection.settimeout(SILENCE_S)
         connection.send_all(request)
         # The last one, whose answer ends the connection.
         connection.send_all(post(b"", "Connection: close", "X-Request-ID: last"))
