@@ -11,9 +11,11 @@ from typing import BinaryIO, Final, NamedTuple
 import typer
 
 from serve_app.console import colours
+from serve_app.decoding import HEAD_BYTES
 from serve_app.errors import StartupError
 from serve_app.files.reader import (
-    TEXT_SUFFIXES,
+    NOT_WRITTEN,
+    TABLES,
     Failure,
     Format,
     Row,
@@ -79,8 +81,8 @@ def opened(path: Path, form: Format | None, column: str, stack: ExitStack) -> In
     Raises:
         StartupError: It cannot be read, or has no such column.
     """
-    chosen = form or format_of(path, Format.TEXT)
-    if not form and chosen is Format.TEXT and path.suffix.lower() not in TEXT_SUFFIXES:
+    chosen = form or format_of(path)
+    if chosen is None:
         raise typer.BadParameter(
             f"the name of {path} tells no format that is read ({', '.join(Format)}): "
             "say which it is with --input-format"
@@ -91,7 +93,7 @@ def opened(path: Path, form: Format | None, column: str, stack: ExitStack) -> In
         stdin = sys.stdin.buffer
         return Input(read(stdin, chosen, column), chosen, stdin, None)
     try:
-        stream = stack.enter_context(path.open("rb"))
+        stream = stack.enter_context(path.open("rb", buffering=HEAD_BYTES))
     except OSError as error:
         raise StartupError(f"cannot read {path}: {error.strerror}") from None
     size = os.fstat(stream.fileno()).st_size or None
@@ -122,6 +124,8 @@ def created(
         StartupError: It cannot be written, or not with these columns.
     """
     chosen = form or _default_form(path, source.form)
+    if chosen is Format.PARQUET or (path and path.suffix.lower() in NOT_WRITTEN):
+        raise typer.BadParameter("rows are written as tsv, csv or jsonl, and are not packed")
     layout = Layout(chosen, source.source.columns, labels)
     if path is None:
         stdout = sys.stdout.buffer
@@ -138,8 +142,9 @@ def created(
 def _default_form(path: Path | None, source: Format) -> Format:
     if path is None and source is Format.TEXT and sys.stdout.isatty():
         return Format.TEXT
-    otherwise = Format.JSONL if source is Format.TEXT else source
-    return format_of(path, otherwise) if path else otherwise
+    otherwise = source if source in TABLES else Format.JSONL
+    named = format_of(path) if path else None
+    return otherwise if named in {None, Format.TEXT} else named
 
 
 _NARROWEST: Final = 20

@@ -18,11 +18,12 @@ from serve_app.client import (
 )
 from serve_app.client.request import Budget, budget, chunks, in_order, refusal
 from serve_app.client.results import prediction
+from serve_app.decoding import NOT_UTF8, is_utf8
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import NOT_UTF8, Failure, Outcome, Row, ScoredRow, is_utf8
+from serve_app.files.reader import Failure, Outcome, Row, ScoredRow
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineChoice
 
