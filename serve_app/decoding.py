@@ -136,7 +136,7 @@ def labelled_lines(path: Path) -> Iterator[tuple[int, str, str]]:
             lines = text_lines(stream)
             header = without_end(next(lines, "")).split("\t")
             if missing := [name for name in ("text", "label") if name not in header]:
-                raise StartupError(f"there is no column {', '.join(missing)}", needs)
+                raise StartupError(f"there is no column {', '.join(map(repr, missing))}", needs)
             for number, line in enumerate(lines, start=2):
                 if is_blank(line):
                     continue
