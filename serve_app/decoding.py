@@ -91,9 +91,10 @@ def _encoding(head: bytes) -> tuple[str, str]:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", "surrogatepass"
     # Without a mark, an ASCII character at the start tells the order of the bytes.
-    first, second = head[:1], head[1:2]
-    if b"\0" in {first, second} and first != second:
-        return "utf-16-be" if first == b"\0" else "utf-16-le", "surrogatepass"
+    if re.match(rb"\0[\t-~]", head):
+        return "utf-16-be", "surrogatepass"
+    if re.match(rb"[\t-~]\0", head):
+        return "utf-16-le", "surrogatepass"
     if b"\0" in head:
         line = head[: head.index(b"\0")].count(b"\n") + 1
         raise StartupError(f"the input is not text: line {line} has a NUL byte")

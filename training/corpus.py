@@ -49,8 +49,8 @@ def read_corpus(path: Path) -> list[Example]:
         raise CorpusError(f"no data file at {path}: pass an existing TSV file")
     corpus: list[Example] = []
     try:
-        for number, text, label in labelled_lines(path):
-            text, label = text.strip(), label.strip()
+        for number, given, target in labelled_lines(path):
+            text, label = given.strip(), target.strip()
             if not text or label not in {"0", "1"}:
                 raise CorpusError(
                     f"{path}, line {number}: expected a text, a tab and the label 0 or 1"

@@ -46,7 +46,7 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
 def test_a_file_in_another_encoding_is_read_or_explained(tmp_path: Path) -> None:
     path = tmp_path / "data.tsv"
     path.write_bytes(b"text\tlabel\nna\xefve\t1\n")
-    with pytest.raises(CorpusError, match="data.tsv: .* not UTF-8: line 2 has the byte 0xEF"):
+    with pytest.raises(CorpusError, match=r"data.tsv: .* not UTF-8: line 2 has the byte 0xEF"):
         read_corpus(path)
     for encoding in ("utf-8-sig", "utf-16", "utf-16-le"):
         path.write_text("text\tlabel\n\nnaïve\t1\n", encoding)
