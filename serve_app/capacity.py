@@ -4,7 +4,7 @@ import time
 from math import ceil, pow
 from typing import Final, NamedTuple
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import ClassifierSettings, EngineName, ScalingSettings
 
@@ -190,7 +190,7 @@ def tokens_per_second(model: ModelIdentity, engine: EngineName, tokens: int) -> 
     """
     texts = max(1, ClassifierSettings().max_batch_tokens // tokens)
     batch = [[model.pad_id] * tokens] * texts
-    loaded = load(model, engine, threads=1)
+    loaded = load_engine(model, engine, threads=1)
     passes = 0
     started = time.process_time()
     while (seconds := time.process_time() - started) < MEASURE_S:

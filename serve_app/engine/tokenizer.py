@@ -1,8 +1,10 @@
-"""Texts to token ids."""
+"""From texts to token ids."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer as FastTokenizer
 
 from serve_app.errors import ModelUnusable
@@ -10,7 +12,7 @@ from serve_app.model.store import ModelIdentity
 
 
 class Tokens(NamedTuple):
-    """One text as the model reads it.
+    """The model's input for one text.
 
     Attributes:
         ids: Token ids, special tokens included, at most the model's maximum.
@@ -28,7 +30,7 @@ class Tokenizer:
         model: Its directory holds `tokenizer.json`.
 
     Raises:
-        ModelUnusable: The file is JSON, but no tokenizer.
+        ModelUnusable: The file is not a tokenizer.
     """
 
     def __init__(self, model: ModelIdentity) -> None:
@@ -36,10 +38,8 @@ class Tokenizer:
         try:
             self._tokenizer = FastTokenizer.from_file(str(path))
         except Exception as error:  # the library raises nothing more exact
-            reason = " ".join(str(error).split())
-            raise ModelUnusable(
-                f"{path} is no tokenizer: {reason}", "fetch the model again"
-            ) from error
+            problem = f"{path} is not a tokenizer: {' '.join(str(error).split())}"
+            raise ModelUnusable(problem, "fetch the model again") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=model.max_tokens)
 
@@ -49,3 +49,18 @@ class Tokenizer:
             Tokens(encoding.ids, bool(encoding.overflowing))
             for encoding in self._tokenizer.encode_batch_fast(list(texts))
         ]
+
+
+def padded(
+    token_ids: Sequence[Sequence[int]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad sequences on the right to the longest of them.
+
+    Returns:
+        Token ids and attention mask, both of shape [texts, longest].
+    """
+    lengths = np.fromiter(map(len, token_ids), dtype=np.int64, count=len(token_ids))
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in token_ids])
+    return ids, mask.astype(np.int64)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
-from serve_app.engine.engine import padded
+from serve_app.engine.tokenizer import padded
 from serve_app.model.store import ModelIdentity
 
 
 class TorchEngine:
-    """Runs the model as transformers defines it.
+    """The model as transformers defines it.
 
     Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16.
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from serve_app.api.formats import label_scores
-from serve_app.classifier.scheduler import companions
+from serve_app.classifier.scheduler import select_batch
 from serve_app.client import (
     BodyTooLarge,
     InvalidRequest,
@@ -19,7 +19,7 @@ from serve_app.client import (
 from serve_app.client.request import Budget, budget, chunks, in_order, refusal
 from serve_app.client.results import prediction
 from serve_app.decoding import NOT_UTF8, is_utf8
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
@@ -71,7 +71,7 @@ class LocalScorer:
         model = resolve(source)
         self.labels = model.labels
         self._tokenizer = Tokenizer(model)
-        self._engine = load(model, resolve_engine(model, engine, progress), threads=1)
+        self._engine = load_engine(model, resolve_engine(model, engine, progress), threads=1)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""
@@ -112,7 +112,7 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     max_tokens = ClassifierSettings().max_batch_tokens
     waiting = sorted(range(len(lengths)), key=lengths.__getitem__)
     while waiting:
-        chosen = companions([lengths[index] for index in waiting], max_tokens)
+        chosen = select_batch([lengths[index] for index in waiting], max_tokens)
         yield [waiting[position] for position in chosen]
         taken = set(chosen)
         waiting = [index for position, index in enumerate(waiting) if position not in taken]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 from tests.serve.test_hostile_input import FINE
 from tests.serve.wire import ask, post
 

@@ -10,7 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 from tests.serve.test_hostile_input import FINE, is_refusal
 from tests.serve.wire import CLOSED, Reply, ask, post
 

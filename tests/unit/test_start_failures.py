@@ -9,13 +9,13 @@ import pytest
 import yaml
 from ray.serve._private import constants
 
+from loadtest.configs import configured
 from serve_app.errors import StartupError
 from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, cache_directory
 from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
 from serve_app.ray_serve import run
 from serve_app.ray_serve.config import ServeConfig, read
-from tests.serve.service import configured
 
 Change = Callable[[Any], None]
 GATEWAY = 0
@@ -142,7 +142,7 @@ def test_so_are_those_of_haproxy(
         ("config.json", None, "holds no config.json"),
         ("config.json", b"{", "cannot read"),
         ("tokenizer.json", None, "holds no tokenizer.json"),
-        ("tokenizer.json", b'{"version": "1.0"}', "is no tokenizer"),
+        ("tokenizer.json", b'{"version": "1.0"}', "is not a tokenizer"),
         ("model.safetensors", None, "holds no *.safetensors"),
         ("model.safetensors", b"\0" * 100, "cannot read the weights"),
     ],
