@@ -9,12 +9,11 @@ from typing import Literal
 from cachetools import TLRUCache
 from redis.exceptions import RedisError
 
-from serve_app.app_args import check_cache_url
 from serve_app.cache import codec
 from serve_app.cache.redis import RedisTier
 from serve_app.errors import InvalidConfig
 from serve_app.scores import TextLogits
-from serve_app.settings import GatewaySettings
+from serve_app.settings import GatewaySettings, check_cache_url
 
 CacheState = Literal["ok", "degraded", "off"]
 

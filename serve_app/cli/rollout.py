@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import DIFFERENT, INTERRUPTED, group_help, help_text
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, group_help, help_text
 from serve_app.console import say
 
 if TYPE_CHECKING:
@@ -142,7 +142,6 @@ def _rollout(  # noqa: PLR0917 - the options of the commands
     force: bool = False,
     timeout_s: float = 0,
 ) -> "Rollout":
-    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
     from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.monitor import Limits  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415

@@ -8,7 +8,7 @@ from serve_app.dispatch.dispatcher import WaitEstimator
 from serve_app.errors import Overloaded
 from serve_app.settings import GatewaySettings
 
-# Longer than the maximum `Retry-After`, `LONGEST_RETRY_AFTER_S`.
+# Longer than the maximum `Retry-After`, `MAX_RETRY_AFTER_S`.
 REMEMBERED_S: Final = 45.0
 # Refused texts in one of two generations, at some 150 bytes each.
 MAX_REMEMBERED: Final = 50_000

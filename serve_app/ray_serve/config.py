@@ -8,9 +8,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import DeploymentSchema, LoggingConfig, RayActorOptionsSchema
 
-from serve_app.app_args import AppArgs
 from serve_app.errors import InvalidConfig
-from serve_app.settings import ClassifierSettings, GatewaySettings, Settings, WorkPolicySettings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    Settings,
+    WorkPolicySettings,
+)
 
 # A gateway's readiness probe is a call to the classifier too.
 GATEWAY_PROBES: Final = 1

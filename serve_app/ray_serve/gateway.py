@@ -16,7 +16,6 @@ from serve_app.api.request_record import (
     RequestLog,
     RequestMetrics,
 )
-from serve_app.app_args import AppArgs
 from serve_app.autoscaling.replica_stats import gateway_stats
 from serve_app.cache.redis import BreakerState, CircuitBreaker
 from serve_app.cache.score_cache import ScoreCache, open_cache
@@ -25,7 +24,7 @@ from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.cached_responses import Source
 from serve_app.ray_serve.classifier_client import ClassifierClient
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
-from serve_app.settings import EngineName, GatewaySettings
+from serve_app.settings import AppArgs, EngineName, GatewaySettings
 from serve_app.telemetry import tracing
 from serve_app.telemetry.logs import configure
 from serve_app.telemetry.metrics import (

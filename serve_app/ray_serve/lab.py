@@ -11,8 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from serve_app.api.request_record import RecentFigures
-from serve_app.lab.app import create_lab
-from serve_app.lab.live import FiguresCache
+from serve_app.lab.app import FiguresCache, create_lab
 
 SENTIMENT: Final = "sentiment"
 ANSWER_TIMEOUT_S: Final = 1.0

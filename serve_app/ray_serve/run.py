@@ -18,7 +18,6 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.app_args import AppArgs
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
@@ -26,6 +25,7 @@ from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
 from serve_app.ray_serve.launch import RUN_ID, end_processes
+from serve_app.settings import AppArgs
 
 POLL_S: Final = 0.25
 # Ray's names of the ports that it does not choose itself, and their addresses; "" is the host's.

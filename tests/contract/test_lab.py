@@ -11,8 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from serve_app.api.request_record import RecentFigures, RecentRequests
-from serve_app.lab.app import PAGE, create_lab
-from serve_app.lab.live import FiguresCache
+from serve_app.lab.app import PAGE, FiguresCache, create_lab
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 

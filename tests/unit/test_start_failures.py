@@ -80,7 +80,7 @@ def in_gateway(**settings: Any) -> Change:
         (in_args(model="env:NOT_SET"), "$NOT_SET, which is not set"),
         (in_args(model="a/b", production=True), "graceful_shutdown_timeout_s"),
         (in_gateway(max_texts=0), "user_config.max_texts: "),
-        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: this is no hash"),
+        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: not the hash"),
         (in_gateway(cors_origins=["page"]), "user_config.cors_origins.0: an origin is"),
         (lambda content: content.update(proxy_location="Nowhere"), "proxy_location: "),
         (lambda content: content.update(environment={"PATH": "/"}), "environment: only RAY_*"),

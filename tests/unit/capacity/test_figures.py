@@ -1,4 +1,4 @@
-"""Is what the calculator rests on what the benchmarks have measured?"""
+"""The figures of the calculator are those of the benchmarks."""
 
 import json
 import re

@@ -3,11 +3,10 @@ import time
 import numpy as np
 import pytest
 
-from serve_app.app_args import AppArgs
 from serve_app.engine.engine import SimulatedEngine, load_engine
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity
-from serve_app.settings import SimulatedCost
+from serve_app.settings import AppArgs, SimulatedCost
 
 FREE = SimulatedCost(batch_ms=0, token_us=0)
 TEXTS = ([1, 2, 3], [4, 5], [1, 2, 3, 4])
