@@ -145,6 +145,7 @@ class Ready(Form):
     status: Literal["ready"] = "ready"
     model: Literal["ok"] = "ok"
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str | None = Field(None, description="Why the cache is `degraded`.")
 
 
 class Limits(Form):
@@ -198,3 +199,4 @@ class UnreadyProblem(Problem):
 
     model: Literal["unavailable"]
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str | None = Field(None, description="Why the cache is `degraded`.")

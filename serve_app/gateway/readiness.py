@@ -26,10 +26,12 @@ class Readiness(NamedTuple):
     Attributes:
         model: `ok` when the classifier has just answered, or is busy and has answered lately.
         cache: `degraded` when predictions go on without it.
+        cache_problem: Words for the cause of that.
     """
 
     model: Literal["ok", "unavailable"]
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str = ""
 
 
 class ModelProbe:
