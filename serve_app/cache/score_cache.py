@@ -71,6 +71,11 @@ class ScoreCache:
         """State of the shared tier; `off` where none is configured."""
         return "off" if self.shared is None else self.shared.state
 
+    @property
+    def problem(self) -> str:
+        """Words for what is wrong with the shared tier; empty unless it is degraded."""
+        return "" if self.shared is None else self.shared.problem
+
     def get_cached(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
         """Return the values of all keys if memory has them, else None."""
         found = self.memory.get_many(keys)

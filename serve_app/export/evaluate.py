@@ -1,6 +1,5 @@
 """Compare the engines on labelled texts: accuracy, labels flipped and speed."""
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.decoding import labelled_lines
 from serve_app.engine.engine import Engine, batched_logits, load_engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
@@ -55,21 +55,17 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
     """
     ids = {name.lower(): index for index, name in enumerate(labels)}
     ids |= {str(index): index for index in range(len(labels))}
-    try:
-        with path.open(newline="") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-        texts = [row["text"] for row in rows]
-        label_ids = np.array([ids[row["label"].lower()] for row in rows], dtype=np.int64)
-    except OSError as error:
-        raise StartupError(f"cannot read {path}: {error.strerror}") from None
-    except (KeyError, AttributeError) as error:
-        raise StartupError(
-            f"{path} has no column or label {error}",
-            f"the file needs the columns text and label; labels are {', '.join(ids)}",
-        ) from None
-    if not texts:
+    rows = list(labelled_lines(path))
+    for number, _, label in rows:
+        if label.lower() not in ids:
+            raise StartupError(
+                f"{path}, line {number}: the model has no label {label!r}",
+                f"labels are {', '.join(ids)}",
+            )
+    if not rows:
         raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
-    return texts, label_ids
+    label_ids = np.array([ids[label.lower()] for _, _, label in rows], dtype=np.int64)
+    return [text for _, text, _ in rows], label_ids
 
 
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:

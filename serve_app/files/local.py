@@ -8,11 +8,12 @@ from serve_app.api.formats import label_scores
 from serve_app.classifier.scheduler import select_batch
 from serve_app.client.request import Budget
 from serve_app.client.results import prediction
+from serve_app.decoding import NOT_UTF8, is_utf8
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import NOT_UTF8, Failure, Outcome, is_utf8
+from serve_app.files.reader import Failure, Outcome
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineChoice
 

@@ -94,9 +94,9 @@ class Classifier:
     ) -> CallReply:
         """Score at least one text, or raise `DeadlineExceeded` after so many seconds.
 
-        `RevisionMismatch` is raised if another model is asked for: while one is replaced in place,
-        gateways of one revision reach classifiers of the other, whose scores they would give out and
-        cache as their own. `sizes` are the characters of each text's request; empty if unknown.
+        Raises `RevisionMismatch` if the caller expects another model: while one is replaced in
+        place, gateways of one revision reach classifiers of the other and would cache its scores.
+        `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
             raise RevisionMismatch("this replica serves another revision of the model")

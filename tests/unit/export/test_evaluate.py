@@ -40,6 +40,7 @@ def test_evaluation_counts_right_labels_and_flips(
         (None, "cannot read"),
         ("sentence\tlabel\ngood\t1\n", "'text'"),
         ("text\tlabel\ngood\tneutral\n", "'neutral'"),
+        ("text\tlabel\ngood\n", "line 2: it has 1 fields, the header 2"),
         ("text\tlabel\n", "has no texts"),
     ],
 )
@@ -50,6 +51,17 @@ def test_a_data_file_of_another_form_is_refused(
         (tmp_path / "data.tsv").write_text(content)
     with pytest.raises(StartupError, match=problem):
         read_tsv(tmp_path / "data.tsv", ("NEGATIVE", "POSITIVE"))
+
+
+def test_a_data_file_is_decoded_by_the_rules_of_predict(tmp_path: Path) -> None:
+    data = tmp_path / "data.tsv"
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-be"):
+        data.write_text("text\tlabel\n\nnaïve\tPositive\n", encoding)
+        texts, labels = read_tsv(data, ("NEGATIVE", "POSITIVE"))
+        assert (texts, labels.tolist()) == (["naïve"], [1])
+    data.write_text("text\tlabel\nnaïve\tPositive\n", "latin-1")
+    with pytest.raises(StartupError, match=r"data.tsv: .* not UTF-8: line 2 has the byte 0xEF"):
+        read_tsv(data, ("NEGATIVE", "POSITIVE"))
 
 
 def test_a_model_that_was_not_prepared_is_refused(
