@@ -19,6 +19,7 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "Unauthorized": (
         errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
     ),
+    "CrossOriginRequest": (errors.CrossOriginRequest(errors.FOREIGN_PAGE),),
     "BodyTooLarge": (errors.BodyTooLarge("The body has more than 2097152 bytes."),),
     "InvalidRequest": (
         InvalidRequest.at(
@@ -37,6 +38,7 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "DeadlineExceeded": (errors.DeadlineExceeded("There was no answer within 30 seconds."),),
 }
 _ERRORS = _PREDICTION_ERRORS | {
+    "MisdirectedRequest": (errors.MisdirectedRequest(errors.FOREIGN_HOST),),
     "NotFound": (errors.NotFound("There is nothing at this path; see /project/docs."),),
     "MethodNotAllowed": (errors.MethodNotAllowed("POST"),),
 }
@@ -86,7 +88,8 @@ _DESCRIPTION = """Sentiment of texts.
 
 The limits of a request are in `/project/info`. Every error is `application/problem+json`
 (RFC 9457): 404 for a path that is not described here, 405 for a method that a path does not have,
-and those named with each operation."""
+421 for a Host that is not the service's, where it listens on loopback alone, and those named with
+each operation."""
 
 _SCHEMAS: tuple[type[BaseModel], ...] = (
     schemas.PredictRequest, schemas.HuggingFaceRequest, schemas.PredictAnswer,

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from serve_app import errors
 from serve_app.api.formats import RequestFormat
-from serve_app.api.middleware import check_key
+from serve_app.api.middleware import check_key, check_origin
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
 from serve_app.api.request_record import Observer, RequestContext, notify
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
@@ -68,6 +68,7 @@ class PredictEndpoint:
         check_key(settings, request.scope)
         if request.method != "POST":
             raise errors.MethodNotAllowed("POST")
+        check_origin(request.scope, settings.cors_origins)
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
         with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:

@@ -18,12 +18,14 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from serve_app.api.middleware import loopback_hosts
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import RUN_ID, end_processes
 from serve_app.settings import AppArgs
 
@@ -117,6 +119,9 @@ def check_model(args: AppArgs) -> None:
 def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
     """Start Ray and the service, and wait until it runs; raises `StartupError` if one does not."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    # Ray's processes inherit it.
+    if hosts := loopback_hosts(config.http_options.host, config.allowed_hosts):
+        os.environ[ALLOWED_HOSTS] = ",".join(hosts)
     try:
         ray.init(
             # Without an address, Ray would join the cluster that an environment variable or a file
