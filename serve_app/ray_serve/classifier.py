@@ -95,7 +95,7 @@ class Classifier:
         """Score at least one text, or raise `DeadlineExceeded` after so many seconds.
 
         `RevisionMismatch` is raised if another model is asked for: while one is replaced in place,
-        gateways of one revision reach classifiers of the other, whose scores they would give out and
+        gateways of one revision reach classifiers of the other, whose scores they would return and
         cache as their own. `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
