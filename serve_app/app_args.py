@@ -6,6 +6,7 @@ Secrets come from the environment alone.
 import os
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
@@ -117,7 +118,7 @@ def _from_environment(value: str, example: str) -> str:
 
 def is_directory(source: str) -> bool:
     """Tell whether a model's source names a directory; other names are those of a hub."""
-    return source.startswith((".", "/", "~"))
+    return source.startswith((".", "/", "~")) or Path(source).is_dir()
 
 
 def check_cache_url(url: str) -> None:

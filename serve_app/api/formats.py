@@ -43,11 +43,11 @@ class RequestFormat(Generic[AnyTextsRequest]):
 
     Attributes:
         schema: Form of the request's body.
-        render: Returns the answer's JSON, given the request, the model's labels and the logits.
+        render: Returns the answer's JSON, given the request, the model and the logits.
     """
 
     schema: type[AnyTextsRequest]
-    render: Callable[[AnyTextsRequest, Labels, Sequence[TextLogits]], bytes]
+    render: Callable[[AnyTextsRequest, ModelIdentity, Sequence[TextLogits]], bytes]
 
     def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
         """Parse a body; its bytes count, whatever Content-Type it was sent with.
@@ -72,7 +72,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
             InferenceFailed: A score is not finite.
         """
         assert context.result is not None
-        content = self.render(asked, model.labels, context.result.texts)
+        content = self.render(asked, model, context.result.texts)
         total_ms = (time.perf_counter() - context.started) * 1000
         headers = prediction_headers(model, context.result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
@@ -156,22 +156,24 @@ def decimal(value: np.float32) -> str:
     return np.format_float_positional(value, unique=True, trim="0")
 
 
-def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
+def render_predictions(
+    labels: Labels, texts: Iterable[TextLogits], transform: Transform = "softmax"
+) -> bytes:
     """Return the JSON of the contract's answer: every label of every text.
 
     Raises:
         InferenceFailed: A logit is not finite.
     """
-    lists = (label_scores(labels, text.logits, "softmax", None) for text in texts)
+    lists = (label_scores(labels, text.logits, transform, None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 
 
 def _render_hugging_face(
-    asked: HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
+    asked: HuggingFaceRequest, model: ModelIdentity, texts: Sequence[TextLogits]
 ) -> bytes:
     parameters = asked.parameters or Parameters()
-    transform = parameters.function_to_apply or "softmax"
-    lists = (label_scores(labels, text.logits, transform, parameters.top_k) for text in texts)
+    transform = parameters.function_to_apply or model.transform
+    lists = (label_scores(model.labels, text.logits, transform, parameters.top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
 
 
@@ -225,7 +227,8 @@ def _shortened(part: int | str) -> int | str:
 
 
 PREDICT: Final = RequestFormat(
-    PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
+    PredictRequest,
+    lambda _, model, texts: render_predictions(model.labels, texts, model.transform),
 )
 HUGGING_FACE: Final = RequestFormat(HuggingFaceRequest, _render_hugging_face)
 

@@ -70,7 +70,7 @@ class Parameters(Form):
         default=None, ge=1, description="All labels where it is null."
     )
     function_to_apply: Transform | None = Field(
-        default=None, description="`softmax` where it is null."
+        default=None, description="`softmax` where it is null, `sigmoid` for a multi-label model."
     )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.classifier.scheduler import Pass, Scheduler
+from serve_app.model.config import Transform
+from serve_app.model.parity import probabilities
 from serve_app.telemetry.metrics import (
     ABANDONED_TEXTS,
     BATCH_TEXTS,
@@ -33,11 +35,15 @@ class PassMetrics:
     Args:
         labels: The model's labels, in the order of the logits.
         meters: Take the values.
+        transform: Function from logits to scores.
     """
 
-    def __init__(self, labels: Sequence[str], meters: MetricSink) -> None:
+    def __init__(
+        self, labels: Sequence[str], meters: MetricSink, transform: Transform = "softmax"
+    ) -> None:
         self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
         self._meters = meters
+        self._transform = transform
 
     def __call__(self, done: Pass) -> None:
         """Count one pass."""
@@ -50,7 +56,7 @@ class PassMetrics:
         meters.observe(BATCH_TOKENS, computed)
         meters.count(TOKENS, tokens, "text")
         meters.count(TOKENS, computed - tokens, "padding")
-        for (label, tenth), count in predicted(done.logits).items():
+        for (label, tenth), count in predicted(done.logits, self._transform).items():
             meters.count(PREDICTIONS, count, self._labels[label], f"{tenth / TENTHS:.1f}")
 
 
@@ -62,19 +68,20 @@ def follow_scheduler(meters: MetricSink, scheduler: Scheduler) -> None:
     meters.follow(FAILED_TEXTS, lambda: scheduler.failed)
 
 
-def predicted(logits: NDArray[np.float32]) -> dict[tuple[int, int], int]:
+def predicted(
+    logits: NDArray[np.float32], transform: Transform = "softmax"
+) -> dict[tuple[int, int], int]:
     """Count texts by predicted label and by the tenth that its probability is rounded up to.
 
     Args:
         logits: Of shape [texts, labels]; texts with a logit that is not finite are left out.
+        transform: Function from logits to scores.
 
     Returns:
         Counts by index of the label and number of tenths, those that are zero left out.
     """
-    finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-    highest = finite.max(axis=1, keepdims=True)
-    # The largest term of the softmax is exp(0), so the winner's probability is one over the sum.
-    probability = 1 / np.exp(finite - highest).sum(axis=1)
+    finite = logits[np.isfinite(logits).all(axis=1)]
+    probability = probabilities(finite, transform).max(axis=1)
     tenths = np.ceil(probability * TENTHS).astype(int)
     pairs = zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True)
     counts: dict[tuple[int, int], int] = {}

@@ -1,12 +1,14 @@
 """What every engine can do."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.settings import EngineName
+
+MAX_PASS_TOKENS: Final = 8192
 
 
 class Engine(Protocol):
@@ -35,13 +37,18 @@ def batched_logits(
     Args:
         engine: What runs them.
         token_ids: At least one sequence of token ids.
-        batch: Most texts in one pass.
+        batch: Maximum of texts in a pass; of long ones there are fewer.
 
     Returns:
         Logits of shape [texts, labels].
     """
-    starts = range(0, len(token_ids), batch)
-    return np.concatenate([engine.logits(token_ids[start : start + batch]) for start in starts])
+    batches: list[list[Sequence[int]]] = [[]]
+    for ids in token_ids:
+        longest = max(map(len, [ids, *batches[-1]]))
+        if len(batches[-1]) == batch or longest * (len(batches[-1]) + 1) > MAX_PASS_TOKENS:
+            batches.append([])
+        batches[-1].append(ids)
+    return np.concatenate([engine.logits(texts) for texts in batches if texts])
 
 
 def padded(

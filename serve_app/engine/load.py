@@ -34,15 +34,15 @@ def load(
     """
     match engine:
         case "onnx-int8" | "onnx-fp32":
-            loaded: Engine = _onnx(model, engine, threads)
+            loaded = _onnx(model, engine, threads)
+            loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
+            return loaded
         case "torch":
-            loaded = load_torch(model, threads=threads)
+            return load_torch(model, threads=threads)
         case "simulated":
-            loaded = SimulatedEngine(len(model.labels), simulated)
+            return SimulatedEngine(len(model.labels), simulated)
         case _:
             assert_never(engine)
-    loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
-    return loaded
 
 
 def _onnx(model: ModelIdentity, engine: OnnxName, threads: int) -> OnnxEngine:

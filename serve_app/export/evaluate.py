@@ -15,7 +15,7 @@ from serve_app.engine.load import load_torch
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.onnx_bundle import ENGINES, find_bundle
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineName
@@ -49,18 +49,21 @@ class Evaluation:
 def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
     """Read texts and label ids from a TSV file with the columns text and label.
 
-    Labels are ids or, in upper or lower case, names.
+    Labels are names, in upper or lower case where only one name is meant, or else ids.
 
     Raises:
         StartupError: The file is missing or of another form.
     """
-    ids = {name.lower(): index for index, name in enumerate(labels)}
-    ids |= {str(index): index for index in range(len(labels))}
+    ids = {str(index): index for index in range(len(labels))}
+    folded = [name.lower() for name in labels]
+    ids |= {name: index for index, name in enumerate(folded) if folded.count(name) == 1}
+    ids |= {name: index for index, name in enumerate(labels)}
     try:
         with path.open(newline="") as lines:
             rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
         texts = [row["text"] for row in rows]
-        label_ids = np.array([ids[row["label"].lower()] for row in rows], dtype=np.int64)
+        found = [label if (label := row["label"]) in ids else label.lower() for row in rows]
+        label_ids = np.array([ids[label] for label in found], dtype=np.int64)
     except OSError as error:
         raise StartupError(f"cannot read {path}: {error.strerror}") from None
     except (KeyError, AttributeError) as error:
@@ -93,14 +96,14 @@ def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) 
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")
     token_ids, labels = [token_ids[index] for index in by_length], labels[by_length]
     engines: dict[EngineName, Engine] = {"torch": load_torch(model, threads=1, device="cpu")}
-    for onnx in ENGINES:
+    for onnx in bundle.parity:
         engines[onnx] = OnnxEngine(bundle.path(onnx), onnx, pad_id=model.pad_id, threads=1)
     evaluations: list[Evaluation] = []
     reference = np.empty(0)
     for name, engine in engines.items():
         progress(f"{name}: {len(texts)} texts")
         started = time.perf_counter()
-        measured = probabilities(batched_logits(engine, token_ids, BATCH))
+        measured = probabilities(batched_logits(engine, token_ids, BATCH), model.transform)
         seconds = time.perf_counter() - started
         reference = measured if name == "torch" else reference
         predicted = measured.argmax(axis=1)

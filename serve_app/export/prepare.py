@@ -4,18 +4,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 
 from serve_app.console import install
-from serve_app.engine.engine import Engine, batched_logits
+from serve_app.engine.engine import batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulExport
 from serve_app.model.onnx_bundle import (
+    ENGINES,
+    TOKENIZER,
     OnnxBundle,
     cache_directory,
     check_weights,
@@ -23,10 +26,14 @@ from serve_app.model.onnx_bundle import (
     onnx_directory,
 )
 from serve_app.model.parity import Parity, compare, verification_texts
-from serve_app.model.store import ModelIdentity
+from serve_app.model.store import ModelIdentity, first_line, settings_of
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
 VERIFY_BATCH: Final = 16
+MAX_REASON: Final = 300
+TORCH: Final = (
+    "serve it with the torch engine: `engine: torch` in the configuration, or --engine torch"
+)
 Progress = Callable[[str], None]
 
 
@@ -43,6 +50,9 @@ def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progres
             file of the model or of the engine was changed since.
     """
     check_weights(model)
+    lengths = settings_of(model.path).lengths
+    if lengths.max_tokens < min(n for n in lengths[:2] if n is not None):
+        progress(f"texts are cut at {lengths.max_tokens} tokens: {lengths.explained}")
     match engine:
         case "torch" | "simulated":
             return engine
@@ -85,8 +95,8 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
         beside: Keep the files in the model's own directory, for an image, not in the cache.
 
     Raises:
-        ModelUnusable: torch is missing, the model cannot be loaded, or a directory cannot be
-            written.
+        ModelUnusable: torch is missing, the model cannot be loaded or exported, or a directory
+            cannot be written.
         UnfaithfulExport: The fp32 export does not agree with torch.
     """
     target = onnx_directory(model) if beside else cache_directory(model)
@@ -101,25 +111,18 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
                 # A directory of its own within, since others cannot read a temporary one.
                 directory = Path(scratch) / "bundle"
                 directory.mkdir()
-                OnnxBundle.write(directory, _derive(model, directory, progress))
+                _derive(model, directory, progress)
                 shutil.rmtree(target, ignore_errors=True)
                 directory.rename(target)
             return OnnxBundle.read(target)
     except OSError as error:
-        if error.errno is None:
-            # transformers raises this where it cannot read a model.
-            reason = " ".join(str(error).split())
-            raise ModelUnusable(
-                f"cannot load {model.model_id}: {reason}", "fetch the model again"
-            ) from error
         raise ModelUnusable(
             f"cannot write {error.filename or target}: {error.strerror}",
             "set SENTIMENT_CACHE_DIR to a directory that can be written",
         ) from error
 
 
-def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> dict[OnnxName, Parity]:
-    fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
+def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
     try:
         # These need the torch extra, which a replica does without.
         from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
@@ -130,31 +133,55 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> dict[O
             f"preparing a model needs a package that is not installed: {error.name}",
             install("torch"),
         ) from error
-    progress("exporting to ONNX")
-    export_onnx(model.path, fp32)
-    progress("quantizing to int8")
-    quantize_int8(fp32, int8)
-    progress("verifying against torch")
+    fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
     reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
-    parity = _verify(model, reference, {"onnx-fp32": fp32, "onnx-int8": int8})
-    for name, measured in parity.items():
-        progress(f"{name}: {measured.refusal(name) or 'faithful'}")
-    if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
-        raise UnfaithfulExport(
-            f"the ONNX export of {model.model_id} does not agree with torch: {refusal}",
-            "serve it with the torch engine",
-        )
-    return parity
-
-
-def _verify(
-    model: ModelIdentity, reference: Engine, files: dict[OnnxName, Path]
-) -> dict[OnnxName, Parity]:
-    token_ids = [tokens.ids for tokens in Tokenizer(model).encode(verification_texts())]
-    expected = batched_logits(reference, token_ids, VERIFY_BATCH)
+    reference.tokenizer.save(directory / TOKENIZER)
+    tokenizer = Tokenizer(model, directory / TOKENIZER)
+    texts = [*verification_texts(), "good film " * model.max_tokens]
+    token_ids = [tokens.ids for tokens in tokenizer.encode(texts)]
     parity: dict[OnnxName, Parity] = {}
-    for name, path in files.items():
+    failures: dict[OnnxName, str] = {}
+
+    def verify(name: OnnxName, path: Path) -> None:
         engine = OnnxEngine(path, name, pad_id=model.pad_id, threads=1)
         batched = batched_logits(engine, token_ids, VERIFY_BATCH)
-        parity[name] = compare(expected, batched, batched_logits(engine, token_ids, 1))
-    return parity
+        alone = batched_logits(engine, token_ids, 1)
+        parity[name] = compare(expected, batched, alone, model.transform)
+
+    with _refused(model, "export"):
+        progress("exporting to ONNX")
+        export_onnx(model.path, fp32)
+        expected = batched_logits(reference, token_ids, VERIFY_BATCH)
+        verify("onnx-fp32", fp32)
+    if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
+        raise UnfaithfulExport(
+            f"the ONNX export of {model.model_id} does not agree with torch: {refusal}", TORCH
+        )
+    try:
+        progress("quantizing to int8")
+        quantize_int8(fp32, int8)
+        progress("verifying against torch")
+        verify("onnx-int8", int8)
+    except Exception as error:  # whatever the graph is too odd for
+        failures["onnx-int8"] = _reason(error)
+        int8.unlink(missing_ok=True)
+    bundle = OnnxBundle.write(directory, parity, failures)
+    for name in ENGINES:
+        progress(f"{name}: {bundle.refusal(name) or 'faithful'}")
+
+
+@contextmanager
+def _refused(model: ModelIdentity, verb: str) -> Iterator[None]:
+    """Turn whatever an exporter raises into one line, but for a directory that is not writable."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ModelUnusable) or (isinstance(error, OSError) and error.errno):
+            raise
+        raise ModelUnusable(f"cannot {verb} {model.model_id}: {_reason(error)}", TORCH) from error
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__:
+        error = error.__cause__
+    return f"{type(error).__name__}: {first_line(error)}"[:MAX_REASON]

@@ -63,13 +63,15 @@ class Classifier:
         # Ray sets this to the CPUs that the replica was given, at least one.
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         self._digest = digest
-        self._tokenizer = Tokenizer(model)
+        # The simulated engine needs no exact tokens, and no transformers to make them.
+        plain = model.path / "tokenizer.json" if engine == "simulated" else None
+        self._tokenizer = Tokenizer(model, plain)
         self._settings = ClassifierSettings()
         self._meters = RayMetricSink()
         self._scheduler = Scheduler(
             load(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            [PassMetrics(model.labels, self._meters), trace_pass],
+            [PassMetrics(model.labels, self._meters, model.transform), trace_pass],
         )
         follow_scheduler(self._meters, self._scheduler)
         follow_tasks(self._meters)
