@@ -4,6 +4,7 @@ transformers belongs to the optional `torch` extra: a replica that serves an ONN
 import this module.
 """
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
 )
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from serve_app.errors import ModelUnusable
 from serve_app.model.parity import odd_texts, verification_texts
@@ -38,10 +39,10 @@ def load_classifier(path: Path, **options: Any) -> PreTrainedModel:
     Raises:
         ModelUnusable: It cannot be loaded, or weights are missing, left over or misshapen.
     """
-    logging.disable_progress_bar()
-    level = logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    level = transformers_logging.get_verbosity()
     # Its table of weights that do not fit is the error below.
-    logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.set_verbosity(logging.CRITICAL)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             str(path),
@@ -57,7 +58,7 @@ def load_classifier(path: Path, **options: Any) -> PreTrainedModel:
             "give a model that transformers loads without code of its own, or fetch it again",
         ) from error
     finally:
-        logging.set_verbosity(level)
+        transformers_logging.set_verbosity(level)
     if problem := misfits(model, report):
         raise ModelUnusable(
             f"the weights in {path} do not fit its config.json: {problem}",
@@ -94,8 +95,8 @@ def _other_heads(model: PreTrainedModel) -> set[str]:
     names: set[str] = set()
     for auto in (AutoModel, AutoModelForPreTraining):
         with suppress(Exception), torch.device("meta"):
-            state = auto.from_config(model.config, trust_remote_code=False).state_dict()
-            names |= {key if auto is not AutoModel else prefix + key for key in state}
+            other: Any = auto.from_config(model.config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+            names |= {prefix + key if auto is AutoModel else key for key in other.state_dict()}
     return names | {f"{prefix}embeddings.{name}_ids" for name in ("position", "token_type")}
 
 

@@ -1,7 +1,7 @@
 """PyTorch: the reference on CPU and the engine on GPU."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class TorchEngine:
         torch.set_num_threads(threads)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = _dtype(self._device)
-        self._model = load_classifier(model.path, dtype=dtype)
+        self._model: Any = load_classifier(model.path, dtype=dtype)
         self._model.to(self._device).eval()
         self._pad_id = pad_id
         self._one_by_one = False
@@ -54,7 +54,7 @@ class TorchEngine:
 
     def _check(self, model: ModelIdentity, rounding: float) -> None:
         """Score a short text, one of the most tokens, and both kinds of batches."""
-        rows = self._model.get_input_embeddings().num_embeddings
+        rows = self._model.get_input_embeddings().weight.shape[0]
         if self.tokenizer.max_id >= rows:
             raise ModelUnusable(
                 f"the tokenizer of {model.path} has the token id {self.tokenizer.max_id}, "

@@ -50,15 +50,17 @@ def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progres
             file of the model or of the engine was changed since.
     """
     check_weights(model)
-    lengths = settings_of(model.path).lengths
-    if lengths.max_tokens < min(n for n in lengths[:2] if n is not None):
-        progress(f"texts are cut at {lengths.max_tokens} tokens: {lengths.explained}")
+    resolved: EngineName
     match engine:
         case "torch" | "simulated":
-            return engine
-    bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
-    resolved = bundle.default_engine if engine == "auto" else engine
-    bundle.verified_path(resolved)
+            resolved = engine
+        case _:
+            bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
+            resolved = onnx = bundle.default_engine if engine == "auto" else engine
+            bundle.verified_path(onnx)
+    lengths = settings_of(model.path).lengths
+    if lengths.max_tokens == lengths.memory:
+        progress(f"texts are cut at {lengths.max_tokens} tokens: {lengths.explained}")
     return resolved
 
 
@@ -68,7 +70,11 @@ def _prepare_in_subprocess(model: ModelIdentity, progress: Progress) -> OnnxBund
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
     failure = {"error": "", "hint": ""}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         for line in process.stderr or ():
             kind, _, text = line.rstrip().partition(": ")

@@ -40,15 +40,15 @@ _BYTES_PER_SCORE: Final = 4 * 4
 
 
 class Lengths(NamedTuple):
-    """Numbers of tokens, special ones included; None where nothing is stated.
+    """Numbers of tokens, special ones included.
 
     Attributes:
         positions: Tokens that the model has positions for.
-        tokenizer: `model_max_length` of the tokenizer.
+        tokenizer: `model_max_length` of the tokenizer, where it has one.
         memory: Tokens whose attention fits `MAX_ATTENTION_BYTES`.
     """
 
-    positions: int | None
+    positions: int
     tokenizer: int | None
     memory: int
 
@@ -61,7 +61,7 @@ class Lengths(NamedTuple):
     def explained(self) -> str:
         """What limits the length of a text, in words."""
         return (
-            f"the model has positions for {self.positions or 'any number'}, its tokenizer's "
+            f"the model has positions for {self.positions}, its tokenizer's "
             f"model_max_length is {self.tokenizer or 'not set'}, and attention over "
             f"{self.memory} takes {MAX_ATTENTION_BYTES >> 20} MiB"
         )
@@ -120,7 +120,10 @@ def _labels(path: Path, config: Json) -> tuple[str, ...]:
 
 def _lengths(path: Path, config: Json, tokenizer_config: Json) -> Lengths:
     positions = _first(config, *_POSITIONS)
-    if positions and config.get("model_type") in _POSITIONS_AFTER_PADDING:
+    hint = "set model_max_length in tokenizer_config.json to the length that the model can read"
+    if positions is None:
+        _refuse(path, "it does not state max_position_embeddings", "give another model")
+    if config.get("model_type") in _POSITIONS_AFTER_PADDING:
         pad = config.get("pad_token_id", 1)
         positions -= (pad if isinstance(pad, int) else 0) + 1
     stated = tokenizer_config.get("model_max_length")
@@ -130,9 +133,6 @@ def _lengths(path: Path, config: Json, tokenizer_config: Json) -> Lengths:
     heads = _first(config, *_HEADS) or _DEFAULT_HEADS
     memory = isqrt(MAX_ATTENTION_BYTES // (max(1, heads) * _BYTES_PER_SCORE))
     lengths = Lengths(positions, tokenizer, memory)
-    hint = "set model_max_length in tokenizer_config.json to the length that the model can read"
-    if positions is None and tokenizer is None:
-        _refuse(path, "nothing states max_position_embeddings or model_max_length", hint)
     if lengths.max_tokens < _MIN_LENGTH:
         _refuse(path, f"the model reads {lengths.max_tokens} tokens", hint)
     return lengths
