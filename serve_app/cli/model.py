@@ -63,14 +63,15 @@ sentiment model evaluate path/to/dev.tsv --model path/to/model
 def info(source: Source = "embedded") -> None:
     """Print what a model is; `INFO` is what users read."""
     from serve_app.model import store  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.config import head  # noqa: PLC0415
     from serve_app.model.onnx_bundle import ENGINES, find_bundle  # noqa: PLC0415
 
     model = store.resolve(source)
     settings, bundle = store.settings_of(model.path), find_bundle(model)
     tensors = store.read_tensors(model.path)
-    heads = [f"{name} {list(shape)}" for name, shape in store.head_shapes(tensors).items()]
-    parameters = sum(prod(tensor.shape) for tensor in tensors.values())
-    dtypes = ", ".join(sorted({tensor.dtype for tensor in tensors.values()}))
+    heads = [f"{name} {list(shape)}" for name, shape in head(tensors).items()]
+    parameters = sum(prod(shape) for shape, _ in tensors.values())
+    dtypes = ", ".join(sorted({dtype for _, dtype in tensors.values()}))
     config = model.path / store.TOKENIZER_CONFIG
     given = store.read_json(config) if config.exists() else {}
     shown = {name: value for name, value in given.items() if name in TOKENIZER_SETTINGS}

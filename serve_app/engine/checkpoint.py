@@ -1,7 +1,6 @@
 """Checkpoints in Hugging Face form, as transformers loads them, checked.
 
-transformers belongs to the optional `torch` extra: a replica that serves an ONNX file does not
-import this module.
+Needs the extra `torch`, so that a replica that serves an ONNX file does not import it.
 """
 
 import logging
@@ -30,11 +29,7 @@ OFFLINE: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code":
 
 
 def load_classifier(path: Path, **options: Any) -> PreTrainedModel:
-    """Load a classifier with all of its weights.
-
-    Args:
-        path: A directory with safetensors files.
-        options: Further arguments of `from_pretrained`.
+    """Load a classifier with all of its weights, with further arguments of `from_pretrained`.
 
     Raises:
         ModelUnusable: It cannot be loaded, or weights are missing, left over or misshapen.
@@ -74,20 +69,14 @@ def misfits(model: PreTrainedModel, report: dict[str, Any]) -> str:
     Left-over weights are no misfit where they belong to another head of the architecture, such as
     the pooler that RoBERTa's classifier does without.
     """
-    left_over = set(report["unexpected_keys"])
-    if left_over:
-        left_over -= _other_heads(model)
-    misshapen = {
-        f"{name} {list(found)} instead of {list(expected)}"
-        for name, found, expected in report["mismatched_keys"]
-    }
+    unexpected, misshapen = report["unexpected_keys"], report["mismatched_keys"]
     groups = {
-        "missing": set(report["missing_keys"]),
-        "left over": left_over,
-        "misshapen": misshapen,
-        "unreadable": set(report.get("error_msgs") or ()),
+        "missing": report["missing_keys"],
+        "left over": unexpected and set(unexpected) - _other_heads(model),
+        "misshapen": {f"{name} {list(a)} instead of {list(b)}" for name, a, b in misshapen},
+        "unreadable": report["error_msgs"],
     }
-    return "; ".join(f"{kind} {_names(names)}" for kind, names in groups.items() if names)
+    return "; ".join(f"{kind} {_names(set(names))}" for kind, names in groups.items() if names)
 
 
 def _other_heads(model: PreTrainedModel) -> set[str]:
@@ -107,10 +96,7 @@ def _names(names: set[str]) -> str:
 
 
 def load_tokenizer(model: ModelIdentity) -> FastTokenizer:
-    """Build the tokenizer that transformers builds, converted from its vocabulary if need be.
-
-    Returns:
-        A tokenizer that cuts texts to the tokens of the model, on the side that the model says.
+    """Build the tokenizer that transformers builds, which cuts texts to the tokens of the model.
 
     Raises:
         ModelUnusable: transformers cannot build it, or it gives other token ids than transformers.

@@ -9,16 +9,13 @@ from tokenizers import Tokenizer as FastTokenizer
 from serve_app.console import install
 from serve_app.errors import ModelUnusable
 from serve_app.model.onnx_bundle import find_bundle
-from serve_app.model.store import ModelIdentity, first_line
+from serve_app.model.store import ModelIdentity
 
 
 class Tokens(NamedTuple):
-    """One text as the model reads it.
+    """Token ids of one text, special ones included, and whether some had to be cut off.
 
-    Attributes:
-        ids: Token ids, special tokens included, at most the model's maximum. A text without tokens
-            is read as one padding token.
-        truncated: Whether tokens had to be cut off.
+    A text without tokens is read as one padding token.
     """
 
     ids: list[int]
@@ -40,7 +37,7 @@ class Tokenizer:
 
     def __init__(self, model: ModelIdentity, file: Path | None = None) -> None:
         bundle = None if file else find_bundle(model)
-        file = file or (bundle.tokenizer if bundle else None)
+        file = file or (bundle and bundle.tokenizer)
         self._tokenizer = tokenizer = _from_file(file) if file else _from_transformers(model)
         direction = (tokenizer.truncation or {}).get("direction", "right")
         tokenizer.no_padding()
@@ -65,7 +62,7 @@ class Tokenizer:
         ]
 
     def save(self, file: Path) -> None:
-        """Write tokenizer.json, for an image without transformers."""
+        """Write tokenizer.json."""
         self._tokenizer.save(str(file))
 
 
@@ -79,14 +76,12 @@ def _from_file(file: Path) -> FastTokenizer:
 
 def _from_transformers(model: ModelIdentity) -> FastTokenizer:
     file = model.path / "tokenizer.json"
-    tokenizer = _from_file(file) if file.exists() else None
+    plain = _from_file(file) if file.exists() else None
     try:
         from serve_app.engine.checkpoint import load_tokenizer  # noqa: PLC0415 - seconds
     except ImportError as error:
-        if tokenizer is None:
-            raise ModelUnusable(
-                f"converting the tokenizer of {model.path} needs {first_line(error)}",
-                install("torch"),
-            ) from error
-        return tokenizer
+        if plain:
+            return plain
+        problem = f"converting the tokenizer of {model.path} needs {error.name}"
+        raise ModelUnusable(problem, install("torch")) from error
     return load_tokenizer(model)

@@ -20,9 +20,8 @@ _ROUNDING: Final = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e
 class TorchEngine:
     """Runs the model as transformers defines it.
 
-    Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16. Texts go through the model
-    one by one where padding would change their scores: decoders without a padding token, and
-    models that look at their neighbours or at the whole batch.
+    Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16. Where padding would change
+    the scores, as in decoders without a padding token, texts go through the model one by one.
 
     Args:
         model: A model directory with safetensors weights.
@@ -53,35 +52,28 @@ class TorchEngine:
         self._check(model, _ROUNDING[dtype])
 
     def _check(self, model: ModelIdentity, rounding: float) -> None:
-        """Score a short text, one of the most tokens, and both kinds of batches."""
-        rows = self._model.get_input_embeddings().weight.shape[0]
-        if self.tokenizer.max_id >= rows:
+        """Score a short text, one of the most tokens, and a batch."""
+        max_id, rows = self.tokenizer.max_id, self._model.get_input_embeddings().weight.shape[0]
+        if max_id >= rows:
             raise ModelUnusable(
-                f"the tokenizer of {model.path} has the token id {self.tokenizer.max_id}, "
+                f"the tokenizer of {model.path} has the token id {max_id}, "
                 f"the model has embeddings for {rows} tokens",
                 "give the tokenizer that belongs to the model, or resize_token_embeddings()",
             )
-        short, text, longest = (
-            tokens.ids
-            for tokens in self.tokenizer.encode(
-                ["", "The film was good.", "good film " * model.max_tokens]
-            )
-        )
+        texts = ["", "The film was good.", "good film " * model.max_tokens]
+        token_ids = [tokens.ids for tokens in self.tokenizer.encode(texts)]
         try:
-            alone = np.vstack([self.logits([ids]) for ids in (short, text, longest)])
+            alone = np.vstack([self.logits([ids]) for ids in token_ids])
         except Exception as error:
             raise ModelUnusable(
-                f"{model.path} cannot score a text of {len(longest)} tokens: {first_line(error)}",
+                f"{model.path} cannot score texts up to {model.max_tokens} tokens: "
+                f"{first_line(error)}",
                 "set model_max_length in tokenizer_config.json to the length that it can read",
             ) from error
-        if not np.isfinite(alone).all() or alone.shape[1] != len(model.labels):
-            raise ModelUnusable(
-                f"{model.path} does not score its labels: shape {alone.shape}, "
-                f"finite {bool(np.isfinite(alone).all())}",
-                "save the model again, and correct id2label in config.json",
-            )
+        if not np.isfinite(alone).all():
+            raise ModelUnusable(f"{model.path} gives scores that are no numbers", "train it again")
         try:
-            moved = np.abs(self.logits([short, text]) - alone[:2]).max()
+            moved = np.abs(self.logits(token_ids[:2]) - alone[:2]).max()
             self._one_by_one = bool(moved > rounding * max(1.0, np.abs(alone).max()))
         except Exception:  # a decoder without a padding token
             self._one_by_one = True

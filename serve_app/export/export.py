@@ -56,6 +56,7 @@ def _trace(model_directory: Path) -> ir.Model:
     classifier = load_classifier(
         model_directory, attn_implementation="eager", dtype=torch.float32
     ).eval()
+    classifier.config.use_cache = False
     # A batch or a length of one would be taken for a constant.
     ids = torch.ones((2, 7), dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}

@@ -1,5 +1,6 @@
 """What config.json and tokenizer_config.json say of a classifier: labels, scores, lengths."""
 
+import re
 from math import isqrt
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, NoReturn
@@ -25,6 +26,7 @@ _POSITIONS_AFTER_PADDING: Final = frozenset(
         "xmod",
     }
 )  # fmt: skip
+_HEAD: Final = re.compile(r"(.*\.)?(classifier|score|classification_head|logits_proj)(\..*)?weight")
 _POSITIONS: Final = ("max_position_embeddings", "n_positions")
 _HEADS: Final = ("num_attention_heads", "n_heads", "n_head", "num_heads")
 _DEFAULT_HEADS: Final = 16
@@ -40,13 +42,7 @@ _BYTES_PER_SCORE: Final = 4 * 4
 
 
 class Lengths(NamedTuple):
-    """Numbers of tokens, special ones included.
-
-    Attributes:
-        positions: Tokens that the model has positions for.
-        tokenizer: `model_max_length` of the tokenizer, where it has one.
-        memory: Tokens whose attention fits `MAX_ATTENTION_BYTES`.
-    """
+    """Numbers of tokens, special ones included, that limit the length of a text."""
 
     positions: int
     tokenizer: int | None
@@ -149,19 +145,18 @@ def _first(config: Json, *names: str) -> int | None:
     return next((value for value in values if isinstance(value, int)), None)
 
 
-def check_head(path: Path, labels: tuple[str, ...], heads: dict[str, tuple[int, ...]]) -> None:
-    """Compare the number of labels with the rows of the head, where it is known by its name.
+def head(tensors: dict[str, tuple[tuple[int, ...], str]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the matrices that are a classification head by their names."""
+    return {n: shape for n, (shape, _) in tensors.items() if len(shape) > 1 and _HEAD.fullmatch(n)}
 
-    Args:
-        path: The model's directory.
-        labels: Label names.
-        heads: Shape of each matrix of the head, by name.
 
-    Raises:
-        ModelUnusable: No matrix of the head has a row for each label.
-    """
-    if heads and all(shape[0] != len(labels) for shape in heads.values()):
-        found = ", ".join(f"{name} has {shape[0]} rows" for name, shape in heads.items())
+def check_head(
+    path: Path, labels: tuple[str, ...], tensors: dict[str, tuple[tuple[int, ...], str]]
+) -> None:
+    """Refuse a head, where it is known by its name, in which no matrix has a row for each label."""
+    shapes = head(tensors)
+    if shapes and all(shape[0] != len(labels) for shape in shapes.values()):
+        found = ", ".join(f"{name} has {shape[0]} rows" for name, shape in shapes.items())
         _refuse(path, f"there are {len(labels)} labels, but {found}", "correct id2label")
 
 

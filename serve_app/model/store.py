@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,14 +18,15 @@ WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 # The files that transformers builds tokenizers from: its `vocab_files_names`, settings and tokens.
-_VOCABULARIES: Final = (
-    "tokenizer*.json", "vocab.*", "merges.txt", "*.model", "*.spm", "*.vocab", "*.tiktoken",
-    "*.codes", "dict.txt",
+_SETTINGS_OF_TOKENIZER: Final = {
+    TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json",
+}  # fmt: skip
+_TOKENIZER_FILES: Final = (
+    *_SETTINGS_OF_TOKENIZER, "tokenizer*.json", "vocab.*", "merges.txt", "dict.txt",
+    "*.model", "*.spm", "*.vocab", "*.tiktoken", "*.codes",
 )  # fmt: skip
-_TOKENIZER_FILES: Final = (*_VOCABULARIES, "special_tokens_map.json", "added_tokens.json")
 _HUB_FILES: Final = ["config.json", INDEX, "model*.safetensors", *_TOKENIZER_FILES]
 _BLOCK_BYTES: Final = 1024 * 1024
-_HEAD: Final = re.compile(r"(.*\.)?(classifier|score|classification_head|logits_proj)(\..*)?weight")
 
 
 class ModelIdentity(NamedTuple):
@@ -51,13 +51,6 @@ class ModelIdentity(NamedTuple):
     max_tokens: int
     pad_id: int
     transform: Transform = "softmax"
-
-
-class Tensor(NamedTuple):
-    """A tensor of the weights."""
-
-    shape: tuple[int, ...]
-    dtype: str
 
 
 def digest_of(files: Iterable[Path]) -> str:
@@ -106,7 +99,7 @@ def _read_identity(path: Path, *, model_id: str, revision: str = "") -> ModelIde
         )
     tokenizer = tokenizer_files(path)
     settings = settings_of(path)
-    check_head(path, settings.labels, head_shapes(read_tensors(path)))
+    check_head(path, settings.labels, read_tensors(path))
     index = [path / INDEX] if (path / INDEX).exists() else []
     digest = digest_of([path / "config.json", *tokenizer, *index, *weight_files(path)])
     return ModelIdentity(
@@ -122,14 +115,9 @@ def _read_identity(path: Path, *, model_id: str, revision: str = "") -> ModelIde
 
 
 def tokenizer_files(path: Path) -> list[Path]:
-    """Return the files that the tokenizer is built from, by name.
-
-    Raises:
-        ModelUnusable: There is no vocabulary, or a JSON file is broken.
-    """
+    """Return the files that the tokenizer is built from; there is at least a vocabulary."""
     files = {file for pattern in _TOKENIZER_FILES for file in path.glob(pattern) if file.is_file()}
-    vocabularies = {file for pattern in _VOCABULARIES for file in path.glob(pattern)}
-    if not vocabularies - {path / TOKENIZER_CONFIG}:
+    if not {file.name for file in files} - _SETTINGS_OF_TOKENIZER:
         raise _missing(path, "tokenizer.json, vocab.txt or sentencepiece model")
     if (path / "tokenizer.json").exists():
         read_json(path / "tokenizer.json")
@@ -145,11 +133,7 @@ def settings_of(path: Path) -> Settings:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """Return the files of the weights that transformers would load: one file, or shards.
-
-    Raises:
-        ModelUnusable: There are none, one is missing, or they are an adapter's.
-    """
+    """Return the files of the weights that transformers would load: one file, or shards."""
     if (path / "adapter_config.json").exists():
         raise ModelUnusable(
             f"{path} is an adapter, not a model: it has an adapter_config.json",
@@ -172,33 +156,20 @@ def weight_files(path: Path) -> list[Path]:
     return files
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of the weights by name, without reading them.
-
-    Raises:
-        ModelUnusable: A file is missing or broken.
-    """
-    tensors: dict[str, Tensor] = {}
+def read_tensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the shape and number format of each tensor by name, without reading its numbers."""
+    tensors = {}
     for file in weight_files(path):
         try:
             with safe_open(file, framework="numpy") as content:
                 for name in content.keys():  # noqa: SIM118 - not a mapping
                     tensor = content.get_slice(name)
-                    tensors[name] = Tensor(tuple(tensor.get_shape()), tensor.get_dtype())
+                    tensors[name] = tuple(tensor.get_shape()), str(tensor.get_dtype())
         except (OSError, SafetensorError) as error:
             raise ModelUnusable(
                 f"cannot read the weights {file}: {error}", "fetch the model again"
             ) from error
     return tensors
-
-
-def head_shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the classification head's matrices, by name."""
-    return {
-        name: tensor.shape
-        for name, tensor in tensors.items()
-        if len(tensor.shape) > 1 and _HEAD.fullmatch(name)
-    }
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
@@ -225,11 +196,7 @@ def first_line(error: BaseException) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file of a model.
-
-    Raises:
-        ModelUnusable: It is missing or broken.
-    """
+    """Return the object in a JSON file of a model."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
