@@ -1,6 +1,6 @@
 """What every engine can do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from serve_app.settings import EngineName
 
-MAX_PASS_TOKENS: Final = 8192
+# Pairs of tokens whose attention with 16 heads takes `MAX_ATTENTION_BYTES`.
+MAX_PAIRS: Final = 2**22
 
 
 class Engine(Protocol):
@@ -37,18 +38,20 @@ def batched_logits(
     Args:
         engine: What runs them.
         token_ids: At least one sequence of token ids.
-        batch: Maximum of texts in a pass; of long ones there are fewer.
+        batch: Most texts in one pass.
 
     Returns:
         Logits of shape [texts, labels].
     """
-    batches: list[list[Sequence[int]]] = [[]]
-    for ids in token_ids:
-        longest = max(map(len, [ids, *batches[-1]]))
-        if len(batches[-1]) == batch or longest * (len(batches[-1]) + 1) > MAX_PASS_TOKENS:
-            batches.append([])
-        batches[-1].append(ids)
-    return np.concatenate([engine.logits(texts) for texts in batches if texts])
+    starts = range(0, len(token_ids), batch)
+    return np.concatenate([engine.logits(token_ids[start : start + batch]) for start in starts])
+
+
+def passes(token_ids: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    """Yield a batch in parts whose attention, over the padded texts, has at most `MAX_PAIRS`."""
+    size = max(1, MAX_PAIRS // max(map(len, token_ids)) ** 2)
+    for start in range(0, len(token_ids), size):
+        yield token_ids[start : start + size]
 
 
 def padded(

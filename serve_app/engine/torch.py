@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from serve_app.engine.checkpoint import load_classifier
-from serve_app.engine.engine import padded
+from serve_app.engine.engine import padded, passes
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity, first_line
@@ -81,8 +81,10 @@ class TorchEngine:
     @torch.inference_mode()
     def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Run one batch; see `Engine.logits`."""
-        if self._one_by_one and len(token_ids) > 1:
-            return np.vstack([self.logits([ids]) for ids in token_ids])
+        parts = [[ids] for ids in token_ids] if self._one_by_one else passes(token_ids)
+        return np.concatenate([self._pass(texts) for texts in parts])
+
+    def _pass(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         ids, mask = padded(token_ids, self._pad_id)
         output = self._model(
             input_ids=torch.from_numpy(ids).to(self._device),

@@ -77,20 +77,16 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
 
 
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:
-    """Run torch and both ONNX engines over a data set.
-
-    Args:
-        model: A prepared model.
-        data: TSV file with the columns text and label.
-        progress: Called with a line for each engine.
+    """Run torch and the ONNX engines of a prepared model over a TSV file, see `read_tsv`.
 
     Raises:
         StartupError: The data or an engine cannot be read.
     """
     bundle = find_bundle(model)
     if bundle is None:
-        hint = "run `sentiment model prepare`"
-        raise ModelUnusable(f"{model.model_id} has not been prepared", hint)
+        raise ModelUnusable(
+            f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
+        )
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")

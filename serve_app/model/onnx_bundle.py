@@ -20,7 +20,7 @@ ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 
 @dataclass(frozen=True)
 class OnnxBundle:
-    """A directory with the verified ONNX files of one model.
+    """A directory with a model's tokenizer and its verified ONNX files.
 
     Attributes:
         directory: The directory.
@@ -54,11 +54,7 @@ class OnnxBundle:
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read the report of a directory.
-
-        Raises:
-            ModelUnusable: The report cannot be read.
-        """
+        """Read the report of a directory."""
         try:
             report = json.loads((directory / REPORT).read_bytes())
             failures = {n: str(report[n]["failure"]) for n in ENGINES if "failure" in report[n]}
@@ -80,19 +76,14 @@ class OnnxBundle:
 
     @property
     def tokenizer(self) -> Path | None:
-        """The model's tokenizer.json as transformers builds it; None in a bundle without one.
-
-        Raises:
-            ModelUnusable: It was changed since it was verified.
-        """
+        """The model's tokenizer.json as transformers builds it."""
         if TOKENIZER not in self.digests:
             return None
         return self._verified(self.directory / TOKENIZER, TOKENIZER)
 
     def refusal(self, engine: OnnxName) -> str:
         """Return why an engine is not served; empty where it may be."""
-        failure = self.failures.get(engine)
-        return failure or self.parity[engine].refusal(engine)
+        return self.failures.get(engine) or self.parity[engine].refusal(engine)
 
     def path(self, engine: OnnxName) -> Path:
         """Return an engine's file, whether or not it passed verification."""
@@ -124,7 +115,7 @@ class OnnxBundle:
 
 
 def onnx_directory(model: ModelIdentity) -> Path:
-    """Return the directory of a model's bundle within the model's own directory."""
+    """Return the directory of a model's bundle beside its own files."""
     return model.path / "onnx" / f"{model.digest}-{FORMAT}"
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.engine.engine import padded
+from serve_app.engine.engine import padded, passes
 from serve_app.engine.load import load
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
@@ -13,6 +13,28 @@ def test_sequences_are_padded_on_the_right() -> None:
     assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert ids.dtype == mask.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [([3], [1]), ([512] * 16, [16]), ([512] * 17, [16, 1]), ([4096, 8, 8], [1, 1, 1])],
+)
+def test_attention_over_a_pass_is_bounded(lengths: list[int], sizes: list[int]) -> None:
+    texts = [[number] * length for number, length in enumerate(lengths)]
+    parts = [list(part) for part in passes(texts)]
+    assert [len(part) for part in parts] == sizes
+    assert [text for part in parts for text in part] == texts
+
+
+def test_a_batch_in_parts_has_the_logits_of_each_text(
+    model: ModelIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    engine = load(model, "torch", threads=1)
+    texts = [[2, word, 3] for word in range(5, 12)]
+    together = engine.logits(texts)
+    monkeypatch.setattr("serve_app.engine.engine.MAX_PAIRS", 20)
+    assert engine.logits(texts) == pytest.approx(together, abs=1e-6)
 
 
 def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIdentity) -> None:
