@@ -37,7 +37,7 @@ class Tokenizer:
 
     def __init__(self, model: ModelIdentity, file: Path | None = None) -> None:
         bundle = None if file else find_bundle(model)
-        file = file or (bundle and bundle.tokenizer)
+        file = bundle.tokenizer if bundle else file
         self._tokenizer = tokenizer = _from_file(file) if file else _from_transformers(model)
         direction = (tokenizer.truncation or {}).get("direction", "right")
         tokenizer.no_padding()

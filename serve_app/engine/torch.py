@@ -1,7 +1,7 @@
 """PyTorch: the reference on CPU and the engine on GPU."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -44,8 +44,7 @@ class TorchEngine:
         torch.set_num_threads(threads)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = _dtype(self._device)
-        self._model: Any = load_classifier(model.path, dtype=dtype)
-        self._model.to(self._device).eval()
+        self._model = cast(Any, load_classifier(model.path, dtype=dtype)).to(self._device).eval()
         self._pad_id = pad_id
         self._one_by_one = False
         self.tokenizer = Tokenizer(model)

@@ -131,6 +131,6 @@ async def test_labels_that_do_not_exclude_each_other_get_sigmoids(serve: "Serve"
         expected = [1 / (1 + math.exp(-logit)) for logit in sorted(logits_of("a"), reverse=True)]
         assert [each["score"] for each in scores] == pytest.approx(expected)
         assert sum(expected) != pytest.approx(1)
-    body = {"inputs": "a", "parameters": {"function_to_apply": "softmax"}}
-    [scores] = (await client.post("/project", json=body)).json()
+    wanted = {"inputs": "a", "parameters": {"function_to_apply": "softmax"}}
+    [scores] = (await client.post("/project", json=wanted)).json()
     assert sum(each["score"] for each in scores) == pytest.approx(1)

@@ -42,7 +42,7 @@ def write_model(directory: Path, family: str) -> None:
     torch.manual_seed(0)
     kind = type(transformers.AutoConfig.for_model(family))
     settings = {name: value for name, value in SMALL.items() if hasattr(kind(), name)}
-    special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+    special: dict[str, int | None] = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
     if family in ("gpt2", "llama"):
         special["pad_token_id"] = None
     config = kind(**settings, **special, num_labels=3, initializer_range=0.3)

@@ -2,6 +2,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -61,9 +62,11 @@ def test_the_head_of_a_fine_tuned_classifier_is_kept(base_directory: Path, tmp_p
         assert torch.equal(loaded.get_parameter(name), parameter.float())
 
 
-@pytest.mark.parametrize("problem_type", [None, "regression"])
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "regression"])
 def test_a_base_with_another_number_of_labels_gets_a_new_head(
-    base_directory: Path, tmp_path: Path, problem_type: str | None
+    base_directory: Path,
+    tmp_path: Path,
+    problem_type: Literal["single_label_classification", "regression"],
 ) -> None:
     tuned = load_base(str(base_directory), RECIPE)
     shape = tuned.model.config
