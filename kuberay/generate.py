@@ -1,4 +1,4 @@
-"""Writes those parts of the manifests whose truth is elsewhere: `python -m kuberay.generate`."""
+"""Writes the manifests that derive from other files: `python -m kuberay.generate`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 
 from serve_app.errors import InvalidConfig
 from serve_app.ray_serve.config import ServeConfig, read
+from serve_app.rollout.manifest import to_yaml
 
 ROOT: Final = Path(__file__).parents[1]
 CONFIG: Final = ROOT / "configs" / "prod.yaml"
@@ -96,21 +97,9 @@ def main() -> None:
         path.write_text(content)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes a text of several lines as a block."""
-
-
-def _block(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _block)
-
-
 def _text(content: Any, *sources: Path) -> str:
     names = " and ".join(str(source.relative_to(ROOT)) for source in sources)
-    body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    body = to_yaml(content, sort_keys=False)
     return f"# Generated from {names} by `make manifests`.\n{body}"
 
 

@@ -15,7 +15,7 @@ from loadtest.observer import Observer
 from loadtest.redis_server import RedisServer
 from loadtest.report.report import report
 from loadtest.results import SUMMARY, USAGE
-from loadtest.service import Service, running, started
+from loadtest.service import Running, running, started
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
 from serve_app.ray_serve.config import read
@@ -60,7 +60,7 @@ def load(
     sys.exit(status)
 
 
-def apply_load(scenario: str, service: Service, directory: Path) -> int:
+def apply_load(scenario: str, service: Running, directory: Path) -> int:
     """Run a scenario to its end while the service is observed.
 
     Returns:

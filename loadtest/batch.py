@@ -20,10 +20,10 @@ from statistics import mean
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.scorers import batches
+from serve_app.files.local import batches
 from serve_app.model.store import resolve
 
 # Scored together by the loop: enough to find others of like length among them.
@@ -39,7 +39,7 @@ def engine_rate(texts: Sequence[str], processes: int) -> float:
 
 def _one_engine(texts: Sequence[str]) -> float:
     model = resolve("embedded")
-    engine = load(model, resolve_engine(model, "auto", print), threads=1)
+    engine = load_engine(model, resolve_engine(model, "auto", print), threads=1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     tokenizer = Tokenizer(model)
     started = time.perf_counter()

@@ -49,14 +49,7 @@ def check(scenario: str) -> None:
 
 
 def start(scenario: str, url: str, directory: Path, serves: bool) -> subprocess.Popen[bytes]:
-    """Start a scenario with the settings that the environment holds.
-
-    Args:
-        scenario: One of `NAMES`.
-        url: Where the service answers.
-        directory: Where the results go.
-        serves: Whether the service runs on this machine.
-    """
+    """Start a scenario with the settings that the environment holds."""
     k6 = binary()
     client = Client(
         cpu=machine.cpu_name(),

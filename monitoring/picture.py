@@ -31,13 +31,7 @@ _UNITS: Final = {"reqps": "/s", "cps": "/s", "short": ""}
 
 
 def draw(prometheus: Client, seconds: float, path: Path) -> None:
-    """Draw the overview's panels.
-
-    Args:
-        prometheus: Has the series.
-        seconds: How far back to look.
-        path: PNG to write.
-    """
+    """Draw the overview's panels."""
     mpl.use("Agg")
     shown = panels(DASHBOARDS[0])
     rows = -(-len(shown) // COLUMNS)

@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
@@ -48,12 +47,6 @@ class Client:
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Any]:
         """Return the series that an expression has over some time.
-
-        Args:
-            expression: In PromQL.
-            start: Seconds since the epoch.
-            end: Seconds since the epoch.
-            step: Seconds between two values.
 
         Raises:
             ValueError: Prometheus refuses the expression; says why.
@@ -108,12 +101,7 @@ class Prometheus(Client):
         self.__exit__(None, None, None)
         raise StartupError("Prometheus did not start", "it has said why above")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it."""
         assert self._process
         self._process.terminate()

@@ -1,4 +1,4 @@
-"""The service's own process: `python -m serve_app CONFIG`, started by `sentiment serve`."""
+"""The process of the service, `python -m serve_app CONFIG`; `sentiment serve` starts it."""
 
 import signal
 import sys
@@ -9,12 +9,12 @@ from serve_app.errors import StartupError
 
 
 def main() -> None:
-    """Run the service, with one line for whatever prevents it."""
-    # A shell starts background jobs with SIGINT ignored, which children inherit.
+    """Run the service; print an error in one line."""
+    # Children of a shell's background job inherit that SIGINT is ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        # Importing Ray takes a second, in which the user may already press Ctrl-C.
+        # The import takes a second, in which Ctrl-C has to work too.
         from serve_app.ray_serve.run import run  # noqa: PLC0415
 
         run(Path(sys.argv[1]))

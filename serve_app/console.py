@@ -1,4 +1,4 @@
-"""What a person at a terminal reads."""
+"""Output for a person at a terminal."""
 
 import os
 import sys
@@ -6,9 +6,11 @@ from typing import Literal, NoReturn
 
 from serve_app.errors import StartupError
 
+Extra = Literal["serve", "torch", "batch", "tracing", "kuberay", "loadtest"]
+
 
 def say(line: str) -> None:
-    """Print a line of progress to standard error, where it does not mix with results."""
+    """Print a line of progress to standard error, apart from results."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -18,19 +20,16 @@ def colours() -> bool:
 
 
 def fail(error: StartupError) -> NoReturn:
-    """End the process with the problem in one line and what to do in the next."""
+    """End the process with the problem in one line and the next step in another."""
     say(f"error: {error.problem}")
     if error.hint:
         say(f"hint: {error.hint}")
     sys.exit(error.exit_status)
 
 
-Extra = Literal["batch", "kuberay", "loadtest", "torch", "tracing"]
-
-
 def install(extra: Extra) -> str:
     """Return the hint that says how to install an extra of `pyproject.toml`.
 
-    Nothing is published under the project's name, so that only a checkout can be installed.
+    Only a checkout can be installed: nothing is published under the project's name.
     """
     return f"in a checkout: pip install -c constraints.txt -e '.[{extra}]'"

@@ -4,6 +4,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+class KeyedTexts(NamedTuple):
+    """The texts of one request with their cache keys.
+
+    Attributes:
+        texts: The texts, in the order of the request.
+        keys: The key of each distinct text, in that order.
+    """
+
+    texts: Sequence[str]
+    keys: dict[str, bytes]
+
+
 class TextLogits(NamedTuple):
     """The model's raw output for one text.
 
@@ -14,13 +26,6 @@ class TextLogits(NamedTuple):
 
     logits: tuple[float, ...]
     truncated: bool
-
-
-class KeyedTexts(NamedTuple):
-    """The texts of a request, and the cache keys of the distinct ones."""
-
-    texts: Sequence[str]
-    keys: dict[str, bytes]
 
 
 class StageTimes(NamedTuple):

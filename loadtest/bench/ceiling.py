@@ -7,12 +7,13 @@ from typing import cast
 
 import uvloop
 
-from loadtest.bench.load import MARK, Measurement, drive
+from loadtest.bench.measure import MARK, Measurement, Pace, drive
 from loadtest.bench.texts import Texts
 from loadtest.bench.workloads import WORKLOADS
 
 _BODY = b'{"predictions":[[{"label":' + MARK + b',"score":0.5}]]}'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+_WARM_UP_S = 0.5
 
 
 class _Echo(asyncio.Protocol):
@@ -32,14 +33,9 @@ def generator_ceiling(seconds: float) -> Measurement:
     server = context.Process(target=_serve, args=(there,))
     server.start()
     try:
-        workload = WORKLOADS["H1"]
-        return drive(
-            f"http://127.0.0.1:{here.recv()}/",
-            workload.requests(Texts()),
-            connections=workload.connections,
-            warm_up_s=0.5,
-            seconds=seconds,
-        )
+        workload, url = WORKLOADS["H1"], f"http://127.0.0.1:{here.recv()}/"
+        requests = workload.requests(Texts())
+        return drive(url, requests, workload.connections, Pace(_WARM_UP_S, seconds, 1))
     finally:
         server.kill()
         server.join()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from loadtest.bench.service import PROD
+from loadtest.configs import PROD
+from loadtest.program import run_program
 from serve_app.model.store import resolve
 from serve_app.ray_serve.classifier import Classifier
-from serve_app.ray_serve.launch import end_processes, environment
 from serve_app.settings import ClassifierSettings, EngineName
 
 TEXT = "a first text"
@@ -25,28 +24,21 @@ LIMIT_S = 120.0
 
 
 def cold_start_s(model: str, engine: EngineName) -> float:
-    """Measure in a Ray of its own.
-
-    Args:
-        model: Where the model comes from.
-        engine: What runs it.
-    """
-    run_id = uuid.uuid4().hex
+    """Measure in a Ray of its own."""
     with tempfile.TemporaryDirectory() as directory:
         # Ray's processes share the standard output.
         written = Path(directory, "seconds")
-        measuring = subprocess.Popen(
-            [sys.executable, "-m", "loadtest.bench.cold_start", model, engine, written],
-            env=environment(PROD, run_id),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        module = "loadtest.bench.cold_start"
+        status = run_program(
+            module,
+            model,
+            engine,
+            str(written),
+            config=PROD,
+            limit_s=LIMIT_S,
+            output=subprocess.DEVNULL,
         )
-        try:
-            status = measuring.wait(LIMIT_S)
-        finally:
-            end_processes(run_id, measuring.pid)
-        if status:
+        if status != 0:
             raise RuntimeError(f"the measurement of a cold start ended with {status}")
         return float(written.read_text())
 

@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from loadtest.bench.texts import Texts
 from loadtest.machine import cores
-from serve_app.engine.engine import Engine
-from serve_app.engine.load import load
+from serve_app.engine.engine import Engine, load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.store import resolve
 from serve_app.settings import EngineName
@@ -59,13 +58,7 @@ class _Arrangement(NamedTuple):
 
 
 def engine_limit(model: str, engine: EngineName, seconds: float) -> EngineLimit:
-    """Run the engine over unique texts on all cores, in every arrangement.
-
-    Args:
-        model: Where the model comes from; see `resolve`.
-        engine: What runs it.
-        seconds: How long each arrangement runs.
-    """
+    """Run the engine over unique texts on all cores, in every arrangement."""
     variants = [
         Variant(processes, threads, batch, texts_s)
         for processes, threads in dict.fromkeys([(cores(), 1), (1, cores())])
@@ -114,7 +107,7 @@ def _work(  # noqa: PLR0917 - a process takes positional arguments alone
 ) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     model, texts = resolve(source), Texts(seed)
-    tokenizer, engine = Tokenizer(model), load(model, name, threads=arrangement.threads)
+    tokenizer, engine = Tokenizer(model), load_engine(model, name, threads=arrangement.threads)
     speeds = []
     for batch in arrangement.batches:
         barrier.wait(START_TIMEOUT_S)

@@ -8,9 +8,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from serve_app.classifier.scheduler import Job, Scheduler
-from serve_app.engine.engine import Engine
-from serve_app.engine.load import load
+from serve_app.classifier.scheduler import BatchScheduler, Job
+from serve_app.engine.engine import Engine, load_engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineName
@@ -38,18 +37,12 @@ class MixedLengths(NamedTuple):
 
 
 def mixed_lengths(source: str, name: EngineName, max_batch_tokens: int) -> MixedLengths:
-    """Measure on one thread.
-
-    Args:
-        source: Where the model comes from; see `resolve`.
-        name: What runs it.
-        max_batch_tokens: See `ClassifierSettings`.
-    """
+    """Measure on one thread."""
     random = np.random.default_rng(0)
     lengths = np.geomspace(SHORTEST, LONGEST, TEXTS).round().astype(int)
     random.shuffle(lengths)
     token_ids = [random.integers(*WORD_IDS, length).tolist() for length in lengths]
-    engine = load(resolve(source), name, threads=1)
+    engine = load_engine(resolve(source), name, threads=1)
     together, alone = [], []
     for _ in range(ROUNDS):
         alone.append(sum(_seconds(engine, [ids], max_batch_tokens) for ids in token_ids))
@@ -59,7 +52,7 @@ def mixed_lengths(source: str, name: EngineName, max_batch_tokens: int) -> Mixed
 
 def _seconds(engine: Engine, token_ids: Sequence[list[int]], max_batch_tokens: int) -> float:
     async def scored() -> float:
-        scheduler = Scheduler(engine, max_batch_tokens)
+        scheduler = BatchScheduler(engine, max_batch_tokens)
         loop, started = asyncio.get_running_loop(), time.monotonic()
         deadline = started + ClassifierSettings().hang_timeout_s
         jobs = [

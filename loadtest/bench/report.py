@@ -4,8 +4,8 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any, Final
 
-from loadtest.bench.machine import sentence
 from loadtest.bench.workloads import WORKLOADS
+from loadtest.machine import sentence
 
 Json = dict[str, Any]
 

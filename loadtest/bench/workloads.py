@@ -5,18 +5,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from loadtest.bench.texts import Texts
+from loadtest.connections import Request
 
 REPEATED_SHARE: Final = 0.95
-
-
-class Request(NamedTuple):
-    """One request's body and the number of texts in it."""
-
-    body: bytes
-    texts: int
 
 
 @dataclass(frozen=True)
@@ -38,16 +32,11 @@ class Workload:
     draw: Callable[[Texts], Iterator[str]]
 
     def requests(self, texts: Texts, key: str = "text") -> Iterator[Request]:
-        """Yield requests for ever.
-
-        Args:
-            texts: Where texts come from.
-            key: Under which a request carries them.
-        """
+        """Yield requests for ever."""
         drawn = self.draw(texts)
         while True:
-            body = json.dumps({key: list(islice(drawn, self.texts))}).encode()
-            yield Request(body, self.texts)
+            asked = list(islice(drawn, self.texts))
+            yield Request(json.dumps({key: asked}).encode(), asked)
 
 
 def _unique(texts: Texts) -> Iterator[str]:

@@ -9,7 +9,6 @@ from typing import Annotated, Final
 import typer
 
 from loadtest.bench import service
-from loadtest.bench.machine import facts
 from loadtest.bench.measure import Pace, sample
 from loadtest.bench.model import base_model
 from loadtest.bench.texts import Texts
@@ -21,7 +20,8 @@ from loadtest.compare.environments import python_of, version_of
 from loadtest.compare.report import COMPARED, markdown
 from loadtest.compare.results import OURS, Results, Sample, read
 from loadtest.compare.systems import SYSTEMS
-from loadtest.service import Service
+from loadtest.machine import facts
+from loadtest.service import Running
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
 
@@ -94,7 +94,7 @@ def _measure(name: str, session: str, names: list[str], pace: Pace) -> list[Samp
     return samples
 
 
-def _running(name: str, model: Path) -> AbstractContextManager[Service]:
+def _running(name: str, model: Path) -> AbstractContextManager[Running]:
     if name == OURS:
         return service.running(str(model), gateways=1)
     return peer.running(SYSTEMS[name], model)

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtest.bench.load import WrongAnswer
+from loadtest.bench.measure import WrongAnswer
 from loadtest.bench.texts import Texts
-from serve_app.engine.engine import batched_logits
-from serve_app.engine.load import load
+from serve_app.engine.engine import batched_logits, load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.parity import BOUNDS, probabilities
 from serve_app.model.store import resolve
@@ -32,12 +31,6 @@ def texts() -> list[str]:
 
 def verify(system: str, engine: EngineName, model: Path, predictions: list[Any]) -> None:
     """Compare a system's predictions for `texts()` with those of our engine alone.
-
-    Args:
-        system: Its name.
-        engine: What it computes with.
-        model: The model's directory.
-        predictions: Its predictions, each a list of labels and scores.
 
     Raises:
         WrongAnswer: They are not the same.
@@ -63,4 +56,4 @@ def _expected(engine: EngineName, model: Path) -> Any:
 def _probabilities(engine: EngineName, source: Path) -> Any:
     model = resolve(str(source))
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts())]
-    return probabilities(batched_logits(load(model, engine, threads=1), token_ids, 1))
+    return probabilities(batched_logits(load_engine(model, engine, threads=1), token_ids, 1))

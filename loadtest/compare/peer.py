@@ -2,13 +2,10 @@
 
 import json
 import os
-import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -20,58 +17,43 @@ from loadtest.compare.systems import System
 from loadtest.machine import cores
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
-from loadtest.service import Service
+from loadtest.service import Running, Server
 from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import resolve
 from serve_app.ray_serve.launch import RUN_ID, end_processes
 
-START_TIMEOUT_S: Final = 120.0
-POLL_S: Final = 0.25
-LOG_TAIL: Final = 2000
+ANSWER_TIMEOUT_S: Final = 120.0
 
 
 @contextmanager
-def running(system: System, model: Path) -> Iterator[Service]:
+def running(system: System, model: Path) -> Iterator[Running]:
     """Run a peer and, whether it uses it or not, a Redis.
 
-    Args:
-        system: The peer.
-        model: The model's directory.
-
     Raises:
-        RuntimeError: It did not answer in time, or ended; says what it printed last.
+        StartupError: It did not answer in time, or ended; says what it printed last.
     """
-    run_id, port = uuid.uuid4().hex, free_port()
-    command = system.command(port, cores())
-    python = python_of(system.requirements, standalone=system.standalone)
-    with RedisServer() as redis, TemporaryFile() as log:
-        server = subprocess.Popen(
-            [python, *command],
-            env=_environment(system, model, port, redis) | {RUN_ID: run_id},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(python_of(system.requirements, standalone=system.standalone))]
+    command += system.command(port, cores())
+    run_id = uuid.uuid4().hex
+    with RedisServer() as redis:
+        variables = _environment(system, model, port, redis) | {RUN_ID: run_id}
+        server = Server(
+            command, variables, lambda _: _answers(url + system.path, system.key), quiet=True
         )
-        url = f"http://127.0.0.1:{port}"
         try:
-            give_up = time.monotonic() + START_TIMEOUT_S
-            while not _answers(url + system.path, system.key):
-                if server.poll() is not None or time.monotonic() > give_up:
-                    log.seek(0)
-                    said = log.read().decode(errors="replace")[-LOG_TAIL:]
-                    raise RuntimeError(f"{system.name} does not start: {said}")
-                time.sleep(POLL_S)
-            yield Service(url, (psutil.Process(server.pid), psutil.Process(redis.pid)))
+            with server:
+                yield Running(url, (server.root, psutil.Process(redis.pid)))
         finally:
             end_processes(run_id, server.pid)
-            server.wait()
 
 
 def ask(url: str, key: str, texts: list[str]) -> Any:
     """Return a server's answer to one request."""
     body = json.dumps({key: texts}).encode()
     request = Request(url, body, {"Content-Type": "application/json"})
-    with urlopen(request, timeout=START_TIMEOUT_S) as answer:
+    with urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
         return json.load(answer)
 
 

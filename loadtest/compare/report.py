@@ -1,9 +1,9 @@
 """Results as one Markdown table with ratios."""
 
-from loadtest.bench.machine import sentence
 from loadtest.bench.report import table
 from loadtest.compare.results import OURS, Results
 from loadtest.compare.systems import SYSTEMS
+from loadtest.machine import sentence
 
 COMPARED = ("U1", "U16", "M95", "H1", "H32", "L1")
 

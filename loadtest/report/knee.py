@@ -24,12 +24,7 @@ class Knee(NamedTuple):
 
 
 def knee(series: Series, p99_limit_ms: float) -> Knee:
-    """Find the best window that keeps the limit on p99, with at most 1 % of errors.
-
-    Args:
-        series: A run whose load rises.
-        p99_limit_ms: The limit.
-    """
+    """Find the best window that keeps the limit on p99, with at most 1 % of errors."""
     width = max(1, WINDOW_S // series.step_s)
     # The last step of a run is not a whole one, and neither is a window with it.
     windows = max(1, (len(series.latency) - 1) // width)

@@ -58,9 +58,6 @@ class Run(NamedTuple):
 def read_run(directory: Path) -> Run:
     """Read a run.
 
-    Args:
-        directory: Directory that a run has left.
-
     Raises:
         RunUnreadable: A file is missing, cut off or of another form, or no request was answered.
     """

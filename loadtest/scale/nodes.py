@@ -13,9 +13,11 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from loadtest.scale.generator import Plan
-from loadtest.scale.lab import CLASSIFIER, GATEWAY, Bounds, Lab, until
-from loadtest.scale.traffic import Counts, Traffic, counts, percentile_ms
+from loadtest.generator import Stream
+from loadtest.ray_service import CLASSIFIER, GATEWAY, WAIT_S, Bounds, RayService
+from loadtest.scale.simulated import known_answers, simulated_service, traffic
+from loadtest.service import eventually
+from loadtest.traffic import Counts, counts, percentile_s
 from serve_app.settings import SimulatedCost
 
 WORKERS: Final = 3
@@ -79,21 +81,14 @@ class Nodes:
                 os.kill(process.pid, signal.SIGKILL)
 
 
-def lose_a_node(cost: SimulatedCost, plan: Plan, kill_after_s: float) -> NodeLoss:
-    """Kill a worker node under load, and see what is lost.
-
-    Args:
-        cost: What a pass through the engine costs.
-        plan: What to send; its address is set here.
-        kill_after_s: Seconds of load before the kill.
-    """
+def lose_a_node(cost: SimulatedCost, stream: Stream, kill_after_s: float) -> NodeLoss:
+    """Kill a worker node under load, and see what is lost."""
     nodes = Nodes()
     names = nodes.names()
-    lab = Lab(cost, GATEWAYS)
-    lab.scale(CLASSIFIER, Bounds(CLASSIFIERS, CLASSIFIERS))
-    lab.until_running(CLASSIFIER, CLASSIFIERS)
-    lab.until_running(GATEWAY, GATEWAYS)
-    before = _placed(lab)
+    service = simulated_service(cost, GATEWAYS, cpus=0)
+    service.scale(CLASSIFIER, Bounds(CLASSIFIERS, CLASSIFIERS))
+    service.deploy(**{CLASSIFIER: CLASSIFIERS, GATEWAY: GATEWAYS})
+    before, all_replicas = _placed(service), GATEWAYS + CLASSIFIERS
     victim = max(before, key=lambda node: (before[node], node))
     recovered: list[float] = []
 
@@ -101,27 +96,28 @@ def lose_a_node(cost: SimulatedCost, plan: Plan, kill_after_s: float) -> NodeLos
         time.sleep(kill_after_s)
         nodes.kill(victim)
         started = time.monotonic()
-        until(lambda: sum(_placed(lab).values()) < GATEWAYS + CLASSIFIERS, "nothing was lost")
-        until(lambda: sum(_placed(lab).values()) == GATEWAYS + CLASSIFIERS, "capacity is gone")
+        eventually(lambda: _placed(service).total() < all_replicas, "replicas are lost", WAIT_S)
+        eventually(lambda: _placed(service).total() == all_replicas, "they are back", WAIT_S)
         recovered.append(time.monotonic() - started)
 
     killer = threading.Thread(target=kill)
-    with Traffic(plan._replace(url=lab.url)) as traffic:
+    with traffic(service, known_answers(), stream) as load:
         killer.start()
     killer.join()
+    records = load.records
     return NodeLoss(
         before={names[node]: count for node, count in sorted(before.items())},
         lost=names[victim],
         lost_replicas=before[victim],
-        after={names[node]: count for node, count in sorted(_placed(lab).items())},
+        after={names[node]: count for node, count in sorted(_placed(service).items())},
         recovery_s=recovered[0],
-        counts=counts(traffic.records),
-        p50_ms=percentile_ms(traffic.records, 50),
-        p99_ms=percentile_ms(traffic.records, 99),
-        worst_ms=percentile_ms(traffic.records, 100),
+        counts=counts(records),
+        p50_ms=1000 * percentile_s(records, 50),
+        p99_ms=1000 * percentile_s(records, 99),
+        worst_ms=1000 * percentile_s(records, 100),
     )
 
 
-def _placed(lab: Lab) -> Counter[str]:
-    fleets = (lab.fleet(GATEWAY), lab.fleet(CLASSIFIER))
+def _placed(service: RayService) -> Counter[str]:
+    fleets = (service.fleet(GATEWAY), service.fleet(CLASSIFIER))
     return Counter(replica.node or "" for fleet in fleets for replica in fleet.running)

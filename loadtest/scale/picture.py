@@ -7,9 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
-from loadtest.scale.generator import BUSY
-from loadtest.scale.schedule import Run
-from loadtest.scale.traffic import answered
+from loadtest.generator import BUSY
+from loadtest.scale.measure import Run
 
 mpl.use("Agg")
 
@@ -38,13 +37,7 @@ class Caption(NamedTuple):
 
 
 def draw(run: Run, caption: Caption, path: Path) -> None:
-    """Draw a run: load, replicas, queue and time to the answer over time.
-
-    Args:
-        run: What was seen.
-        caption: What is said of it.
-        path: Where to write the PNG.
-    """
+    """Draw a run: load, replicas, queue and time to the answer over time."""
     replicas, texts, tokens, target_wait_s = caption
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
     times = [moment.time - run.started for moment in run.moments]
@@ -69,17 +62,17 @@ def draw(run: Run, caption: Caption, path: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     counts = run.counts
-    refused = counts.failed.get(str(BUSY), 0)
+    refused = counts.refused.get(str(BUSY), 0)
     figure.suptitle(
-        f"{counts.sent} requests sent, {counts.answered} answered, {refused} refused (429), "
-        f"{counts.sent - counts.answered - refused} failed"
+        f"{counts.sent} requests sent, {counts.right} answered, {refused} refused (429), "
+        f"{counts.sent - counts.right - refused} failed"
     )
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
 def _latency(axis: Any, run: Run) -> None:
-    right = [record for record in run.records if answered(record)]
+    right = [record for record in run.records if record.kind == "right"]
     sent = np.array([record.sent for record in right]) - run.started
     seconds = np.array([record.seconds for record in right])
     windows = np.arange(0, sent.max(), WINDOW_S)

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import logging
 import os
 import platform
 import sys
@@ -16,15 +15,21 @@ import psutil
 import ray
 from ray import serve
 
+from loadtest.generator import Stream
+from loadtest.ray_service import CLASSIFIER, GATEWAY, Bounds, RayService
 from loadtest.scale import verdicts
-from loadtest.scale.analysis import outline, reaction
-from loadtest.scale.generator import Plan
-from loadtest.scale.lab import BATCH_TEXTS, CHUNK_TEXTS, CLASSIFIER, GATEWAY, TOKENS, Bounds, Lab
+from loadtest.scale.measure import Run, Segment, Throughput, patient, run, saturate
 from loadtest.scale.nodes import NodeLoss, lose_a_node
 from loadtest.scale.picture import Caption, draw
-from loadtest.scale.schedule import Run, Segment, run
-from loadtest.scale.throughput import Throughput, saturate
-from loadtest.scale.verdicts import Verdict
+from loadtest.scale.simulated import (
+    BATCH_TEXTS,
+    CHUNK_TEXTS,
+    TOKENS,
+    known_answers,
+    simulated_service,
+)
+from loadtest.scale.verdicts import Verdict, outline, reaction
+from loadtest.traffic import Counts
 from serve_app.console import say
 from serve_app.settings import GatewaySettings, ScalingSettings, SimulatedCost
 
@@ -52,6 +57,7 @@ GATEWAY_POLICY: Final = {"target_utilization": 0.3, "release_utilization": 0.25}
 LARGE_TEXTS: Final = 256
 DISTINCT_TEXTS: Final = 1000
 GATEWAY_BUSY: Final = (0.05, 0.4, 0.05)
+OPEN: Final = Stream("open", texts=TEXTS, in_turn=True)
 POLICY: Final = ScalingSettings()
 CLASSIFIERS: Final = Caption("classifiers", TEXTS, TOKENS, POLICY.target_wait_s)
 # Ray keeps a process for each logical CPU. On a cluster replicas start on CPUs of their own; here,
@@ -89,12 +95,10 @@ QUICK: Final = Lengths((1, 2, 4), 14.0, (20.0, 60.0, 60.0), (60.0, 40.0, 60.0), 
 
 def throughput(lengths: Lengths, out: Path) -> Outcome:
     """Saturate growing numbers of replicas."""
-    lab = _lab(COST)
-    plan = Plan(lab.url, [], 0.0, 0, CHUNK_TEXTS, TOKENS)
-    points: list[Throughput] = []
+    service, known, points = _service(COST), known_answers(), []
     for count in lengths.replicas:
-        connections = CONNECTIONS_EACH * count
-        point = saturate(lab, count, lengths.saturate, plan._replace(connections=connections))
+        stream = _closed(lengths, CONNECTIONS_EACH * count, CHUNK_TEXTS)
+        point = saturate(service, known, count, stream)
         say(f"{count} classifiers: {point.texts_s / count:.1f} texts/s each")
         points.append(point)
     return {"throughput": [_plain(point) for point in points]}, verdicts.on_throughput(points)
@@ -102,31 +106,25 @@ def throughput(lengths: Lengths, out: Path) -> Outcome:
 
 def gateway(lengths: Lengths, out: Path) -> Outcome:
     """Saturate one gateway, with requests of one text and of many."""
-    lab = _lab(FREE)
-    points = [
-        saturate(
-            lab,
-            FREE_CLASSIFIERS,
-            lengths.saturate,
-            Plan(lab.url, [], 0.0, CONNECTIONS, texts, TOKENS),
-        )
-        for texts in (1, BULK_TEXTS)
-    ]
-    for point in points:
+    service, known, points = _service(FREE), known_answers(), []
+    for texts in (1, BULK_TEXTS):
+        stream = _closed(lengths, CONNECTIONS, texts)
+        point = saturate(service, known, FREE_CLASSIFIERS, stream)
         say(
             f"{point.texts_s / point.texts:.0f} requests/s of {point.texts} texts, "
             f"{point.gateway_request_ms:.2f} ms of the gateway's CPU each"
         )
+        points.append(point)
     return {"gateway": [_plain(point) for point in points]}, []
 
 
 def steps(lengths: Lengths, out: Path) -> Outcome:
     """Offer a load, ten times as much, and the first again, at production's admission."""
-    lab = _lab(COST)
-    lab.deployment(GATEWAY)["user_config"]["max_wait_s"] = GatewaySettings().max_wait_s
+    service = _service(COST)
+    service.deployment(GATEWAY)["user_config"]["max_wait_s"] = GatewaySettings().max_wait_s
     rates = zip(lengths.steps, (BASE, 10 * BASE, BASE), strict=True)
-    plan = _plan(lab)._replace(patient=False)
-    seen = run(lab, CLASSIFIER, SCALED, [Segment(*each) for each in rates], plan)
+    segments = [Segment(*each) for each in rates]
+    seen = run(service, CLASSIFIER, SCALED, segments, known=known_answers(), stream=OPEN)
     draw(seen, CLASSIFIERS, out / "steps.png")
     moments = seen.during(1)
     judged = reaction(
@@ -143,32 +141,34 @@ def steps(lengths: Lengths, out: Path) -> Outcome:
 
 def constant(lengths: Lengths, out: Path) -> Outcome:
     """Offer the same load for long."""
-    lab = _lab(COST)
-    settling, settled = Segment(60.0, 5 * BASE), Segment(lengths.constant, 5 * BASE)
-    seen = run(lab, CLASSIFIER, SCALED, [settling, settled], _plan(lab))
+    segments = [Segment(60.0, 5 * BASE), Segment(lengths.constant, 5 * BASE)]
+    stream = patient(OPEN)
+    seen = run(_service(COST), CLASSIFIER, SCALED, segments, known=known_answers(), stream=stream)
     draw(seen, CLASSIFIERS, out / "constant.png")
     return _seen(seen), verdicts.on_constant(seen)
 
 
 def gateways(lengths: Lengths, out: Path) -> Outcome:
     """Offer one gateway little, more than it is to take, and little again, of known texts."""
-    lab = _lab(FREE)
-    lab.deployment(GATEWAY)["user_config"]["cache_memory_entries"] = 2 * DISTINCT_TEXTS
-    lab.policy["policy_kwargs"] = {"gateway": GATEWAY_POLICY}
-    plan = Plan(lab.url, [], 0.0, CONNECTIONS, LARGE_TEXTS, TOKENS, DISTINCT_TEXTS)
-    alone = saturate(lab, 1, lengths.saturate, plan)
+    service, known = _service(FREE), known_answers(DISTINCT_TEXTS)
+    service.deployment(GATEWAY)["user_config"]["cache_memory_entries"] = 2 * DISTINCT_TEXTS
+    policy = service.application["autoscaling_policy"]
+    policy["policy_kwargs"] = {"gateway": GATEWAY_POLICY}
+    closed = _closed(lengths, CONNECTIONS, LARGE_TEXTS)._replace(in_turn=False)
+    alone = saturate(service, known, 1, closed)
     rates = [busy / alone.gateway_request_ms * 1000 for busy in GATEWAY_BUSY]
     say(f"{alone.gateway_request_ms:.2f} ms of the gateway's CPU for a request")
     segments = [Segment(*each) for each in zip(lengths.gateways, rates, strict=True)]
-    seen = run(lab, GATEWAY, SCALED_GATEWAYS, segments, plan)
+    stream = closed._replace(connections=0)
+    seen = run(service, GATEWAY, SCALED_GATEWAYS, segments, known=known, stream=stream)
     draw(seen, Caption("gateways", LARGE_TEXTS, TOKENS, None), out / "gateways.png")
     return {"alone": _plain(alone), **_seen(seen)}, verdicts.on_gateways(seen)
 
 
 def nodes(lengths: Lengths, out: Path) -> Outcome:
     """Lose one of three worker nodes under load."""
-    plan = Plan("", [(lengths.nodes, 4 * BASE)], 0.0, 0, TEXTS, TOKENS)
-    loss = lose_a_node(COST, plan, lengths.nodes / 3)
+    stream = patient(OPEN)._replace(rate=4 * BASE, seconds=lengths.nodes)
+    loss = lose_a_node(COST, stream, lengths.nodes / 3)
     return _plain(loss), verdicts.on_nodes(loss)
 
 
@@ -204,17 +204,10 @@ def main() -> None:
     sys.exit(not all(verdict.holds for verdict in judged))
 
 
-def _lab(cost: SimulatedCost) -> Lab:
-    ray.init(
-        num_cpus=LOGICAL_CPUS,
-        include_dashboard=False,
-        namespace="serve",
-        logging_level=logging.WARNING,
-        log_to_driver=False,
-    )
-    lab = Lab(cost, gateways=1)
+def _service(cost: SimulatedCost) -> RayService:
+    service = simulated_service(cost, gateways=1, cpus=LOGICAL_CPUS)
     ray.get([_load.remote() for _ in range(LOGICAL_CPUS)])
-    return lab
+    return service
 
 
 @ray.remote(num_cpus=1)
@@ -223,14 +216,15 @@ def _load() -> None:
     importlib.import_module("serve_app.ray_serve.classifier")
 
 
-def _plan(lab: Lab) -> Plan:
-    return Plan(lab.url, [], 0.0, 0, TEXTS, TOKENS)
+def _closed(lengths: Lengths, connections: int, texts: int) -> Stream:
+    stream = Stream("closed", seconds=lengths.saturate, connections=connections, texts=texts)
+    return patient(stream._replace(in_turn=True))
 
 
 def _seen(seen: Run) -> dict[str, Any]:
     kept = outline(seen.moments)
     return {
-        "counts": seen.counts._asdict(),
+        "counts": _counts(seen.counts),
         "segments": [segment._asdict() for segment in seen.segments],
         "answers_ms": [seen.answers_ms(index) for index in range(len(seen.segments))],
         "cpu": [round(mean(m.cpu for m in seen.during(n)), 2) for n in range(len(seen.segments))],
@@ -243,7 +237,18 @@ def _seen(seen: Run) -> dict[str, Any]:
 
 
 def _plain(figures: Throughput | NodeLoss) -> dict[str, Any]:
-    return figures._asdict() | {"counts": figures.counts._asdict()}
+    return figures._asdict() | {"counts": _counts(figures.counts)}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    lost = {"0": counts.broken} if counts.broken else {}
+    failed = counts.refused | lost | counts.wrong
+    return {
+        "sent": counts.sent,
+        "answered": counts.right,
+        "retried": counts.retried,
+        "failed": failed,
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from serve_app.api.predict import BodyBudget, PredictEndpoint
 from serve_app.api.problems import on_error
 from serve_app.api.request_record import Observer
 from serve_app.errors import ServiceError, Unauthorized
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 
 
 def create_app(service: SentimentService, observers: Sequence[Observer] = ()) -> Starlette:

@@ -12,7 +12,7 @@ from serve_app import api_keys
 from serve_app.api.openapi import header_components
 from serve_app.api.problems import on_error
 from serve_app.errors import Unauthorized
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 # https://fetch.spec.whatwg.org/#x-content-type-options-header

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serve_app import __version__
 from serve_app.api.schemas import (
     DEADLINE_HEADER,
     Health,
@@ -16,6 +17,7 @@ from serve_app.api.schemas import (
     HuggingFaceRequest,
     Info,
     InvalidRequestProblem,
+    Limits,
     PredictAnswer,
     PredictRequest,
     Problem,
@@ -38,6 +40,7 @@ from serve_app.errors import (
 )
 
 Json = dict[str, Any]
+Example = tuple[type[BaseModel], Any]
 
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
@@ -91,10 +94,6 @@ def header_components() -> Json:
     }
 
 
-def _error_components() -> Json:
-    return {name: _error_response(*errors) for name, errors in _ERRORS.items()}
-
-
 def _error_refs(*names: str) -> Json:
     return {
         str(_ERRORS[name][0].status): {"$ref": f"#/components/responses/{name}"} for name in names
@@ -139,21 +138,17 @@ _PREDICTIONS = [
     [{"label": "POSITIVE", "score": 0.71}, {"label": "NEGATIVE", "score": 0.29}],
     [{"label": "NEGATIVE", "score": 0.98}, {"label": "POSITIVE", "score": 0.02}],
 ]
-_INFO = {
-    "model": "embedded",
-    "revision": "0123456789ab",
-    "digest": "0123456789abcdef0123456789abcdef",
-    "engine": "onnx-int8",
-    "labels": ["NEGATIVE", "POSITIVE"],
-    "limits": {
-        "max_texts": 256,
-        "max_chars": 32768,
-        "max_body_bytes": 2097152,
-        "max_tokens": 512,
-        "deadline_s": 30.0,
-    },
-    "versions": {"python": "3.11.7", "sentiment-serve": "1.0.0"},
-}
+_INFO = Info(
+    model="embedded",
+    revision="0123456789ab",
+    digest="0123456789abcdef0123456789abcdef",
+    engine="onnx-int8",
+    labels=["NEGATIVE", "POSITIVE"],
+    limits=Limits(
+        max_texts=256, max_chars=32768, max_body_bytes=2097152, max_tokens=512, deadline_s=30.0
+    ),
+    versions={"python": "3.11.7", "sentiment-serve": __version__},
+)
 
 _PREDICTION_ERRORS = (
     "Unauthorized", "BodyTooLarge", "InvalidRequest", "Overloaded", "Failed", "ModelUnavailable",
@@ -181,22 +176,27 @@ The limits of a request are in `/project/info`. Every error is `application/prob
 (RFC 9457): 404 for a path that is not described here, 405 for a method that a path does not have,
 and those named with each operation."""
 
+_SCHEMAS: tuple[type[BaseModel], ...] = (
+    PredictRequest, HuggingFaceRequest, PredictAnswer, HuggingFaceAnswer, Health, Ready, Info,
+    Problem, InvalidRequestProblem, UnreadyProblem,
+)  # fmt: skip
+
 
 @cache
-def document(version: str) -> Json:
-    """Return the OpenAPI document.
-
-    Args:
-        version: Version of the service.
-    """
+def document() -> Json:
+    """Return the OpenAPI document."""
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in _SCHEMAS],
+        ref_template="#/components/schemas/{model}",
+    )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sentiment-serve", "version": version, "description": _DESCRIPTION},
+        "info": {"title": "sentiment-serve", "version": __version__, "description": _DESCRIPTION},
         "paths": _paths(),
         "components": {
-            "schemas": _schemas(),
+            "schemas": schemas["$defs"],
             "headers": header_components(),
-            "responses": _error_components(),
+            "responses": {name: _error_response(*errors) for name, errors in _ERRORS.items()},
             "securitySchemes": {
                 "ApiKey": {
                     "type": "http",
@@ -209,93 +209,58 @@ def document(version: str) -> Json:
 
 
 def _paths() -> Json:
-    predict = _prediction(
-        PredictRequest,
-        PredictAnswer,
-        {"text": ["example 1", "example 2"]},
-        {"predictions": _PREDICTIONS},
-    )
-    hugging_face = _prediction(
-        HuggingFaceRequest,
-        HuggingFaceAnswer,
-        {"inputs": ["example 1", "example 2"], "parameters": {"top_k": 2}},
-        _PREDICTIONS,
-    )
-    ready = _get(Ready, {"status": "ready", "model": "ok", "cache": "degraded"})
-    ready["responses"] |= {"503": _unready()} | _error_refs("Failed", "DeadlineExceeded")
-    info = _get(Info, _INFO) | {"security": _KEY_WHERE_CONFIGURED}
-    info["responses"] |= _error_refs("Unauthorized")
+    texts = ["example 1", "example 2"]
+    predict = (PredictRequest, {"text": texts}), (PredictAnswer, {"predictions": _PREDICTIONS})
+    hugging_face = {"inputs": texts, "parameters": {"top_k": 2}}
+    ready = _get("ready", "Would a prediction succeed", Ready(cache="degraded"))
+    ready["get"]["responses"] |= {"503": _unready()} | _error_refs("Failed", "DeadlineExceeded")
+    info = _get("info", "Model, limits, versions", _INFO)
+    info["get"]["responses"] |= _error_refs("Unauthorized")
+    info["get"]["security"] = _KEY_WHERE_CONFIGURED
     return {
-        "/project/predict": {
-            "post": {"operationId": "predict", "summary": "Classify texts"} | predict
-        },
-        "/project/bulk-predict": {
-            "post": {"operationId": "bulkPredict", "summary": "The same as predict"} | predict
-        },
-        "/project": {
-            "post": {
-                "operationId": "classify",
-                "summary": "Classify texts in the form of Hugging Face's clients",
-            }
-            | hugging_face
-        },
-        "/project/health": {
-            "get": {"operationId": "health", "summary": "Is the process live"}
-            | _get(Health, {"status": "healthy"})
-        },
-        "/project/ready": {
-            "get": {"operationId": "ready", "summary": "Would a prediction succeed"} | ready
-        },
-        "/project/info": {
-            "get": {"operationId": "info", "summary": "Model, limits, versions"} | info
-        },
+        "/project/predict": _post("predict", "Classify texts", *predict),
+        "/project/bulk-predict": _post("bulkPredict", "The same as predict", *predict),
+        "/project": _post(
+            "classify",
+            "Classify texts in the form of Hugging Face's clients",
+            (HuggingFaceRequest, hugging_face),
+            (HuggingFaceAnswer, _PREDICTIONS),
+        ),
+        "/project/health": _get("health", "Is the process live", Health()),
+        "/project/ready": ready,
+        "/project/info": info,
     }
 
 
-def _prediction(
-    request: type[BaseModel], answer: type[BaseModel], asked: Json, answered: Any
-) -> Json:
+def _post(operation: str, summary: str, request: Example, answer: Example) -> Json:
     ok = {
         "description": "One entry for each text, in order.",
         "headers": _header_refs(*_PREDICTION_HEADERS),
-        "content": {"application/json": {"schema": _schema_ref(answer), "example": answered}},
+        "content": _json_content(*answer),
     }
-    return {
+    post = {
+        "operationId": operation,
+        "summary": summary,
         "parameters": [_DEADLINE],
         "security": _KEY_WHERE_CONFIGURED,
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",
-            "content": {"application/json": {"schema": _schema_ref(request), "example": asked}},
+            "content": _json_content(*request),
         },
         "responses": {"200": ok} | _error_refs(*_PREDICTION_ERRORS),
     }
+    return {"post": post}
 
 
-def _get(answer: type[BaseModel], answered: Json) -> Json:
+def _get(operation: str, summary: str, example: BaseModel) -> Json:
     ok = {
         "description": "The answer.",
         "headers": _header_refs("X-Request-ID"),
-        "content": {"application/json": {"schema": _schema_ref(answer), "example": answered}},
+        "content": _json_content(type(example), example.model_dump()),
     }
-    return {"responses": {"200": ok}}
+    return {"get": {"operationId": operation, "summary": summary, "responses": {"200": ok}}}
 
 
-def _schemas() -> Json:
-    requests = (PredictRequest, HuggingFaceRequest)
-    answers = (
-        PredictAnswer,
-        HuggingFaceAnswer,
-        Health,
-        Ready,
-        Info,
-        Problem,
-        InvalidRequestProblem,
-        UnreadyProblem,
-    )
-    _, schemas = models_json_schema(
-        [(model, "validation") for model in (*requests, *answers)],
-        ref_template="#/components/schemas/{model}",
-    )
-    definitions: Json = schemas["$defs"]
-    return definitions
+def _json_content(schema: type[BaseModel], example: Any) -> Json:
+    return {"application/json": {"schema": _schema_ref(schema), "example": example}}

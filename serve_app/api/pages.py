@@ -11,14 +11,13 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from serve_app import __version__
 from serve_app.api.middleware import check_key
 from serve_app.api.openapi import document
 from serve_app.api.predict import deadline
 from serve_app.api.problems import problem
 from serve_app.api.schemas import Health, Info, Limits, Ready
 from serve_app.errors import ModelUnavailable
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 
 DOCUMENT: Final = "/project/openapi.json"
 DOCS_PATH: Final = "/project/docs"
@@ -115,7 +114,7 @@ def versions() -> dict[str, str]:
 
 async def openapi(_: Request) -> Response:
     """Answer with the OpenAPI document."""
-    return JSONResponse(document(__version__))
+    return JSONResponse(document())
 
 
 async def docs(_: Request) -> Response:

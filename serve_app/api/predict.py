@@ -21,7 +21,7 @@ from serve_app.errors import (
     MethodNotAllowed,
     Overloaded,
 )
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.scores import KeyedTexts
 
 MAX_DIGITS: Final = 9

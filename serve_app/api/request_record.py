@@ -1,11 +1,13 @@
-"""Records of prediction requests: the metrics and the request log are made of them."""
+"""Records of prediction requests, and what is made of them: log, metrics, recent figures."""
 
 import json
+import math
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, NamedTuple, TextIO
 
@@ -212,3 +214,86 @@ class RequestMetrics:
             meters.count(REFUSED_TEXTS, record.texts, record.outcome)
         if record.times:
             meters.observe(CACHE_SECONDS, record.times.cache / 1000)
+
+
+WINDOW_S: Final = 10
+"""Full seconds that the figures cover."""
+
+_MIN_TIME_S: Final = 1e-4
+_BUCKETS_PER_OCTAVE: Final = 8
+
+
+def bucket(seconds: float) -> int:
+    """Return the bucket of a time; bounds grow by 2^(1/8)."""
+    octaves = math.log2(max(seconds, _MIN_TIME_S) / _MIN_TIME_S)
+    return math.floor(_BUCKETS_PER_OCTAVE * octaves)
+
+
+def middle(index: int) -> float:
+    """Return the geometric middle of a bucket in seconds, at most 4.5 % off any time in it."""
+    middle_s: float = _MIN_TIME_S * 2 ** ((index + 0.5) / _BUCKETS_PER_OCTAVE)
+    return middle_s
+
+
+@dataclass
+class RecentFigures:
+    """Counts of recent requests.
+
+    Attributes:
+        answered: Requests answered with predictions.
+        refused: Other requests, except those whose clients left.
+        texts: Texts of the answers.
+        hits: Texts of the answers that came from the cache.
+        times: Number of answers by the `bucket` of their time.
+        classifiers: Replicas of the classifier that a gateway knows.
+    """
+
+    answered: int = 0
+    refused: int = 0
+    texts: int = 0
+    hits: int = 0
+    times: Counter[int] = field(default_factory=Counter)
+    classifiers: int = 0
+
+
+def total(figures: Iterable[RecentFigures]) -> RecentFigures:
+    """Return the sum of figures; gateways know the same classifiers, some of them earlier."""
+    result = RecentFigures()
+    for each in figures:
+        result.answered += each.answered
+        result.refused += each.refused
+        result.texts += each.texts
+        result.hits += each.hits
+        result.times += each.times
+        result.classifiers = max(result.classifiers, each.classifiers)
+    return result
+
+
+class RecentRequests:
+    """An observer of requests that counts those of the last `WINDOW_S` full seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # The window and the current second.
+        self._seconds: deque[tuple[int, RecentFigures]] = deque(maxlen=WINDOW_S + 1)
+
+    def __call__(self, record: RequestRecord) -> None:
+        """Count a request that has ended."""
+        now = int(self._clock())
+        if not self._seconds or self._seconds[-1][0] != now:
+            self._seconds.append((now, RecentFigures()))
+        _, second = self._seconds[-1]
+        if record.outcome == "ok":
+            second.answered += 1
+            second.texts += record.hits + record.misses
+            second.hits += record.hits
+            second.times[bucket(record.seconds)] += 1
+        elif record.outcome != "disconnected":
+            second.refused += 1
+
+    def figures(self, classifiers: int) -> RecentFigures:
+        """Return the sum of the window, with the number of classifier replicas."""
+        now = int(self._clock())
+        window = total(second for at, second in self._seconds if now - WINDOW_S <= at < now)
+        window.classifiers = classifiers
+        return window

@@ -1,1 +1,1 @@
-"""How many replicas the work needs."""
+"""The number of replicas that the work needs."""

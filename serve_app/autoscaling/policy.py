@@ -4,7 +4,7 @@ Work is counted in units that a replica does at a known rate: tokens for the cla
 of CPU time for the gateway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ from serve_app.autoscaling.replica_stats import ClassifierReport, GatewayReport
 from serve_app.settings import ScalingSettings
 
 
-class Load(NamedTuple):
-    """What the replicas of a deployment have to do.
+class Workload(NamedTuple):
+    """The work of a deployment's replicas.
 
     Attributes:
         arriving: Units of work that arrive each second.
         waiting: Units that wait or are being done.
-        rate: Units that one replica does each second when it is busy; positive.
+        rate: Units that one busy replica does each second; positive.
         complete: Whether every running replica has reported lately.
-        rising: As `arriving`, but of the last moments alone, in which chance weighs more.
+        rising: As `arriving`, over the last moments alone, in which chance weighs more.
     """
 
     arriving: float
@@ -36,99 +36,105 @@ class Fleet(NamedTuple):
     Attributes:
         running: How many take work now.
         target: How many there are to be; the others are starting or stopping.
-        least: Fewest allowed.
-        most: Most allowed.
+        min_replicas: Minimum allowed.
+        max_replicas: Maximum allowed.
     """
 
     running: int
     target: int
-    least: int
-    most: int
+    min_replicas: int
+    max_replicas: int
 
 
-def replicas(load: Load | None, fleet: Fleet, settings: ScalingSettings) -> int:
-    """Return how many replicas there should be.
+def required_replicas(workload: Workload | None, fleet: Fleet, settings: ScalingSettings) -> int:
+    """Return how many replicas there should be, within the bounds of the fleet.
 
-    Enough to do what arrives at `target_utilization` and, while what waits would take longer
-    than `target_wait_s`, more by what is too much, but by at most `max_surge` or one: a queue that
-    grew while replicas start is no reason to start as many again. Such a queue tells also that more
-    arrives than before, so that meanwhile what rises counts as soon as it is seen. Replicas are
-    released only once the others would do at `release_utilization`, so that between the two
-    thresholds nothing moves, and never while the queue keeps them busy for `target_wait_s` or while
-    a report is missing.
+    - Arriving work uses at most `target_utilization` of the replicas.
+    - If the queue would take longer than `target_wait_s`, add replicas for the excess, up to
+      `max_surge` of what arriving work needs, or one: a queue that grew while replicas start is
+      no reason to start as many again.
+    - During such a queue, the work of the last moments counts at once if it is more.
+    - Release replicas only if the others are used less than `release_utilization`, and none that
+      the queue keeps busy for `target_wait_s`. Between the two thresholds nothing moves.
+    - Release no replica while a report is missing, and change nothing without any report (None).
 
-    Args:
-        load: What there is to do; None while nothing is known, which changes nothing.
-        fleet: The replicas as they are.
-        settings: Tunables.
+    An example of 10 replicas that do 100 tokens a second each, with the default settings:
+
+    >>> fleet = Fleet(running=10, target=10, min_replicas=1, max_replicas=100)
+    >>> def replicas(arriving: float, waiting: float = 0, rising: float = 0) -> int:
+    ...     workload = Workload(arriving, waiting, rate=100, complete=True, rising=rising)
+    ...     return required_replicas(workload, fleet, ScalingSettings())
+    >>> replicas(arriving=900)  # 9 are busy: 9 / 0.75
+    12
+    >>> replicas(arriving=750, waiting=2100)  # 10.5 clear the queue in 2 s: 0.5 more than run
+    11
+    >>> replicas(arriving=750, waiting=9000)  # 45 clear it, but a quarter more than 10 is 12
+    12
+    >>> replicas(arriving=750, waiting=2100, rising=1500)  # 15 are soon busy: 15 / 0.75
+    20
+    >>> replicas(arriving=600)  # 6 are busy: no fewer than 6 / 0.6
+    10
+    >>> replicas(arriving=300)  # 3 are busy: 3 / 0.6
+    5
+    >>> replicas(arriving=300, waiting=1600)  # the queue keeps 8 busy for 2 s
+    8
     """
-    wanted = fleet.target if load is None else _wanted(load, fleet, settings)
-    return max(fleet.least, min(fleet.most, wanted))
+    wanted = fleet.target if workload is None else _wanted(workload, fleet, settings)
+    return max(fleet.min_replicas, min(fleet.max_replicas, wanted))
 
 
-def _wanted(load: Load, fleet: Fleet, settings: ScalingSettings) -> int:
-    busy = min(load.arriving / load.rate, fleet.most)
-    backlog = min(load.waiting / (load.rate * settings.target_wait_s), fleet.most)
+def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
+    # Replicas that arriving work keeps busy, and those that clear the queue in time.
+    busy = min(workload.arriving / workload.rate, fleet.max_replicas)
+    rising = min(workload.rising / workload.rate, fleet.max_replicas)
+    clearing = min(workload.waiting / workload.rate / settings.target_wait_s, fleet.max_replicas)
+    excess = max(0.0, clearing - fleet.running)
+
     needed = busy / settings.target_utilization
-    late = max(0.0, backlog - fleet.running)
     # One more is the least that shortens a queue, however small the fleet.
-    surge = max(ceil(needed) + 1, floor(needed * (1 + settings.max_surge)))
-    rising = min(load.rising / load.rate, fleet.most) if late else 0.0
-    soon = ceil(rising / settings.target_utilization)
-    grow = max(ceil(needed), soon, min(ceil(needed + late), surge))
-    if not load.complete:
-        return max(grow, fleet.target)
-    keep = max(ceil(busy / settings.release_utilization), ceil(backlog))
-    return max(grow, min(fleet.target, keep))
+    max_for_queue = max(ceil(needed) + 1, floor(needed * (1 + settings.max_surge)))
+    for_queue = min(ceil(needed + excess), max_for_queue)
+    for_rise = ceil(rising / settings.target_utilization) if excess else 0
+    still_busy = max(ceil(busy / settings.release_utilization), ceil(clearing))
+    to_keep = min(fleet.target, still_busy) if workload.complete else fleet.target
+    return max(ceil(needed), for_queue, for_rise, to_keep)
 
 
-def classifier_load(
-    classifiers: Iterable[ClassifierReport | None], gateways: Iterable[GatewayReport | None]
-) -> Load | None:
-    """Return the load of the classifiers, in tokens.
+def classifier_workload(
+    classifiers: Sequence[ClassifierReport | None], gateways: Sequence[GatewayReport | None]
+) -> Workload | None:
+    """Return the work of the classifiers, in tokens; None while none has measured its rate.
 
-    What arrives is what comes to the gateways, whether or not replicas are there to take it: what
-    classifiers take tells what they can do, not what is asked for. A classifier that has not
-    measured its rate counts with the mean of those that have.
+    Arriving work is what comes to the gateways, whether or not replicas are there to take it. A
+    classifier that has not measured its rate counts with the mean of those that have.
 
     Args:
         classifiers: One entry per running replica; None where it has not reported lately.
         gateways: Likewise.
-
-    Returns:
-        None while no classifier has measured its rate: nothing can be said then.
     """
-    workers, callers = list(classifiers), list(gateways)
-    known = [report for report in workers if report]
-    asking = [report for report in callers if report]
-    rates = [report.rate for report in known if report.rate is not None]
-    ratios = [report.per_char for report in known if report.per_char is not None]
+    working = [report for report in classifiers if report]
+    asking = [report for report in gateways if report]
+    rates = [report.rate for report in working if report.rate is not None]
+    ratios = [report.per_char for report in working if report.per_char is not None]
     if not rates or not ratios:
         return None
     per_char = sum(ratios) / len(ratios)
-    wanted = [report.wanted for report in asking if report.wanted is not None]
-    rising = [report.rising for report in asking if report.rising is not None]
     held = sum(report.held for report in asking)
-    return Load(
-        arriving=sum(wanted) * per_char,
-        waiting=sum(report.waiting for report in known) + held * per_char,
+    return Workload(
+        arriving=sum(report.wanted for report in asking) * per_char,
+        waiting=sum(report.waiting for report in working) + held * per_char,
         rate=sum(rates) / len(rates),
-        complete=len(known) == len(workers) and len(wanted) == len(callers) > 0,
-        rising=sum(rising) * per_char,
+        complete=len(gateways) > 0 and None not in classifiers and None not in gateways,
+        rising=sum(report.rising for report in asking) * per_char,
     )
 
 
-def gateway_load(gateways: Iterable[GatewayReport | None]) -> Load | None:
-    """Return the load of the gateways, in CPU seconds, of which one does one each second.
+def gateway_workload(gateways: Sequence[GatewayReport | None]) -> Workload | None:
+    """Return the work of the gateways, in CPU seconds; see `classifier_workload`.
 
-    Args:
-        gateways: One entry per running replica; None where it has not reported lately.
-
-    Returns:
-        None while nothing is known of any.
+    A replica does one each second. None while none has reported.
     """
-    reports = list(gateways)
-    used = [report.cpu for report in reports if report and report.cpu is not None]
+    used = [report.cpu for report in gateways if report]
     if not used:
         return None
-    return Load(arriving=sum(used), waiting=0.0, rate=1.0, complete=len(used) == len(reports))
+    return Workload(arriving=sum(used), waiting=0.0, rate=1.0, complete=None not in gateways)

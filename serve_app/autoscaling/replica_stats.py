@@ -1,7 +1,8 @@
-"""What replicas report about their work through `record_autoscaling_stats`."""
+"""Figures that replicas report about their work through `record_autoscaling_stats`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from math import inf
+from typing import Final, NamedTuple
 
 WAITING: Final = "tokens_waiting"
 RATE: Final = "tokens_per_second"
@@ -10,26 +11,14 @@ CPU: Final = "cpu_seconds"
 WANTED: Final = "chars_wanted"
 HELD: Final = "chars_held"
 
-# The end of the time over which demand is averaged, which tells first of a load that rises.
-RISING: Final = 0.4
+# The end of the time over which demand is averaged: a load that rises shows there first.
+RISING_SHARE: Final = 0.4
 
-# No figure that a replica can reach, and small enough for sums and products.
-MOST: Final = 1e15
+# More than any replica can reach, and small enough for sums and products.
+MAX_VALUE: Final = 1e15
 
-
-class Sample(Protocol):
-    """One value of a time series, as Ray keeps it."""
-
-    @property
-    def timestamp(self) -> float:
-        """Seconds since the epoch, on the replica's clock."""
-
-    @property
-    def value(self) -> float:
-        """The value at that time."""
-
-
-Series = Sequence[Sample]
+# Samples of one figure, oldest first: seconds since the epoch on the replica's clock, value.
+Series = Sequence[tuple[float, float]]
 
 
 class ClassifierReport(NamedTuple):
@@ -50,16 +39,16 @@ class GatewayReport(NamedTuple):
     """One gateway's work, and what it wants of the classifiers.
 
     Attributes:
-        cpu: CPU seconds that its process takes each second; None where that cannot be told yet.
-        wanted: Characters for the model that arrive each second; None likewise.
+        cpu: CPU seconds that its process takes each second.
+        wanted: Characters for the model that arrive each second.
         held: Characters that no classifier has been asked for yet.
-        rising: As `wanted`, but of the last moments alone.
+        rising: As `wanted`, over the last moments alone.
     """
 
-    cpu: float | None
-    wanted: float | None
+    cpu: float
+    wanted: float
     held: float
-    rising: float | None = None
+    rising: float = 0.0
 
 
 def classifier_stats(
@@ -75,77 +64,58 @@ def gateway_stats(*, cpu_seconds: float, wanted_chars: int, held_chars: int) -> 
 
     Args:
         cpu_seconds: CPU time of its process since it started.
-        wanted_chars: Characters for the model that have arrived since it started; see
-            `serve_app.gateway.admission`.
-        held_chars: Characters that no classifier has been asked for yet.
+        wanted_chars: Characters for the model that have arrived since it started.
+        held_chars: See `GatewayReport`.
     """
     return {CPU: cpu_seconds, WANTED: float(wanted_chars), HELD: float(held_chars)}
 
 
-def read_classifier(series: Mapping[str, Series], since: float) -> ClassifierReport | None:
-    """Read a classifier's report.
+def read_classifier(samples: Mapping[str, Series], since: float) -> ClassifierReport | None:
+    """Return a classifier's report; None where it has not reported lately, or no usable value.
 
     Args:
-        series: Its samples of the look-back period, by name, oldest first.
-        since: Older samples, in seconds since the epoch, count as none.
-
-    Returns:
-        None where it has not reported lately, or not what can be used.
+        samples: Those of the look-back period, by name.
+        since: Seconds since the epoch; older samples do not count.
     """
-    waiting = _latest(series.get(WAITING, ()), since)
-    if waiting is None:
-        return None
-    return ClassifierReport(
-        waiting=waiting,
-        rate=_latest(series.get(RATE, ()), since) or None,
-        per_char=_latest(series.get(PER_CHAR, ()), since),
-    )
+    waiting, rate, per_char = (_latest(samples, name, since) for name in (WAITING, RATE, PER_CHAR))
+    return None if waiting is None else ClassifierReport(waiting, rate or None, per_char)
 
 
 def read_gateway(
-    series: Mapping[str, Series], since: float, demand_s: float
+    samples: Mapping[str, Series], since: float, demand_s: float
 ) -> GatewayReport | None:
-    """Read a gateway's report.
+    """Return a gateway's report, likewise; a rate takes two samples.
 
     Args:
-        series: Its samples of the look-back period, by name, oldest first.
-        since: Older samples, in seconds since the epoch, count as none.
-        demand_s: Over how many seconds, back from the last sample, what is wanted is averaged.
-
-    Returns:
-        None where it has not reported lately, or not what can be used.
+        samples: Those of the look-back period, by name.
+        since: Seconds since the epoch; older samples do not count.
+        demand_s: Seconds, back from the last sample, over which `wanted` is averaged.
     """
-    held = _latest(series.get(HELD, ()), since)
-    if held is None:
+    held = _latest(samples, HELD, since)
+    cpu = _growth_per_s(samples, CPU, inf)
+    wanted = _growth_per_s(samples, WANTED, demand_s)
+    if held is None or cpu is None or wanted is None:
         return None
-    wanted = series.get(WANTED, ())
-    return GatewayReport(
-        cpu=_growth(series.get(CPU, ())),
-        wanted=_growth(_last(wanted, demand_s)),
-        held=held,
-        rising=_growth(_last(wanted, RISING * demand_s)),
-    )
+    rising = _growth_per_s(samples, WANTED, RISING_SHARE * demand_s)
+    return GatewayReport(cpu, wanted, held, rising or 0.0)
 
 
-def _usable(value: float) -> bool:
-    return 0 <= value <= MOST
-
-
-def _latest(series: Series, since: float) -> float | None:
-    if not series or series[-1].timestamp < since or not _usable(series[-1].value):
+def _latest(samples: Mapping[str, Series], name: str, since: float) -> float | None:
+    series = samples.get(name)
+    if not series:
         return None
-    return series[-1].value
+    time, value = series[-1]
+    return value if time >= since and 0 <= value <= MAX_VALUE else None
 
 
-def _last(series: Series, seconds: float) -> Series:
-    return [each for each in series if each.timestamp >= series[-1].timestamp - seconds]
-
-
-def _growth(series: Series) -> float | None:
-    """Return by how much a counter grew each second, None where that cannot be told."""
-    usable = [sample for sample in series if _usable(sample.value)]
-    if len(usable) < 2:  # noqa: PLR2004 - a rate takes two points
+def _growth_per_s(samples: Mapping[str, Series], name: str, last_s: float) -> float | None:
+    series = samples.get(name, ())
+    usable = [
+        (time, value)
+        for time, value in series
+        if time >= series[-1][0] - last_s and 0 <= value <= MAX_VALUE
+    ]
+    if len(usable) < 2 or usable[0][0] == usable[-1][0]:  # noqa: PLR2004
         return None
-    first, last = usable[0], usable[-1]
-    seconds = last.timestamp - first.timestamp
-    return max(0.0, last.value - first.value) / seconds if seconds > 0 else None
+    (first_time, first), (last_time, last) = usable[0], usable[-1]
+    return max(0.0, last - first) / (last_time - first_time)

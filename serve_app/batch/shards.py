@@ -11,8 +11,9 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from serve_app.batch.job import Job, Shard
 from serve_app.client.request import chunks
 from serve_app.errors import ModelUnusable, StartupError
+from serve_app.files.local import LocalScorer
 from serve_app.files.reader import Row
-from serve_app.files.scorers import LocalScorer, score_chunk
+from serve_app.files.scorers import score_chunk
 from serve_app.files.writer import ERROR, LABEL, added_columns, added_fields
 from serve_app.model.store import resolve
 

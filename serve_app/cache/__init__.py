@@ -1,1 +1,1 @@
-"""Scores by text: in memory, and in Redis where it is configured."""
+"""The cache of scores by text."""

@@ -1,6 +1,10 @@
-"""Bytes of a cached value.
+"""Keys and values of the cache.
 
-All integers and floats are little-endian::
+A key is `sentiment:<key version>:<model digest>:<engine>:` and the 16 raw bytes of the text's
+blake2b. Two models or engines never share a key, since the last part has a fixed length and an
+engine's name has no colon. So several revisions can use one Redis, as they do during a rollout.
+
+All integers and floats of a value are little-endian::
 
     offset  size  field
     0       2     magic, b"SL"
@@ -22,6 +26,10 @@ from zlib import crc32
 from serve_app.scores import TextLogits
 from serve_app.settings import EngineName
 
+PREFIX = "sentiment"
+KEY_VERSION = 1
+TEXT_DIGEST_BYTES = 16
+
 MAGIC = b"SL"
 VALUE_VERSION = 1
 TRUNCATED = 0b1
@@ -31,12 +39,7 @@ _CHECKSUM = struct.Struct("<I")
 
 
 def encode(key: bytes, value: TextLogits) -> bytes:
-    """Pack logits for storage under a key.
-
-    Args:
-        key: Key that the bytes will be stored under.
-        value: Logits, each finite and exact in float32.
-    """
+    """Pack logits, each finite and exact in float32, for storage under a key."""
     count = len(value.logits)
     flags = TRUNCATED if value.truncated else 0
     body = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count % 256)
@@ -45,16 +48,7 @@ def encode(key: bytes, value: TextLogits) -> bytes:
 
 
 def decode(key: bytes, raw: bytes | None, labels: int) -> TextLogits | None:
-    """Unpack what was stored under a key.
-
-    Args:
-        key: Key that the bytes were read from.
-        raw: The stored bytes, or None where there are none.
-        labels: Number of labels of the model.
-
-    Returns:
-        The value, or None where `raw` is anything but an intact value of this key.
-    """
+    """Return the value of a model with so many labels; None unless it is intact and the key's."""
     if raw is None or len(raw) != _HEADER.size + 4 * labels + _CHECKSUM.size:
         return None
     body, checksum = raw[: -_CHECKSUM.size], raw[-_CHECKSUM.size :]
@@ -73,32 +67,14 @@ def _checksum(key: bytes, body: bytes) -> bytes:
     return _CHECKSUM.pack(crc32(body, crc32(key)))
 
 
-PREFIX = "sentiment"
-KEY_VERSION = 1
-TEXT_DIGEST_BYTES = 16
-
-
 class KeySpace:
-    """The keys of one model on one engine.
-
-    A key is `sentiment:<key version>:<model digest>:<engine>:` followed by the 16 raw bytes of
-    the text's blake2b. Two models or two engines never share a key: the last part has a fixed
-    length and an engine's name has no colon, so that a key can be read in one way only. Several
-    revisions can therefore use one Redis at the same time, as they do during a rollout.
-
-    Args:
-        digest: Digest of the model's content, `ModelIdentity.digest`.
-        engine: Engine that computes the scores; engines differ in the last digits.
-    """
+    """The keys of one model, by its digest, on one engine: engines differ in the last digits."""
 
     def __init__(self, digest: str, engine: EngineName) -> None:
         self._prefix = f"{PREFIX}:{KEY_VERSION}:{digest}:{engine}:".encode()
 
     def key(self, text: str) -> bytes:
-        """Return the key under which the text's scores are cached.
-
-        Args:
-            text: A text as the client sent it; no normalization, since the model sees none.
+        """Return the key of a text, which is not normalized, since the model's input is not.
 
         Raises:
             UnicodeEncodeError: The text holds a lone surrogate.

@@ -1,19 +1,27 @@
-"""The tier in Redis: raw bytes, one round trip per call, one deadline per call."""
+"""Redis: raw bytes, one round trip and one deadline for a call, a circuit breaker around it."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import AbstractConnection, RedisSSLContext, parse_url
 from redis.exceptions import ResponseError
 
-MAX_CONNECTIONS = 32
-"""Most connections of a replica; further calls wait for one, within their deadline."""
+logger = logging.getLogger("serve_app.cache")
+
+BreakerState = Literal["closed", "open", "half-open"]
+Operation = Literal["read", "write", "probe"]
+
+# Maximum of a replica; further calls wait for a connection, within their deadline.
+MAX_CONNECTIONS: Final = 32
+# Consecutive failures that open a breaker: one lost packet must not cost every hit.
+FAILURES_TO_OPEN: Final = 5
+# Seconds between probes of an open breaker: one request a second pays for the try.
+COOLDOWN_S: Final = 1.0
 
 _FIXED_OPTIONS: dict[str, Any] = {
     # Waiting for a connection, connecting, writing and reading share one deadline, set around the
@@ -31,134 +39,12 @@ _FIXED_OPTIONS: dict[str, Any] = {
 }
 
 
-class SharedTierError(Exception):
-    """The shared tier did not do what was asked.
-
-    The message is the name of the cause's class. The cause itself is left out: a server's
-    error text may repeat the password that it was sent.
-    """
-
-
-class WriteRefused(SharedTierError):
-    """The server answered, but will not store: it is full, read-only or cannot persist."""
-
-
-class RedisTier:
-    """Reads and writes many keys at once, each call within one deadline.
-
-    Connects on first use and belongs to the event loop that uses it first, not to the place
-    where it is constructed. A cancelled or timed-out call closes its connection, so that no
-    later call can read its answer.
-
-    Args:
-        url: `redis://` or `rediss://`, with redis-py's options in the query.
-        timeout_s: Deadline of every call in seconds; may be changed at any time.
-
-    Raises:
-        ValueError, TypeError, OSError, redis.RedisError: The URL or an option is of no use.
-    """
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        options = {"max_connections": MAX_CONNECTIONS, **parse_url(url), **_FIXED_OPTIONS}
-        self._client = Redis.from_pool(_ConnectionPool(**options))
-
-    async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the values of those keys that hold one, by one `MGET`.
-
-        Args:
-            keys: At least one key.
-
-        Raises:
-            SharedTierError: The server is unreachable, too slow, or answers with an error.
-        """
-        async with self._deadline():
-            replies = await self._client.mget(keys)
-            pairs = zip(keys, replies, strict=True)
-            return {key: reply for key, reply in pairs if isinstance(reply, bytes)}
-
-    async def set_many(self, entries: Mapping[bytes, tuple[bytes, float]]) -> None:
-        """Store values with their lifetimes in seconds, by one pipeline of `SET … PX`.
-
-        Args:
-            entries: At least one key with its value and lifetime.
-
-        Raises:
-            WriteRefused: The server refused at least one value.
-            SharedTierError: The server is unreachable or too slow.
-        """
-        pipeline = self._client.pipeline(transaction=False)
-        for key, (value, lifetime_s) in entries.items():
-            pipeline.set(key, value, px=max(1, round(lifetime_s * 1000)))
-        async with self._deadline():
-            replies = await pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise WriteRefused(type(reply).__name__)
-
-    async def ping(self) -> None:
-        """Ask for a sign of life.
-
-        Raises:
-            SharedTierError: The server is unreachable, too slow, or answers with an error.
-        """
-        async with self._deadline():
-            await self._client.ping()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        with suppress(SharedTierError):
-            async with self._deadline():
-                await self._client.aclose()
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                yield
-        # Not only redis.RedisError: what a foreign server sends makes redis-py raise anything.
-        except Exception as error:
-            raise SharedTierError(type(error).__name__) from None
-
-
-class _ConnectionPool(BlockingConnectionPool):
-    """Connections share one TLS context: to load the CA certificates blocks for some 40 ms."""
-
-    def __init__(self, **options: Any) -> None:
-        self._tls: RedisSSLContext | None = None
-        super().__init__(**options)
-        # A wrong option or a missing certificate is to be found now, not by each later call.
-        self.make_connection()
-        if self._tls is not None:
-            self._tls.get()
-
-    def make_connection(self) -> AbstractConnection:
-        connection: AbstractConnection = super().make_connection()  # type: ignore[no-untyped-call]
-        if isinstance(connection, SSLConnection):
-            self._tls = self._tls or connection.ssl_context
-            connection.ssl_context = self._tls
-        return connection
-
-
-BreakerState = Literal["closed", "open", "half-open"]
-
-FAILURES_TO_OPEN = 5
-"""Consecutive failures that open a breaker: one lost packet must not cost every hit."""
-
-COOLDOWN_S = 1.0
-"""Seconds between probes of an open breaker: one request a second pays for the try."""
-
-
 class CircuitBreaker:
-    """Counts consecutive failures and decides whether another attempt is worth it.
+    """A count of consecutive failures that decides whether another attempt is worth it.
 
-    Closed, it lets every attempt pass. After `FAILURES_TO_OPEN` failures in a row it is open and
-    refuses attempts; each `COOLDOWN_S` it lets one pass and is half-open until that one's outcome
-    is known. A success closes it. An attempt that never reports an outcome, because its caller
-    was cancelled, only delays the next probe by another cooldown.
-
-    Args:
-        clock: Monotonic time in seconds.
+    After `FAILURES_TO_OPEN` failures in a row it is open and refuses attempts. Every `COOLDOWN_S`
+    it lets one pass and is half-open until the outcome is known. A success closes it. An attempt
+    without an outcome, because its caller was cancelled, delays the next probe by a cooldown.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -169,7 +55,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """Whether attempts pass (closed), are refused (open) or one is being tried (half-open)."""
+        """Whether attempts pass, are refused, or one is being tried."""
         if self._failures < FAILURES_TO_OPEN:
             return "closed"
         return "half-open" if self._probing else "open"
@@ -196,32 +82,51 @@ class CircuitBreaker:
         self._next_probe = self._clock() + COOLDOWN_S
 
 
-logger = logging.getLogger("serve_app.cache")
+class _ConnectionPool(BlockingConnectionPool):
+    """Connections share one TLS context: to load the CA certificates blocks for some 40 ms."""
 
-Operation = Literal["read", "write", "probe"]
-T = TypeVar("T")
+    def __init__(self, **options: Any) -> None:
+        self._tls: RedisSSLContext | None = None
+        super().__init__(**options)
+        # A wrong option or a missing certificate is to be found now, not by each later call.
+        self.make_connection()
+        if self._tls is not None:
+            self._tls.get()
+
+    def make_connection(self) -> AbstractConnection:
+        connection: AbstractConnection = super().make_connection()  # type: ignore[no-untyped-call]
+        if isinstance(connection, SSLConnection):
+            self._tls = self._tls or connection.ssl_context
+            connection.ssl_context = self._tls
+        return connection
 
 
-class SharedTier:
-    """What `RedisTier` does, without raising, and almost free while Redis is away.
+class _WriteRefused(Exception):
+    """The server answered, but does not store: it is full, read-only or cannot persist."""
 
-    Two breakers, because a full or read-only Redis still answers reads: one for whether the
-    server answers at all, one for whether it takes writes.
 
-    Args:
-        redis: The tier to guard; closed with this one.
+class RedisTier:
+    """Values in Redis. A call never raises, and costs almost nothing while Redis is away.
+
+    Connects on first use and belongs to the event loop that uses it first. A cancelled or
+    timed-out call closes its connection, so that no later call can read its answer.
+    It has two breakers, because a full or read-only Redis still answers reads.
 
     Attributes:
-        failures: How many calls failed or were too slow, in all, by operation.
+        timeout_s: Deadline of every call in seconds, which may be changed at any time.
+        failures: Number of calls that failed or were too slow, by operation, in all.
+        breakers: `read` shows whether Redis answers at all, `write` whether it takes writes.
     """
 
-    def __init__(self, redis: RedisTier) -> None:
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self.failures: dict[Operation, int] = {"read": 0, "write": 0, "probe": 0}
-        self._redis = redis
-        self._answers = CircuitBreaker()
-        self._stores = CircuitBreaker()
+        self._answers, self._stores = CircuitBreaker(), CircuitBreaker()
+        self.breakers = {"read": self._answers, "write": self._stores}
         self._probe_failed = False
         self._logged_state: Literal["ok", "degraded"] = "ok"
+        options = {"max_connections": MAX_CONNECTIONS, **parse_url(url), **_FIXED_OPTIONS}
+        self._client = Redis.from_pool(_ConnectionPool(**options))
 
     @property
     def state(self) -> Literal["ok", "degraded"]:
@@ -229,62 +134,61 @@ class SharedTier:
         closed = self._answers.state == self._stores.state == "closed"
         return "ok" if closed and not self._probe_failed else "degraded"
 
-    @property
-    def breakers(self) -> dict[str, CircuitBreaker]:
-        """The breaker of each operation that has one: reads show whether Redis answers at all."""
-        return {"read": self._answers, "write": self._stores}
-
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the values that Redis has and can give in time."""
-        if not self._answers.allow():
-            return {}
-        return await self._attempt("read", partial(self._redis.get_many, keys)) or {}
+        """Return the values that Redis has and can give in time, by one `MGET`."""
+        found: dict[bytes, bytes] = {}
+        if self._answers.allow():
+            async with self._attempt("read"):
+                pairs = zip(keys, await self._client.mget(keys), strict=True)
+                found = {key: reply for key, reply in pairs if isinstance(reply, bytes)}
+        return found
 
     async def set_many(self, entries: Mapping[bytes, tuple[bytes, float]]) -> None:
-        """Store values with their lifetimes in seconds, if Redis takes them in time."""
-        if self._stores.allow() and self._answers.allow():
-            await self._attempt("write", partial(self._redis.set_many, entries))
+        """Store values with lifetimes in seconds, if Redis takes them in time, by one pipeline."""
+        if not (self._stores.allow() and self._answers.allow()):
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for key, (value, lifetime_s) in entries.items():
+            pipeline.set(key, value, px=max(1, round(lifetime_s * 1000)))
+        async with self._attempt("write"):
+            for reply in await pipeline.execute(raise_on_error=False):
+                if isinstance(reply, ResponseError):
+                    raise _WriteRefused(type(reply).__name__)
 
     async def probe(self) -> None:
         """Ping Redis, unless it was found silent less than a cooldown ago."""
         if self._answers.allow():
-            await self._attempt("probe", self._redis.ping)
-
-    def reconfigure(self, timeout_s: float) -> None:
-        """Change the deadline, in seconds, of later calls."""
-        self._redis.timeout_s = timeout_s
+            async with self._attempt("probe"):
+                await self._client.ping()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        with suppress(Exception):
+            async with asyncio.timeout(self.timeout_s):
+                await self._client.aclose()
 
-    async def _attempt(self, operation: Operation, call: Callable[[], Awaitable[T]]) -> T | None:
+    @asynccontextmanager
+    async def _attempt(self, operation: Operation) -> AsyncIterator[None]:
+        """End the block at the deadline, and record how it ended; no exception leaves it."""
+        cause, answered = "", True
         try:
-            result = await call()
-        except SharedTierError as error:
-            self._record(operation, error)
-            return None
-        self._record(operation, None)
-        return result
-
-    def _record(self, operation: Operation, error: SharedTierError | None) -> None:
-        if error is not None:
-            self.failures[operation] += 1
-        if error is None or isinstance(error, WriteRefused):
-            self._answers.success()
-            self._probe_failed = False
-            if operation == "write":
-                (self._stores.failure if error else self._stores.success)()
-        else:
-            self._answers.failure()
-            self._probe_failed |= operation == "probe"
-        self._log_change(operation, error)
-
-    def _log_change(self, operation: Operation, error: SharedTierError | None) -> None:
+            async with asyncio.timeout(self.timeout_s):
+                yield
+        except _WriteRefused as error:
+            cause = str(error)
+        # Not only redis.RedisError: what a foreign server sends makes redis-py raise anything.
+        except Exception as error:
+            # The message is left out: a server's error text may repeat the password it was sent.
+            cause, answered = type(error).__name__, False
+        self.failures[operation] += bool(cause)
+        (self._answers.success if answered else self._answers.failure)()
+        if answered and operation == "write":
+            (self._stores.failure if cause else self._stores.success)()
+        self._probe_failed = not answered and (self._probe_failed or operation == "probe")
         if self.state == self._logged_state:
             return
         self._logged_state = self.state
         if self.state == "ok":
             logger.info("shared cache recovered")
         else:
-            logger.warning("shared cache degraded: %s failed with %s", operation, error)
+            logger.warning("shared cache degraded: %s failed with %s", operation, cause)

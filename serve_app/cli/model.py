@@ -46,22 +46,20 @@ PREPARE: Final = help_text(
 sentiment model prepare embedded
 sentiment model prepare organization/name@revision
 """,
-    """
-Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.
-""",
+    "Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.",
 )
 EVALUATE: Final = help_text(
     "Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side.",
     """
 sentiment model evaluate path/to/dev.tsv --model path/to/model
 """,
-    "Labels are the names that `sentiment model info` prints, or their numbers from 0 on.",
+    "Labels are the names that `sentiment model info` prints, or their numbers from 0.",
 )
 
 
 @app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
-    """Print what a model is; `INFO` is what users read."""
+    """Print what a model is; `INFO` is the text of its help."""
     from serve_app.model import store  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.model.config import head  # noqa: PLC0415
     from serve_app.model.onnx_bundle import ENGINES, find_bundle  # noqa: PLC0415
@@ -105,14 +103,14 @@ def prepare(
         typer.Option("--beside", help="Keep the files in the model's directory, for an image."),
     ] = False,
 ) -> None:
-    """Derive and verify ONNX files; `PREPARE` is what users read."""
+    """Derive and verify ONNX files; `PREPARE` is the text of its help."""
     from serve_app.export import prepare as preparation  # noqa: PLC0415
     from serve_app.model.onnx_bundle import parity_table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    artefact = preparation.prepare(resolve(source), say, beside=beside)
-    print(parity_table(artefact))
-    print(f"{artefact.default_engine} is the default; files in {artefact.directory}")
+    bundle = preparation.prepare(resolve(source), say, beside=beside)
+    print(parity_table(bundle))
+    print(f"{bundle.default_engine} is the default; files in {bundle.directory}")
 
 
 @app.command(help=EVALUATE)
@@ -122,7 +120,7 @@ def evaluate(
         str, typer.Option("--model", help="See `sentiment model info`.")
     ] = "embedded",
 ) -> None:
-    """Compare the engines; `EVALUATE` is what users read."""
+    """Compare the engines; `EVALUATE` is the text of its help."""
     from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`sentiment rollout`: bring a release to Kubernetes, and back."""
+"""`sentiment rollout`: deploy a release to Kubernetes, and roll it back."""
 
 import os
 import sys
@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import DIFFERENT, INTERRUPTED, group_help, help_text
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, group_help, help_text
 from serve_app.console import say
 
 if TYPE_CHECKING:
-    from serve_app.rollout.rollout import Options
+    from serve_app.rollout.rollout import Rollout
 
 CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 
 APPLY: Final = help_text(
-    "Apply a manifest, wait until it serves, and prove it by a prediction.",
+    "Apply a manifest, wait until it serves, and check it with a prediction.",
     """
 sentiment rollout apply rendered.yaml
 kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
 """,
-    "Interrupted, it leaves the rollout to go on by itself: `sentiment rollout status` tells.",
+    "If you interrupt it, the rollout goes on: follow it with `sentiment rollout status`.",
     CHANGES,
 )
 ROLLBACK: Final = help_text(
-    "Return to an earlier revision, and wait as `apply` does.",
+    "Apply an earlier revision again, and wait as `apply` does.",
     """
 sentiment rollout rollback sentiment --namespace sentiment
 sentiment rollout rollback sentiment --namespace sentiment --to 3
@@ -32,7 +32,7 @@ sentiment rollout rollback sentiment --namespace sentiment --to 3
     exit_codes=CHANGES,
 )
 STATUS: Final = help_text(
-    "Tell what serves, what is under way, and which revisions there are.",
+    "Show what serves, what is in progress, and which revisions there are.",
     """
 sentiment rollout status sentiment --namespace sentiment
 """,
@@ -49,7 +49,7 @@ kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
 app = typer.Typer(
     no_args_is_help=True,
     help=group_help(
-        "Bring a release to Kubernetes, and back.",
+        "Deploy a release to Kubernetes, and roll it back.",
         """
 kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
 sentiment rollout status sentiment --namespace sentiment
@@ -91,15 +91,12 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Apply a manifest; `APPLY` is what users read."""
-    from serve_app.rollout import manifest as manifests  # noqa: PLC0415 - `serve` needs none of it
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
+    """Apply a manifest."""
+    from serve_app.rollout.manifest import check_images, read  # noqa: PLC0415 - an extra
 
-    wanted = manifests.read(manifest, sys.stdin)
-    manifests.check_images(wanted, allow_tags=allow_tags)
-    rollout = Rollout(connect(context), wanted.name, wanted.namespace, say)
-    rollout.apply(wanted, _options(timeout, url, force))
+    wanted = read(manifest, sys.stdin)
+    check_images(wanted, allow_tags=allow_tags)
+    _rollout(wanted.name, wanted.namespace, context, url, force, timeout).apply(wanted)
 
 
 @app.command(help=ROLLBACK)
@@ -115,42 +112,39 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Return to a revision; `ROLLBACK` is what users read."""
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
-
-    rollout = Rollout(connect(context), name, namespace, say)
-    rollout.rollback(to, _options(timeout, url, force))
+    """Return to an earlier revision."""
+    _rollout(name, namespace, context, url, force, timeout).rollback(to)
 
 
 @app.command(help=STATUS)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
-    """Tell what serves; `STATUS` is what users read."""
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
-
-    rollout = Rollout(connect(context), name, namespace, say)
-    rollout.status(print)
+    """Show what serves."""
+    _rollout(name, namespace, context).status(print)
 
 
 @app.command(help=DIFF)
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
-    """Show what would change; `DIFF` is what users read."""
-    from serve_app.rollout import manifest as manifests  # noqa: PLC0415
-    from serve_app.rollout.cluster import connect  # noqa: PLC0415
-    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
+    """Show what a manifest would change."""
+    from serve_app.rollout.manifest import read  # noqa: PLC0415 - an extra
 
-    wanted = manifests.read(manifest, sys.stdin)
-    rollout = Rollout(connect(context), wanted.name, wanted.namespace, say)
-    differences = rollout.differences(wanted, force=force)
+    wanted = read(manifest, sys.stdin)
+    differences = _rollout(wanted.name, wanted.namespace, context, force=force).differences(wanted)
     print(differences, end="")
     if differences:
         raise typer.Exit(DIFFERENT)
 
 
-def _options(timeout: float, url: str | None, force: bool) -> "Options":
-    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
+def _rollout(  # noqa: PLR0917 - the options of the commands
+    name: str,
+    namespace: str,
+    context: str | None,
+    url: str | None = None,
+    force: bool = False,
+    timeout_s: float = 0,
+) -> "Rollout":
+    from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.monitor import Limits  # noqa: PLC0415
-    from serve_app.rollout.rollout import Options  # noqa: PLC0415
+    from serve_app.rollout.rollout import Rollout  # noqa: PLC0415
 
-    return Options(Limits(timeout_s=timeout), url, force, os.environ.get(API_KEY))
+    api, limits = connect(name, namespace, context), Limits(timeout_s=timeout_s)
+    return Rollout(api, say, url, os.environ.get(API_KEY), force, limits)

@@ -1,1 +1,1 @@
-"""From the texts of many requests to calls to classifier replicas."""
+"""The way of texts from many requests to calls that the model's replicas answer."""

@@ -1,15 +1,23 @@
-"""What every engine can do."""
+"""Engines: a model loaded into memory, from token ids to logits."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.settings import EngineName
+from serve_app.console import install
+from serve_app.engine.onnx import OnnxEngine
+from serve_app.errors import ModelUnusable
+from serve_app.model.onnx_bundle import find_bundle
+from serve_app.model.store import ModelIdentity
+from serve_app.settings import DEFAULT_COST, EngineName, SimulatedCost
 
-# Pairs of tokens whose attention with 16 heads takes `MAX_ATTENTION_BYTES`.
-MAX_PAIRS: Final = 2**22
+WARM_UP_TOKENS: Final = 16
+# So that scores of the simulated engine lie between 0.02 and 0.98.
+MAX_SIMULATED_LOGIT: Final = 2.0
 
 
 class Engine(Protocol):
@@ -30,40 +38,79 @@ class Engine(Protocol):
         """
 
 
+class SimulatedEngine:
+    """A stand-in that sleeps for the cost of a batch, and makes logits of the tokens alone.
+
+    The same tokens get the same logits in every process, whatever the texts beside them.
+    """
+
+    name: Final[Literal["simulated"]] = "simulated"
+
+    def __init__(self, labels: int, cost: SimulatedCost) -> None:
+        self._labels = labels
+        self._cost = cost
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Run one batch; see `Engine.logits`."""
+        # Padding is free, as in the ONNX graph, where only attention computes it.
+        tokens = sum(map(len, token_ids))
+        time.sleep(self._cost.batch_ms / 1e3 + tokens * self._cost.token_us / 1e6)
+        texts = [np.asarray(ids, dtype="<i4").tobytes() for ids in token_ids]
+        checks = [[zlib.crc32(text, label) for label in range(self._labels)] for text in texts]
+        return (MAX_SIMULATED_LOGIT * (2 * np.array(checks) / 2**32 - 1)).astype(np.float32)
+
+
+def load_engine(
+    model: ModelIdentity,
+    engine: EngineName,
+    *,
+    threads: int,
+    device: str | None = None,
+    simulated: SimulatedCost = DEFAULT_COST,
+) -> Engine:
+    """Load a model and run it once, so that the first request is as fast as the next.
+
+    Args:
+        model: The model.
+        engine: Name of the engine.
+        threads: Threads within one operator, on CPU.
+        device: Of the torch engine; see `TorchEngine`.
+        simulated: Cost of a batch of the simulated engine.
+
+    Raises:
+        ModelUnusable: The engine's files or packages are missing.
+    """
+    match engine:
+        case "onnx-int8" | "onnx-fp32":
+            bundle = find_bundle(model)
+            if bundle is None:
+                raise ModelUnusable(
+                    f"{model.model_id} has not been prepared for {engine}",
+                    "run `sentiment model prepare`",
+                )
+            path = bundle.verified_path(engine)
+            loaded = OnnxEngine(path, engine, pad_id=model.pad_id, threads=threads)
+            loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
+            return loaded
+        case "torch":
+            try:
+                # Importing torch takes seconds and hundreds of megabytes, which ONNX saves.
+                from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
+            except ImportError as error:
+                raise ModelUnusable(
+                    f"the torch engine needs a package that is not installed: {error.name}",
+                    f"choose an ONNX engine, or {install('torch')}",
+                ) from error
+            return TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)
+        case "simulated":
+            return SimulatedEngine(len(model.labels), simulated)
+        case _:
+            assert_never(engine)
+
+
 def batched_logits(
     engine: Engine, token_ids: Sequence[Sequence[int]], batch: int
 ) -> NDArray[np.float32]:
-    """Run any number of texts, in their order.
-
-    Args:
-        engine: What runs them.
-        token_ids: At least one sequence of token ids.
-        batch: Most texts in one pass.
-
-    Returns:
-        Logits of shape [texts, labels].
-    """
+    """Run one text or more, in batches of at most so many; see `Engine.logits`."""
     starts = range(0, len(token_ids), batch)
     return np.concatenate([engine.logits(token_ids[start : start + batch]) for start in starts])
-
-
-def passes(token_ids: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
-    """Yield a batch in parts whose attention, over the padded texts, has at most `MAX_PAIRS`."""
-    size = max(1, MAX_PAIRS // max(map(len, token_ids)) ** 2)
-    for start in range(0, len(token_ids), size):
-        yield token_ids[start : start + size]
-
-
-def padded(
-    token_ids: Sequence[Sequence[int]], pad_id: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pad sequences on the right to the longest of them.
-
-    Returns:
-        Token ids and attention mask, both of shape [texts, longest].
-    """
-    lengths = np.fromiter(map(len, token_ids), dtype=np.int64, count=len(token_ids))
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad_id, dtype=np.int64)
-    ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in token_ids])
-    return ids, mask.astype(np.int64)

@@ -7,12 +7,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from serve_app.engine.engine import padded, passes
+from serve_app.engine.tokenizer import padded, passes
 from serve_app.settings import OnnxName
 
 
 class OnnxEngine:
-    """Runs an exported graph; needs neither torch nor transformers.
+    """An exported graph in ONNX Runtime.
 
     Args:
         path: ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.

@@ -1,15 +1,20 @@
-"""Texts to token ids."""
+"""From texts to token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer as FastTokenizer
 
 from serve_app.console import install
 from serve_app.errors import ModelUnusable
 from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.store import ModelIdentity
+
+# Pairs of tokens whose attention with 16 heads takes `MAX_ATTENTION_BYTES`.
+MAX_PAIRS: Final = 2**22
 
 
 class Tokens(NamedTuple):
@@ -71,7 +76,9 @@ def _from_file(file: Path) -> FastTokenizer:
         return FastTokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing more exact
         reason = " ".join(str(error).split())
-        raise ModelUnusable(f"{file} is no tokenizer: {reason}", "fetch the model again") from error
+        raise ModelUnusable(
+            f"{file} is not a tokenizer: {reason}", "fetch the model again"
+        ) from error
 
 
 def _from_transformers(model: ModelIdentity) -> FastTokenizer:
@@ -85,3 +92,25 @@ def _from_transformers(model: ModelIdentity) -> FastTokenizer:
         problem = f"converting the tokenizer of {model.path} needs {error.name}"
         raise ModelUnusable(problem, install("torch")) from error
     return load_tokenizer(model)
+
+
+def padded(
+    token_ids: Sequence[Sequence[int]], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad sequences on the right to the longest of them.
+
+    Returns:
+        Token ids and attention mask, both of shape [texts, longest].
+    """
+    lengths = np.fromiter(map(len, token_ids), dtype=np.int64, count=len(token_ids))
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in token_ids])
+    return ids, mask.astype(np.int64)
+
+
+def passes(token_ids: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    """Yield a batch in parts whose attention, over the padded texts, has at most `MAX_PAIRS`."""
+    size = max(1, MAX_PAIRS // max(map(len, token_ids)) ** 2)
+    for start in range(0, len(token_ids), size):
+        yield token_ids[start : start + size]

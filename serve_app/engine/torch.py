@@ -8,8 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from serve_app.engine.checkpoint import load_classifier
-from serve_app.engine.engine import padded, passes
-from serve_app.engine.tokenizer import Tokenizer
+from serve_app.engine.tokenizer import Tokenizer, padded, passes
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity, first_line
 
@@ -18,7 +17,7 @@ _ROUNDING: Final = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e
 
 
 class TorchEngine:
-    """Runs the model as transformers defines it.
+    """The model as transformers defines it.
 
     Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16. Where padding would change
     the scores, as in decoders without a padding token, texts go through the model one by one.

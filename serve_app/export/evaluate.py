@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.engine.engine import Engine, batched_logits
-from serve_app.engine.load import load_torch
+from serve_app.engine.engine import Engine, batched_logits, load_engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
@@ -91,7 +90,9 @@ def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) 
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")
     token_ids, labels = [token_ids[index] for index in by_length], labels[by_length]
-    engines: dict[EngineName, Engine] = {"torch": load_torch(model, threads=1, device="cpu")}
+    engines: dict[EngineName, Engine] = {
+        "torch": load_engine(model, "torch", threads=1, device="cpu")
+    }
     for onnx in bundle.parity:
         engines[onnx] = OnnxEngine(bundle.path(onnx), onnx, pad_id=model.pad_id, threads=1)
     evaluations: list[Evaluation] = []

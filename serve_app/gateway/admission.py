@@ -1,58 +1,86 @@
-"""How much work for the model callers want of this gateway."""
+"""Admission: the texts that may wait for the model, and the work that callers want of it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-# Longer than `LONGEST_RETRY_AFTER_S`, the longest that a refused caller is told to wait.
+from serve_app.dispatch.dispatcher import WaitEstimator
+from serve_app.errors import Overloaded
+from serve_app.settings import GatewaySettings
+
+# Longer than the maximum `Retry-After`, `MAX_RETRY_AFTER_S`.
 REMEMBERED_S: Final = 45.0
-# Texts in one of two generations, at some 150 bytes each.
-MOST_REMEMBERED: Final = 50_000
+# Refused texts in one of two generations, at some 150 bytes each.
+MAX_REMEMBERED: Final = 50_000
 
 
-class Demand:
-    """Counts texts for the model, refused ones included, which replicas are to follow.
+class Admission:
+    """The decision whether a request's texts may wait for the model.
 
-    A text that was refused and comes again, however often, is the same work as before and counts
-    once: the demand of callers who try again is what they want, not how often they ask.
-
-    Args:
-        clock: Monotonic time in seconds.
+    It also counts the characters that arrive for the model, refused ones included, which the
+    number of replicas follows. A refused text that comes again counts once: the work that callers
+    want does not grow with their attempts.
 
     Attributes:
-        chars: How many characters the texts had, in all.
+        settings: Tunables, which may be replaced at any time.
+        arrived_chars: Number of characters that arrived for the model, in all.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.chars = 0
+    def __init__(
+        self,
+        estimator: WaitEstimator,
+        settings: GatewaySettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.arrived_chars = 0
+        self._estimator = estimator
         self._clock = clock
-        self._since = clock()
+        self._generation_started = clock()
         self._refused = set[bytes]()
         self._refused_before = set[bytes]()
 
-    def admit(self, texts: Mapping[bytes, str]) -> None:
-        """Count texts, by key, that are computed."""
-        if self._refused or self._refused_before:
-            self._count_new(texts)
-            self._refused.difference_update(texts)
-            self._refused_before.difference_update(texts)
-        else:
-            self.chars += sum(map(len, texts.values()))
+    def check(self, texts_by_key: Mapping[bytes, str], waiting: int, replicas: int) -> None:
+        """Count a request's texts that are neither cached nor being computed, and admit them.
 
-    def refuse(self, texts: Mapping[bytes, str]) -> None:
-        """Count texts, by key, that are not."""
-        if (
-            self._clock() - self._since > REMEMBERED_S
-            or len(self._refused) + len(texts) > MOST_REMEMBERED
+        Args:
+            texts_by_key: These texts; none if the request only waits for those of others.
+            waiting: Number of requests that wait for the model.
+            replicas: Number of replicas of the model.
+
+        Raises:
+            Overloaded: Too many others wait, or all together would take too long.
+        """
+        in_flight, max_texts = self._estimator.texts, self.settings.max_pending_texts
+        refused = in_flight and (
+            in_flight + len(texts_by_key) > max_texts
+            or waiting >= max_texts
+            or (texts_by_key and self._takes_too_long(texts_by_key.values(), replicas))
+        )
+        if refused and (
+            self._clock() - self._generation_started > REMEMBERED_S
+            or len(self._refused) + len(texts_by_key) > MAX_REMEMBERED
         ):
             self._refused_before, self._refused = self._refused, set()
-            self._since = self._clock()
-        self._count_new(texts)
-        self._refused.update(texts)
-
-    def _count_new(self, texts: Mapping[bytes, str]) -> None:
-        self.chars += sum(
+            self._generation_started = self._clock()
+        self.arrived_chars += sum(
             len(text)
-            for key, text in texts.items()
+            for key, text in texts_by_key.items()
             if key not in self._refused and key not in self._refused_before
         )
+        if refused:
+            self._refused.update(texts_by_key)
+            wait_s = self._estimator.wait_s(replicas)
+            raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+        self._refused.difference_update(texts_by_key)
+        self._refused_before.difference_update(texts_by_key)
+
+    def _takes_too_long(self, texts: Collection[str], replicas: int) -> bool:
+        settings, work = self.settings, self._estimator.work(texts)
+        # Twice, so that a small request still finds room where a large one does not.
+        wait_s = self._estimator.wait_s(replicas, 2 * work)
+        if wait_s is not None:
+            return wait_s > settings.max_wait_s
+        # No wait was measured yet.
+        asked = settings.max_calls_per_replica * settings.chunk_chars * max(1, replicas)
+        return self._estimator.pending + work > 2 * asked

@@ -1,11 +1,23 @@
-"""What the HTTP layer asks of a gateway."""
+"""Readiness: whether the parts answer that a prediction needs."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+import asyncio
+import math
+import time
+from contextvars import Context
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification, KeyedTexts
-from serve_app.settings import EngineName, GatewaySettings
+from serve_app.errors import DeadlineExceeded, Overloaded, ServiceError
+
+if TYPE_CHECKING:
+    from serve_app.dispatch.dispatcher import Classifier, Dispatcher
+
+PROBE_TEXT: Final = "ready?"
+# Kubernetes gives its probes one second unless told otherwise, and asks every ten.
+PROBE_WAIT_S: Final = 0.5
+PROBE_LIFETIME_S: Final = 1.0
+# A busy model may take longer than a caller waits for a probe, and its late answer counts too.
+PROBE_TIMEOUT_S: Final = 5.0
+MAX_SILENCE_S: Final = 15.0
 
 
 class Readiness(NamedTuple):
@@ -20,37 +32,50 @@ class Readiness(NamedTuple):
     cache: Literal["ok", "degraded", "off"]
 
 
-class SentimentService(Protocol):
-    """A gateway as the HTTP layer sees it."""
+class ModelProbe:
+    """A prediction that is asked for when the model has given none lately.
 
-    @property
-    def settings(self) -> GatewaySettings:
-        """Current tunables; they may change between two requests."""
+    Probes are shared and live for `PROBE_LIFETIME_S`, so that they cost next to nothing. A model
+    that is busy is ready as long as it has answered anything for `MAX_SILENCE_S`.
+    """
 
-    @property
-    def model(self) -> ModelIdentity:
-        """The model that answers."""
+    def __init__(self, classifier: "Classifier", dispatcher: "Dispatcher") -> None:
+        self._classifier = classifier
+        self._dispatcher = dispatcher
+        self._probe: asyncio.Task[bool] | None = None
+        self._started_at = self._answered_at = self._failed_at = -math.inf
 
-    @property
-    def engine(self) -> EngineName:
-        """The engine that runs the model."""
+    async def model_answers(self) -> bool:
+        """Return whether a prediction would succeed now."""
+        if self._silent_s() < PROBE_LIFETIME_S:
+            return True
+        probe, age_s = self._probe, time.monotonic() - self._started_at
+        if probe is None or (probe.done() and age_s > PROBE_LIFETIME_S):
+            self._started_at = time.monotonic()
+            # An empty context: the request that starts the probe does not cancel it.
+            probe = asyncio.get_running_loop().create_task(self._ask(), context=Context())
+            self._probe = probe
+        try:
+            async with asyncio.timeout(PROBE_WAIT_S):
+                return await asyncio.shield(probe)
+        except TimeoutError:
+            return self._is_busy()
 
-    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
-        """Return texts with the key of each distinct one."""
+    async def _ask(self) -> bool:
+        try:
+            reply = await self._classifier.classify([PROBE_TEXT], PROBE_TIMEOUT_S)
+        except (Overloaded, DeadlineExceeded):
+            return self._is_busy()
+        except ServiceError:
+            self._failed_at = time.monotonic()
+            return False
+        self._answered_at = time.monotonic()
+        return reply.texts[0] is not None
 
-    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
-        """Score texts, in order.
+    def _is_busy(self) -> bool:
+        return self._classifier.replicas() > 0 and self._silent_s() < MAX_SILENCE_S
 
-        Args:
-            keyed: The texts of one request; there may be none.
-            within_s: What is left of the request's deadline, in seconds.
-
-        Raises:
-            ServiceError: Any of its subclasses that concern the model.
-        """
-
-    async def readiness(self) -> Readiness:
-        """Probe the parts that a prediction needs."""
-
-    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
-        """Return the scores of texts at once if memory has all of them, else None."""
+    def _silent_s(self) -> float:
+        """Return the seconds since the last answer; infinite if the model has failed since."""
+        answered_at = max(self._answered_at, self._dispatcher.replied_at)
+        return time.monotonic() - answered_at if answered_at > self._failed_at else math.inf

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
 from serve_app.model.config import Settings, Transform, check_head, read_settings
+from serve_app.settings import is_directory
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 

@@ -1,7 +1,7 @@
-"""The policy as Ray Serve calls it, for `autoscaling_policy` of the application.
+"""The autoscaling policy as Ray Serve calls it, for `autoscaling_policy` of the application.
 
-It belongs to the application, not to a deployment, because how many classifiers are needed shows
-in the gateways. Ray restarts the application when the policy or its `policy_kwargs` change, while
+It belongs to the application, not to a deployment, because the gateways know how many classifiers
+are needed. Ray restarts the application when the policy or its `policy_kwargs` change, while
 the bounds and delays of a deployment's `autoscaling_config` change live.
 """
 
@@ -11,8 +11,7 @@ from typing import Any, Final
 from ray.serve._private.common import DeploymentID
 from ray.serve.config import AutoscalingContext
 
-from serve_app.autoscaling import policy as signal
-from serve_app.autoscaling.policy import Fleet, Load, replicas
+from serve_app.autoscaling import policy
 from serve_app.autoscaling.replica_stats import Series, read_classifier, read_gateway
 from serve_app.settings import ScalingSettings, WorkPolicySettings
 
@@ -21,12 +20,9 @@ CLASSIFIER: Final = "Classifier"
 
 
 class WorkPolicy:
-    """Follows the work that replicas report through `record_autoscaling_stats`.
+    """The policy over what replicas report, with the settings of `WorkPolicySettings`.
 
     Ray applies the bounds, `upscale_delay_s` and `downscale_delay_s` to what it returns.
-
-    Args:
-        **settings: Those of `WorkPolicySettings`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -40,42 +36,37 @@ class WorkPolicy:
         gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
         # Demand is averaged over the classifiers' look-back period: they are to follow it.
         scaling: Any = classifier.config
-        demand_s = scaling.look_back_period_s
-        of_gateways, of_classifiers = self._settings.gateway, self._settings.classifier
-        asking = [
-            read_gateway(series, _since(gateway, of_gateways), demand_s)
-            for series in _series(gateway)
-        ]
-        working = [
-            read_classifier(series, _since(classifier, of_classifiers))
-            for series in _series(classifier)
-        ]
+        demand_s, now = scaling.look_back_period_s, classifier.current_time or 0.0
+        for_gateway, for_classifier = self._settings.gateway, self._settings.classifier
+        since = now - for_gateway.stale_s
+        asking = [read_gateway(samples, since, demand_s) for samples in _samples(gateway)]
+        since = now - for_classifier.stale_s
+        working = [read_classifier(samples, since) for samples in _samples(classifier)]
+        workload = policy.classifier_workload(working, asking)
         return {
-            gateway.deployment_id: _decide(gateway, signal.gateway_load(asking), of_gateways),
-            classifier.deployment_id: _decide(
-                classifier, signal.classifier_load(working, asking), of_classifiers
-            ),
+            gateway.deployment_id: _decide(gateway, policy.gateway_workload(asking), for_gateway),
+            classifier.deployment_id: _decide(classifier, workload, for_classifier),
         }, {}
 
 
-def _decide(context: AutoscalingContext, load: Load | None, settings: ScalingSettings) -> int:
-    fleet = Fleet(
+def _decide(
+    context: AutoscalingContext, workload: policy.Workload | None, settings: ScalingSettings
+) -> int:
+    fleet = policy.Fleet(
         running=context.current_num_replicas,
         target=context.target_num_replicas,
-        least=context.capacity_adjusted_min_replicas,
-        most=context.capacity_adjusted_max_replicas,
+        min_replicas=context.capacity_adjusted_min_replicas,
+        max_replicas=context.capacity_adjusted_max_replicas,
     )
-    return replicas(load, fleet, settings)
+    return policy.required_replicas(workload, fleet, settings)
 
 
-def _series(context: AutoscalingContext) -> list[dict[str, Series]]:
+def _samples(context: AutoscalingContext) -> list[dict[str, Series]]:
     """Return the samples of each running replica, by name."""
-    samples = context.raw_metrics or {}
     return [
-        {name: by_replica.get(replica, ()) for name, by_replica in samples.items()}
+        {
+            name: [(sample.timestamp, sample.value) for sample in by_replica.get(replica, ())]
+            for name, by_replica in (context.raw_metrics or {}).items()
+        }
         for replica in context.running_replicas
     ]
-
-
-def _since(context: AutoscalingContext, settings: ScalingSettings) -> float:
-    return (context.current_time or 0.0) - settings.stale_s

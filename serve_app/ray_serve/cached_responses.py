@@ -24,7 +24,7 @@ from serve_app.api.problems import CLIENT_LEFT
 from serve_app.api.request_record import Observer, RequestContext, notify
 from serve_app.api.schemas import DEADLINE_HEADER
 from serve_app.errors import ServiceError
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 # A body comes with its head or a moment later. The application waits longer, with a deadline.

@@ -4,39 +4,48 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from ray import serve
 
-from serve_app.classifier.observability import PassMetrics, follow_scheduler, trace_pass
-from serve_app.classifier.scheduler import Job, Scheduler, Scored
-from serve_app.engine.load import load
+from serve_app.autoscaling.replica_stats import classifier_stats
+from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, Job
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import InferenceFailed, ModelUnusable, RevisionMismatch
+from serve_app.errors import ModelUnusable, RevisionMismatch
+from serve_app.model.config import Transform
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.scores import CallReply
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, configure
-from serve_app.telemetry.metrics import TOKENIZE_SECONDS, follow_tasks
-from serve_app.telemetry.tracing import origin
+from serve_app.telemetry.metrics import MetricSink, follow_tasks
+from serve_app.telemetry.tracing import origin, shared_span
 
 logger = logging.getLogger("serve_app.classifier")
 
 # Tokenizing more characters than this would hold up the replica's event loop for milliseconds.
-INLINE_CHARS: Final = 4096
+MAX_INLINE_CHARS: Final = 4096
+# A model's further labels are counted as one, so that its series stay few.
+MAX_LABELS: Final = 20
+OTHER: Final = "other"
 
 
 class Classifier:
-    """Tokenizes texts, batches them over all calls of the replica and runs the engine.
+    """A replica: tokenizes texts, batches them over all its calls and runs the engine.
 
     Args:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
         digest: The digest that the gateway's cache keys are built from.
-        engine: What runs the model.
-        simulated: What a pass costs where the engine is the simulated one.
+        engine: Name of the engine.
+        simulated: Cost of a batch of the simulated engine.
         log_form: Form of what is logged; None leaves logging as it is.
 
     Raises:
@@ -67,15 +76,17 @@ class Classifier:
         plain = model.path / "tokenizer.json" if engine == "simulated" else None
         self._tokenizer = Tokenizer(model, plain)
         self._settings = ClassifierSettings()
-        self._meters = RayMetricSink()
-        self._scheduler = Scheduler(
-            load(model, engine, threads=threads, simulated=simulated),
+        # Ray types it by its batches, not by its calls.
+        self._queue: Any = self._batch
+        self._metrics = RayMetricSink()
+        self._scheduler = BatchScheduler(
+            load_engine(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            [PassMetrics(model.labels, self._meters, model.transform), trace_pass],
+            ForwardPassRecorder(model.labels, self._metrics, model.transform),
         )
-        follow_scheduler(self._meters, self._scheduler)
-        follow_tasks(self._meters)
-        run_periodically(EXPORT_S, self._meters.flush)
+        follow_scheduler(self._metrics, self._scheduler)
+        follow_tasks(self._metrics)
+        run_periodically(EXPORT_S, self._metrics.flush)
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
@@ -97,7 +108,7 @@ class Classifier:
             digest: The model's that is asked for.
             texts: At least one text.
             within_s: Seconds after which the caller no longer waits.
-            sizes: How many characters the request of each text has; unknown where it is empty.
+            sizes: Characters of the request of each text; unknown where it is empty.
 
         Raises:
             RevisionMismatch: This replica serves another model.
@@ -105,58 +116,39 @@ class Classifier:
         """
         if digest != self._digest:
             raise RevisionMismatch("this replica serves another revision of the model")
-        return await self.classify(texts, within_s, sizes)
-
-    async def classify(
-        self, texts: list[str], within_s: float, sizes: Sequence[int] = ()
-    ) -> CallReply:
-        """Score one chunk of texts.
-
-        Args:
-            texts: At least one text.
-            within_s: Seconds after which the caller no longer waits.
-            sizes: How many characters the request of each text has; unknown where it is empty.
-
-        Raises:
-            DeadlineExceeded: Not all texts could be scored in time.
-        """
         deadline = time.monotonic() + within_s
         started = time.perf_counter()
-        if sum(map(len, texts)) > INLINE_CHARS:
+        if sum(map(len, texts)) > MAX_INLINE_CHARS:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
-        self._meters.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
-        self._scheduler.workload.arrive(texts, tokens)
-        loop = asyncio.get_running_loop()
-        arrived = time.monotonic()
-        caller = origin()
+        self._metrics.observe(metrics.TOKENIZE_SECONDS, time.perf_counter() - started)
+        self._scheduler.throughput.observe_texts(texts, sum(len(each.ids) for each in tokens))
+        loop, arrived, caller = asyncio.get_running_loop(), time.monotonic(), origin()
         jobs = [
-            Job(text, deadline, arrived, loop.create_future(), caller, size)
-            for text, size in zip(tokens, sizes or [0] * len(tokens), strict=True)
+            Job(each, deadline, arrived, loop.create_future(), caller, size)
+            for each, size in zip(tokens, sizes or [0] * len(tokens), strict=True)
         ]
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.
             await self._queue(jobs)
-            results = await asyncio.gather(*(job.result for job in jobs), return_exceptions=True)
+            scored = await asyncio.gather(*(job.result for job in jobs))
         finally:
             # What nobody waits for any more is not computed; what is done stays done.
             for job in jobs:
                 job.result.cancel()
-        return _reply(results)
+        return CallReply(
+            texts=[each.logits if each else None for each in scored],
+            queue_ms=max((each.queue_ms for each in scored if each), default=0.0),
+            inference_ms=max((each.inference_ms for each in scored if each), default=0.0),
+        )
 
-    @property
-    def _queue(self) -> Any:
-        """The batched method, which Ray types by its batches, not by its calls."""
-        return self._batch
-
+    # Ray seals a batch before the engine is free. So this one joins the calls that wait, and the
+    # scheduler forms the batches that the model computes. Waiting here for the scores would seal
+    # the calls that arrive meanwhile into small batches, tie a short call to the longest of its
+    # batch, and hide from the scheduler that a caller has left.
     @serve.batch
     async def _batch(self, calls: list[list[Job]]) -> list[None]:
-        """Hand a batch of calls to the scheduler, and go on to the next batch at once.
-
-        Waiting here would seal the calls that arrive meanwhile into small batches, tie a short
-        call to the longest of its batch, and hide from the scheduler that a caller has left.
-        """
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
 
@@ -165,8 +157,11 @@ class Classifier:
 
         A coroutine, since Serve gives a plain method a new thread each time.
         """
-        return self._scheduler.workload.stats(
-            self._scheduler.pending_tokens, self._scheduler.max_batch_tokens
+        scheduler = self._scheduler
+        return classifier_stats(
+            waiting=scheduler.pending_tokens,
+            rate=scheduler.throughput.tokens_per_s(scheduler.max_batch_tokens),
+            tokens_per_char=scheduler.throughput.tokens_per_char,
         )
 
     async def check_health(self) -> None:
@@ -183,13 +178,54 @@ class Classifier:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
 
 
-def _reply(results: Sequence[Scored | BaseException]) -> CallReply:
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, InferenceFailed):
-            raise result
-    scored = [result if isinstance(result, Scored) else None for result in results]
-    return CallReply(
-        texts=[result.logits if result else None for result in scored],
-        queue_ms=max((result.queue_ms for result in scored if result), default=0.0),
-        inference_ms=max((result.inference_ms for result in scored if result), default=0.0),
-    )
+class ForwardPassRecorder:
+    """A recorder of forward passes in metrics, and in the traces of their callers.
+
+    The labels are the model's, in the order of the logits, which `transform` makes scores of.
+    """
+
+    def __init__(
+        self, labels: Sequence[str], sink: MetricSink, transform: Transform = "softmax"
+    ) -> None:
+        self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
+        self._sink = sink
+        self._transform = transform
+
+    def __call__(self, forward_pass: ForwardPass) -> None:
+        """Record one forward pass."""
+        lengths, queue_s, inference_s, logits, origins = forward_pass
+        texts, tokens = len(lengths), sum(lengths)
+        padding = max(lengths) * texts - tokens
+        self._sink.observe(metrics.QUEUE_SECONDS, queue_s)
+        self._sink.observe(metrics.INFERENCE_SECONDS, inference_s)
+        self._sink.observe(metrics.BATCH_TEXTS, texts)
+        self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
+        self._sink.count(metrics.TOKENS, tokens, "text")
+        self._sink.count(metrics.TOKENS, padding, "padding")
+        for (label, tenths), count in count_predictions(logits, self._transform).items():
+            self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
+        callers = list({origin.span_id: origin for origin in origins if origin}.values())
+        shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
+
+
+def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
+    """Let the metrics follow a scheduler from now on."""
+    sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
+    sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
+
+
+def count_predictions(
+    logits: NDArray[np.float32], transform: Transform = "softmax"
+) -> Counter[tuple[int, int]]:
+    """Count texts by index of the predicted label and by its probability, in tenths rounded up.
+
+    Args:
+        logits: Of shape [texts, labels]; texts with a logit that is not finite do not count.
+        transform: Function from logits to scores.
+    """
+    finite = logits[np.isfinite(logits).all(axis=1)]
+    highest = probabilities(finite, transform).max(axis=1)
+    tenths = np.ceil(highest * 10).astype(int)
+    return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -9,18 +9,22 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from serve_app.api.app import create_app
-from serve_app.api.request_record import WRITE_S, RequestLog, RequestMetrics
-from serve_app.app_args import AppArgs
+from serve_app.api.request_record import (
+    WRITE_S,
+    RecentFigures,
+    RecentRequests,
+    RequestLog,
+    RequestMetrics,
+)
 from serve_app.autoscaling.replica_stats import gateway_stats
 from serve_app.cache.redis import BreakerState, CircuitBreaker
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.lab.live import RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.cached_responses import Source
 from serve_app.ray_serve.classifier_client import ClassifierClient
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
-from serve_app.settings import EngineName, GatewaySettings
+from serve_app.settings import AppArgs, EngineName, GatewaySettings
 from serve_app.telemetry import tracing
 from serve_app.telemetry.logs import configure
 from serve_app.telemetry.metrics import (
@@ -90,12 +94,12 @@ class GatewayIngress:
         would multiply gateways that have nothing to do.
 
         A coroutine, since Serve gives a plain method a new thread each time, in which it would read
-        flights while the event loop changes them.
+        calls while the event loop changes them.
         """
         return gateway_stats(
             cpu_seconds=time.process_time(),
-            wanted_chars=self._gateway.demand.chars,
-            held_chars=self._gateway.flights.held_chars,
+            wanted_chars=self._gateway.admission.arrived_chars,
+            held_chars=self._gateway.dispatcher.held_chars,
         )
 
     async def recent(self) -> RecentFigures:
@@ -117,17 +121,17 @@ _BREAKER_STATES: Final[dict[BreakerState, float]] = {"closed": 0.0, "half-open":
 
 def follow_gateway(meters: MetricSink, gateway: Gateway, cache: ScoreCache) -> None:
     """Let the metrics follow a gateway and its cache from now on."""
-    model, flights = gateway.model, gateway.flights
+    model, coalescer = gateway.model, gateway.coalescer
     meters.follow(MODEL_INFO, partial(float, 1), model.model_id, model.revision, gateway.engine)
     meters.follow(TEXTS, lambda: cache.memory_hits, "memory")
     meters.follow(TEXTS, lambda: cache.shared_hits, "redis")
-    meters.follow(TEXTS, lambda: flights.started, "computed")
-    meters.follow(TEXTS, lambda: flights.joined, "shared")
+    meters.follow(TEXTS, lambda: coalescer.started, "computed")
+    meters.follow(TEXTS, lambda: coalescer.joined, "shared")
     meters.follow(TEXTS, lambda: gateway.duplicates, "duplicate")
-    meters.follow(ABANDONED_TEXTS, lambda: flights.abandoned, "left")
-    meters.follow(TEXTS_IN_FLIGHT, lambda: flights.texts_in_flight)
-    meters.follow(WAITING_REQUESTS, lambda: flights.waiting)
-    meters.follow(CACHE_ENTRIES, lambda: cache.memory_entries)
+    meters.follow(ABANDONED_TEXTS, lambda: gateway.dispatcher.abandoned, "left")
+    meters.follow(TEXTS_IN_FLIGHT, lambda: coalescer.texts_in_flight)
+    meters.follow(WAITING_REQUESTS, lambda: coalescer.waiting)
+    meters.follow(CACHE_ENTRIES, lambda: cache.memory.size)
     if cache.shared is None:
         return
     shared = cache.shared

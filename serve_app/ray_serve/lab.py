@@ -10,18 +10,16 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
-from serve_app.lab.app import create_lab
-from serve_app.lab.live import FiguresCache, RecentFigures
+from serve_app.api.request_record import RecentFigures
+from serve_app.lab.app import FiguresCache, create_lab
 
 SENTIMENT: Final = "sentiment"
-"""The application whose figures are shown."""
-
 ANSWER_TIMEOUT_S: Final = 1.0
 
 
 @serve.ingress()
 class Lab:
-    """Hosts the page, and asks the gateways for their figures."""
+    """The deployment of the page and its live figures."""
 
     def __init__(self) -> None:
         self._gateway: DeploymentHandle[Any] | None = None
@@ -34,15 +32,17 @@ class Lab:
         """Return the figures of the gateways that answer in time."""
         try:
             if self._gateway is None:
-                # It asks the controller and waits. Before the service there is no handle.
+                # This call blocks, and fails until the service is deployed.
                 self._gateway = await asyncio.to_thread(
                     serve.get_deployment_handle, "Gateway", SENTIMENT
                 )
             response = self._gateway.broadcast("recent")
-            told = await response.results_async(timeout_s=ANSWER_TIMEOUT_S, return_exceptions=True)
+            figures = await response.results_async(
+                timeout_s=ANSWER_TIMEOUT_S, return_exceptions=True
+            )
         except (RayError, RayServeException, TimeoutError):
             return []
-        return [each for each in told if isinstance(each, RecentFigures)]
+        return [each for each in figures if isinstance(each, RecentFigures)]
 
 
 lab = serve.deployment(name="Lab")(Lab).bind()

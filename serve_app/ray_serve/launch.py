@@ -1,13 +1,16 @@
-"""Gives the service a clean environment and takes every process it started down with it."""
+"""Starts the service in an environment and a directory of its own, and ends all its processes."""
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -16,57 +19,97 @@ import psutil
 import yaml
 
 from serve_app.console import colours
+from serve_app.errors import StartupError
 from serve_app.telemetry import tracing as exporter
 
-# Every process of a run inherits this variable, which tells them from the processes of others.
+# All processes of a run inherit this variable, by which they are found.
 RUN_ID: Final = "SENTIMENT_RUN_ID"
 # Ray starts this program as its HAProxy, see `haproxy.py`; in the image, the Dockerfile names it.
 HAPROXY: Final = {
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sysconfig.get_path("scripts"), "sentiment-haproxy"))
 }
+# Below the directory of a run, where Ray adds a node's id before the last part of each path.
+HAPROXY_FILES: Final = {
+    "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
+    "RAY_SERVE_HAPROXY_SOCKET_PATH": "s",
+    "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "m",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "state",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "",
+}
+PREFIX: Final = "sentiment-"
+# The path of a socket has at most 107 bytes. HAProxy's ends with /<node>/s.<process>.tmp.
+MAX_TMPDIR_BYTES: Final = 107 - len("/" + 56 * "n" + "/s.4194304.tmp") - len(f"/{PREFIX}xxxxxxxx")
+TMP: Final = "/tmp"  # noqa: S108  (only as the parent of a private directory)
 END_TIMEOUT_S: Final = 10.0
 SIGNALLED: Final = 128
 
 
 def launch(path: Path) -> int:
-    """Serve a configuration file until SIGINT, SIGTERM or SIGHUP; a second one ends it at once.
-
-    Args:
-        path: The configuration file.
+    """Serve a configuration file until SIGINT, SIGTERM or SIGHUP; a second one kills the service.
 
     Returns:
         Exit status: 0 after an interrupt, else that of the service; 128 + n where signal n
         ended it, as in a shell.
+
+    Raises:
+        StartupError: The directory for temporary files cannot be written.
     """
     run_id = uuid.uuid4().hex
-    # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
-    service = subprocess.Popen(
-        [sys.executable, "-m", "serve_app", str(path)],
-        env=environment(path, run_id),
-        start_new_session=True,
-    )
-    interrupted = False
+    with private_directory() as directory:
+        # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
+        service = subprocess.Popen(
+            [sys.executable, "-m", "serve_app", str(path)],
+            env=environment(path, run_id, directory),
+            start_new_session=True,
+        )
+        interrupted = False
 
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        service.send_signal(signal.SIGKILL if interrupted else signal.SIGINT)
-        interrupted = True
+        def interrupt(signum: int, frame: FrameType | None) -> None:
+            nonlocal interrupted
+            service.send_signal(signal.SIGKILL if interrupted else signal.SIGINT)
+            interrupted = True
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, interrupt)
+        try:
+            status = service.wait()
+            return status if status >= 0 else SIGNALLED - status
+        finally:
+            end_processes(run_id, service.pid)
+
+
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """Make a directory that other users cannot enter, and remove it at the end.
+
+    It is in $TMPDIR, or in /tmp where $TMPDIR is too long for the paths of sockets.
+
+    Raises:
+        StartupError: It cannot be made.
+    """
+    parent = os.path.abspath(os.environ.get("TMPDIR", TMP))
+    if len(os.fsencode(parent)) > MAX_TMPDIR_BYTES:
+        parent = TMP
     try:
-        status = service.wait()
-        return status if status >= 0 else SIGNALLED - status
+        directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    except OSError as error:
+        raise StartupError(
+            f"cannot make a directory in {parent}: {error.strerror}",
+            "set TMPDIR to a directory that can be written",
+        ) from None
+    try:
+        yield Path(directory)
     finally:
-        end_processes(run_id, service.pid)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def environment(path: Path, run_id: str) -> dict[str, str]:
-    """Return the environment of a run: this one, but with the configuration's Ray settings alone.
+def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
+    """Return the environment of a run, whose only Ray settings are those of its configuration.
 
     Args:
-        path: The configuration file; what is wrong with it, the service itself reports.
+        path: The configuration file; the service itself reports its errors.
         run_id: Identifies the run.
+        directory: The run's private directory, for the files of Ray and HAProxy.
 
     Raises:
         StartupError: Traces are to be exported, but the exporter is not installed.
@@ -81,38 +124,36 @@ def environment(path: Path, run_id: str) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(),
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Of the name before a replica's lines, which Ray colours in files too.
+        # Ray colours the name before a replica's lines, in files too.
         **({} if colours() else {"RAY_COLOR_PREFIX": "0"}),
-        # A run is one node: with clusters off, Ray's own ports, the metrics' among them, are on
-        # loopback alone. The switch works on Linux too.
+        # A run is one node: without clusters, Ray's own ports are on loopback alone. The switch
+        # works on Linux too.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         **HAPROXY,
         **exporter.variables(os.environ),
         **{str(name): str(value) for name, value in configured.items()},
+        "RAY_TMPDIR": str(directory),
+        **{name: str(directory / file) for name, file in HAPROXY_FILES.items()},
         RUN_ID: run_id,
     }
 
 
 def end_processes(run_id: str, session: int) -> None:
-    """End what a run has left behind, HAProxy for one, which outlives its parent.
+    """End what a run has left behind, as HAProxy, which outlives its parent.
 
     Args:
         run_id: Identifies the run in the environment of its processes.
-        session: The session that the run's processes were started in. Some of Ray's processes
-            overwrite their environment, others open a session of their own.
+        session: The session of the run's processes. Some of Ray's processes overwrite their
+            environment, others open a session of their own.
     """
-    left = [process for process in psutil.process_iter() if _belongs(process, run_id, session)]
-    for process in left:
-        with suppress(psutil.Error):
-            process.terminate()
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            mine = os.getsid(process.pid) == session or process.environ().get(RUN_ID) == run_id
+            if mine and process.pid != os.getpid():
+                process.terminate()
+                left.append(process)
     _, alive = psutil.wait_procs(left, timeout=END_TIMEOUT_S)
     for process in alive:
         with suppress(psutil.Error):
             process.kill()
-
-
-def _belongs(process: psutil.Process, run_id: str, session: int) -> bool:
-    try:
-        return os.getsid(process.pid) == session or process.environ().get(RUN_ID) == run_id
-    except (psutil.Error, OSError):
-        return False

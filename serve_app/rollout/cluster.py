@@ -3,170 +3,175 @@
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from yaml import YAMLError
 
 from serve_app.console import install
-from serve_app.errors import InvalidManifest, StartupError
-from serve_app.rollout.evaluate import json_object, translated
+from serve_app.errors import (
+    ConnectionLost,
+    InvalidManifest,
+    RolloutError,
+    RolloutRefused,
+    StartupError,
+)
+from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
-from serve_app.rollout.status import one_line
 
 if TYPE_CHECKING:
     from kubernetes.dynamic import DynamicClient
 
-SERVICE_API: Final = "ray.io/v1"
-SERVICE_KIND: Final = "RayService"
-
-_FIELD_MANAGER: Final = "sentiment-rollout"
-_CLUSTER_LABEL: Final = "ray.io/cluster"
-# To connect, to read, in seconds.
+# To connect and to read, in seconds.
 _TIMEOUT: Final = (5, 20)
+_SERVER_ERROR: Final = 500
+# Webhooks refuse with 400, 403 or any other status, but always in these words.
+_WEBHOOK: Final = "admission webhook"
 
 
 class Answer(NamedTuple):
-    """What a service behind the API server's proxy answers."""
+    """An HTTP answer of the service or of Ray's head."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-class Api:
-    """The few requests that a rollout makes.
+class _NotFound(RolloutRefused):
+    """An object that does not exist."""
 
-    Args:
-        client: Of the official package.
+
+class Api:
+    """The requests to the API server about one RayService.
+
+    Each method raises `ConnectionLost` if the API server does not answer or is overloaded,
+    `RolloutRefused` if it refuses the request, `InvalidManifest` if it does not know the kind.
     """
 
-    def __init__(self, client: "DynamicClient") -> None:
+    def __init__(self, client: "DynamicClient", name: str, namespace: str) -> None:
         self._client = client
+        self.name = name
+        self.namespace = namespace
 
     def apply(self, document: Document, *, dry_run: bool = False, force: bool = False) -> Document:
-        """Apply a document on the server's side and return what it has become.
+        """Apply a document on the server's side and return the resulting object.
 
-        Args:
-            document: What is wanted.
-            dry_run: Change nothing, but validate and return as if.
-            force: Take over fields that others have set.
-
-        Raises:
-            RolloutRefused: It is invalid, a webhook refuses it, or another tool owns a field.
-            InvalidManifest: The cluster does not know its kind.
-            ConnectionLost: No answer.
+        A dry run validates and changes nothing; `force` takes over fields that others have set.
         """
-        what = f"{document['kind']} {document['metadata']['name']}"
-        with translated(what):
-            return self._done(
-                self._client.server_side_apply(
-                    self._resource(document["apiVersion"], document["kind"]),
-                    body=document,
-                    namespace=document["metadata"].get("namespace"),
-                    field_manager=_FIELD_MANAGER,
-                    force_conflicts=force,
-                    dry_run="All" if dry_run else None,
-                    serialize=False,
-                    _request_timeout=_TIMEOUT,
-                )
-            )
+        return self._call(
+            self._client.server_side_apply,
+            document,
+            body=document,
+            field_manager="sentiment-rollout",
+            force_conflicts=force,
+            dry_run="All" if dry_run else None,
+        )
 
-    def get(self, api_version: str, kind: str, name: str, namespace: str | None) -> Document | None:
-        """Return an object, or None if there is none."""
-        with translated(f"{kind} {name}"):
-            resource = self._resource(api_version, kind)
-            path = resource.path(name=name, namespace=namespace)
-            return self._found("get", path)
+    def get(self, document: Document) -> Document | None:
+        """Return the live object of a document; None if it does not exist."""
+        try:
+            return self._call(self._client.get, document)
+        except _NotFound:
+            return None
 
-    def find(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str,
-        *,
-        labels: str | None = None,
-        fields: str | None = None,
-    ) -> list[Document]:
-        """Return the objects of a namespace that match the selectors."""
-        with translated(f"{kind}s"):
-            found = self._client.get(
-                self._resource(api_version, kind),
-                namespace=namespace,
-                label_selector=labels,
-                field_selector=fields,
-                serialize=False,
-                _request_timeout=_TIMEOUT,
-            )
-            return list(self._done(found)["items"])
+    def delete(self, document: Document) -> None:
+        """Delete the object of a document if it exists."""
+        with suppress(_NotFound):
+            self._call(self._client.delete, document)
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str) -> None:
-        """Delete an object, unless it is gone already."""
-        with translated(f"{kind} {name}"):
-            resource = self._resource(api_version, kind)
-            self._found("delete", resource.path(name=name, namespace=namespace))
+    def find(self, api_version: str, kind: str, **selector: str) -> list[Document]:
+        """Return the objects of the namespace that match `label_selector` or `field_selector`."""
+        metadata = {"namespace": self.namespace}
+        wanted = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+        return list(self._call(self._client.get, wanted, **selector)["items"])
 
-    def service(self, name: str, namespace: str) -> Document | None:
-        """Return a RayService, or None if there is none."""
-        return self.get(SERVICE_API, SERVICE_KIND, name, namespace)
+    def service(self) -> Document | None:
+        """Return the RayService; None if it does not exist."""
+        metadata = {"name": self.name, "namespace": self.namespace}
+        return self.get({"apiVersion": "ray.io/v1", "kind": "RayService", "metadata": metadata})
 
-    def pods(self, cluster: str, namespace: str) -> list[Document]:
-        """Return the pods of a Ray cluster."""
-        return self.find("v1", "Pod", namespace, labels=f"{_CLUSTER_LABEL}={cluster}")
+    def pods(self, cluster: str) -> list[Document]:
+        """Return the pods of a Ray cluster; none if this user may not list pods."""
+        try:
+            return self.find("v1", "Pod", label_selector=f"ray.io/cluster={cluster}")
+        except RolloutRefused:
+            return []
 
-    def warnings(self, service: str, namespace: str) -> list[Document]:
-        """Return the Warning events about a RayService."""
-        about = f"involvedObject.kind={SERVICE_KIND},involvedObject.name={service},type=Warning"
-        return self.find("v1", "Event", namespace, fields=about)
+    def warnings(self) -> dict[str, str]:
+        """Return the version of each warning by its text; none if this user may not list events."""
+        about = f"involvedObject.kind=RayService,involvedObject.name={self.name},type=Warning"
+        try:
+            events = self.find("v1", "Event", field_selector=about)
+        except RolloutRefused:
+            return {}
+        events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
+        texts = (one_line(str(event.get("message") or event.get("reason"))) for event in events)
+        versions = (str(event["metadata"]["resourceVersion"]) for event in events)
+        return dict(zip(texts, versions, strict=True))
 
-    def through_proxy(
-        self,
-        namespace: str,
-        service: str,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
+    def config_submitted(self) -> float | None:
+        """Return when Serve last received a configuration; None if the head cannot be asked.
+
+        The head's API takes its cluster's token from `$RAY_AUTH_TOKEN`, in a header of Ray's
+        because `Authorization` carries the token of the API server.
+        """
+        token = os.environ.get("RAY_AUTH_TOKEN")
+        headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)
+        except RolloutError:
+            return None
+        if answer.status != HTTPStatus.OK:
+            return None
+        applications = json.loads(answer.body)["applications"].values()
+        return max((each["last_deployed_time_s"] for each in applications), default=0.0)
+
+    def proxy(
+        self, service: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """Send a request to a Service through the API server.
-
-        Args:
-            namespace: Of the Service.
-            service: Its name and port, `name:port`.
-            method: Of the request.
-            path: With a slash in front.
-            body: Sent as JSON.
-            headers: Further ones.
-
-        Raises:
-            ConnectionLost: The API server does not answer.
-            RolloutRefused: It does not let this user do so.
-        """
+        """Send a GET, or a POST of JSON, to `head-svc:PORT` or `serve-svc:PORT`."""
         from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
 
-        target = f"/api/v1/namespaces/{namespace}/services/{service}/proxy{path}"
-        with translated(f"service {service}"):
+        target = f"{self.name}-{service}"
+        with _api_errors(f"service {target}"):
             try:
                 answer = self._client.request(
-                    method,
-                    target,
+                    "GET" if body is None else "POST",
+                    f"/api/v1/namespaces/{self.namespace}/services/{target}/proxy{path}",
                     body=body,
                     header_params=headers or {},
                     serialize=False,
                     _request_timeout=_TIMEOUT,
                 )
             except ApiException as error:
-                # What the API server itself has to say comes as a Status.
-                if "kind" in json_object(error.body):
+                # The API server's own errors have a Status as their body.
+                if "kind" in _json_object(error.body):
                     raise
-                said = (error.body or "").encode()
-                return Answer(int(error.status), dict(error.headers or {}), said)
+                content = (error.body or "").encode()
+                return Answer(int(error.status), dict(error.headers or {}), content)
             return Answer(answer.status, dict(answer.headers), answer.data)
 
-    def _resource(self, api_version: str, kind: str) -> Any:
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415
+    def _call(self, method: Callable[..., Any], document: Document, **options: Any) -> Document:
+        metadata = document["metadata"]
+        with _api_errors(f"{document['kind']} {metadata.get('name', 'list')}"):
+            answer = method(
+                self._resource(document),
+                name=metadata.get("name"),
+                namespace=metadata.get("namespace"),
+                serialize=False,
+                _request_timeout=_TIMEOUT,
+                **options,
+            )
+            content: Document = json.loads(answer.data)
+            return content
 
+    def _resource(self, document: Document) -> Any:
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
+
+        api_version, kind = document["apiVersion"], document["kind"]
         try:
             return self._client.resources.get(api_version=api_version, kind=kind)
         except ResourceNotFoundError:
@@ -175,26 +180,9 @@ class Api:
                 "install its operator or custom resource definition first",
             ) from None
 
-    def _found(self, method: str, path: str) -> Document | None:
-        from kubernetes.dynamic.exceptions import NotFoundError  # noqa: PLC0415
 
-        try:
-            return self._done(
-                self._client.request(method, path, serialize=False, _request_timeout=_TIMEOUT)
-            )
-        except NotFoundError:
-            return None
-
-    def _done(self, answer: Any) -> Document:
-        document: Document = json.loads(answer.data)
-        return document
-
-
-def connect(context: str | None) -> Api:
+def connect(name: str, namespace: str, context: str | None = None) -> Api:
     """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
-
-    Args:
-        context: Name of a context; by default the current one.
 
     Raises:
         StartupError: The `kuberay` extra is not installed, or there is no configuration.
@@ -206,8 +194,7 @@ def connect(context: str | None) -> Api:
         from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
     except ImportError:
         raise StartupError(
-            "rollouts need a package that is not installed: kubernetes",
-            install("kuberay"),
+            "rollouts need a package that is not installed: kubernetes", install("kuberay")
         ) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
@@ -222,11 +209,42 @@ def connect(context: str | None) -> Api:
             f"cannot read the Kubernetes configuration: {one_line(str(error))}",
             "`az aks get-credentials` writes one; check with `kubectl config get-contexts`",
         ) from None
-    # The client would keep what it discovers under a fixed name in /tmp, where others can write.
-    with tempfile.TemporaryDirectory() as private, translated("the cluster"):
+    # The client's default is a fixed file in /tmp, where others can write.
+    with tempfile.TemporaryDirectory() as private, _api_errors("the cluster"):
         settings = client.Configuration.get_default_copy()
-        # What is not answered is reported and asked again by `Watch`.
+        # The monitor reports a lost connection and tries again itself.
         settings.retries = False
-        return Api(
-            DynamicClient(client.ApiClient(settings), cache_file=str(Path(private) / "discovery"))
-        )
+        cache_file = str(Path(private) / "discovery")
+        return Api(DynamicClient(client.ApiClient(settings), cache_file), name, namespace)
+
+
+@contextmanager
+def _api_errors(subject: str) -> Iterator[None]:
+    """Turn the client's exceptions into those of `serve_app.errors`."""
+    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except ApiException as error:
+        status = f"{error.status} {error.reason}"
+        message = one_line(str(_json_object(error.body).get("message", status)))
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= _SERVER_ERROR:
+            raise ConnectionLost(f"{subject}: the API server answers {message}") from None
+        hint = "this object was not changed"
+        if error.status == HTTPStatus.CONFLICT:
+            hint = "pass --force-conflicts to take these fields over"
+        elif error.status in {401, 403} and _WEBHOOK not in message:
+            hint = "check your role with `kubectl auth can-i --list`"
+        refusal = _NotFound if error.status == HTTPStatus.NOT_FOUND else RolloutRefused
+        raise refusal(f"{subject}: {message}", hint) from None
+    except (HTTPError, OSError) as error:
+        raise ConnectionLost(f"the API server does not answer: {one_line(str(error))}") from None
+
+
+def _json_object(body: Any) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, TypeError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,41 +1,43 @@
-"""Follows a rollout until it is done or has failed."""
+"""Follows a rollout: takes a snapshot of the cluster, evaluates it, and waits for the next one.
 
-import json
-import os
+The condition `Ready` does not tell: it stays true while the old cluster serves, whatever becomes of
+the new one. The evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in
+`rayservice_controller.go`:
+
+- A specification that fails validation gets Ready=False, reason ValidationFailed, in a write of its
+  own that does not advance `observedGeneration`.
+- The write that advances `observedGeneration` also names the pending cluster, if there is to be
+  one, and sets UpgradeInProgress. It does not happen while the operator cannot reach the head.
+- A changed Serve configuration is submitted after the statuses were read, so that the same write
+  still reports the earlier ones.
+- The pending cluster becomes the active one in the write that ends UpgradeInProgress; its
+  endpoints may follow later.
+"""
+
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from serve_app.errors import (
-    ConnectionLost,
-    RolloutError,
-    RolloutFailed,
-    RolloutRefused,
-    RolloutTimeout,
-)
-from serve_app.rollout import evaluate as pods
-from serve_app.rollout import status
+from serve_app.errors import ConnectionLost, RolloutFailed, RolloutRefused, RolloutTimeout
 from serve_app.rollout.cluster import Api
-from serve_app.rollout.evaluate import Done, Failed, Goal, Judge, Sight
+from serve_app.rollout.kuberay import PodProblem, ServiceState, pod_problems
 
-Report = Callable[[str], None]
+Progress = Callable[[str], None]
 
-# The operator's Service for the head and its port for Serve's own API.
-_HEAD: Final = "{name}-head-svc:8265"
-_APPLICATIONS: Final = "/api/serve/applications/"
-_OK: Final = 200
+ROLLBACK: Final = "`sentiment rollout rollback` returns to the revision before"
 
 
 class Limits(NamedTuple):
-    """How long to wait for what, in seconds.
+    """Time limits of a rollout, in seconds.
 
     Attributes:
         timeout_s: For the whole rollout.
-        settle_s: See `Judge`.
-        patience_s: See `Judge`.
-        lost_s: For an API server that does not answer.
-        predict_s: For the first right prediction.
-        poll_s: Between two looks.
+        settle_s: How long success, or a failed application, has to last. After a change in place
+            the statuses may be the earlier ones; the operator reads them every two seconds.
+        patience_s: How long something may fail that Kubernetes retries, such as pulling an image.
+        lost_s: How long the API server may not answer.
+        predict_s: For the first correct prediction.
+        poll_s: Between two snapshots.
     """
 
     timeout_s: float = 1800.0
@@ -46,135 +48,183 @@ class Limits(NamedTuple):
     poll_s: float = 2.0
 
 
-class Watch:
-    """Looks at one RayService.
+class Goal(NamedTuple):
+    """The RayService that was applied, by its generation and resource version after that.
 
-    Args:
-        api: The API server.
-        name: Of the RayService.
-        namespace: Of the RayService.
+    Attributes:
+        earlier_warnings: The operator's warnings before it was applied, as `Api.warnings`.
+        submitted_after: When Serve had received its configuration before a change in place, as
+            Serve reports it; None if that is unknown or does not matter.
     """
 
-    def __init__(self, api: Api, name: str, namespace: str) -> None:
-        self._api = api
-        self._name = name
-        self._namespace = namespace
-        self._old_warnings: dict[str, str] = {}
+    generation: int
+    resource_version: str
+    earlier_warnings: Mapping[str, str] = {}
+    submitted_after: float | None = None
 
-    def begin(self) -> None:
-        """Leave what the operator has complained of so far out of account."""
-        self._old_warnings = self._warnings_by_version()
 
-    def submitted(self) -> float | None:
-        """Return when Serve was last given a configuration; None if it cannot be asked.
+class Snapshot(NamedTuple):
+    """The state of the cluster at one time.
 
-        The head's API takes the token of its cluster from `$RAY_AUTH_TOKEN`; beside the API
-        server's own, it travels in a header of Ray's.
+    Attributes:
+        at: The time, in seconds of a monotonic clock.
+        service: The RayService; None if it is gone.
+        problems: What keeps pods of the newest cluster from running.
+        warnings: The operator's warnings since the goal was applied, newest last.
+        submitted: When Serve last received a configuration; None if unknown.
+    """
+
+    at: float
+    service: ServiceState | None
+    problems: tuple[PodProblem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    submitted: float | None = None
+
+
+class Evaluation(NamedTuple):
+    """The progress of a rollout, or its completion, in one line."""
+
+    text: str
+    complete: bool = False
+
+
+class Evaluator:
+    """The state of one rollout over a series of snapshots."""
+
+    def __init__(self, goal: Goal, limits: Limits) -> None:
+        self._goal = goal
+        self._limits = limits
+        self._failing_since: dict[str, float] = {}
+        self._serving_since: float | None = None
+        self._pending = ""
+
+    def evaluate(self, snapshot: Snapshot) -> Evaluation:
+        """Evaluate the next snapshot in the light of those before.
+
+        Raises:
+            RolloutRefused: The operator refuses the specification.
+            RolloutFailed: The goal will not be reached.
         """
-        token = os.environ.get("RAY_AUTH_TOKEN")
+        service = snapshot.service
+        if service is None:
+            raise RolloutFailed("the RayService was deleted during the rollout")
+        if service.generation > self._goal.generation:
+            problem = "somebody else has changed the RayService during the rollout"
+            raise RolloutFailed(problem, "see `sentiment rollout status`")
+        self._check_conditions(service)
+        self._check_lasting_failures(snapshot, service)
+        if not service.observed:
+            last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
+            return Evaluation(f"waiting for the operator to take up the change{last}")
+        return self._progress(snapshot, service)
+
+    def _check_conditions(self, service: ServiceState) -> None:
+        ready = service.condition("Ready")
+        written = service.resource_version != self._goal.resource_version
+        if ready.reason == "ValidationFailed" and ready.status == "False" and written:
+            raise RolloutRefused(f"the operator refuses it: {ready.message}", ROLLBACK)
+        if ready.reason == "InitializingTimeout" and ready.status == "False":
+            hint = "this is final: delete the RayService and apply it again"
+            raise RolloutFailed(ready.message, hint)
+        if "True" in {service.condition(name).status for name in ("Suspending", "Suspended")}:
+            raise RolloutFailed("the RayService is suspended", "set spec.suspend to false")
+
+    def _check_lasting_failures(self, snapshot: Snapshot, service: ServiceState) -> None:
+        patience_s = self._limits.patience_s
+        limits = {"DEPLOY_FAILED": self._limits.settle_s, "UNHEALTHY": patience_s}
+        failures: dict[str, tuple[float, str]] = {}
+        if broken := [problem.text for problem in snapshot.problems if not problem.may_wait]:
+            failures[f"pods of {service.newest.name}"] = (patience_s, broken[0])
+        if not service.observed and snapshot.warnings:
+            text = f"the operator cannot apply the change: {snapshot.warnings[-1]}"
+            failures["warnings"] = (patience_s, text)
+        if service.observed:
+            for name, application in service.newest.applications.items():
+                if application.status in limits:
+                    text = f"application {name} is {application.status}: {application.reason}"
+                    failures[f"application {name}"] = (limits[application.status], text)
+        since = {what: self._failing_since.get(what, snapshot.at) for what in failures}
+        self._failing_since = since
+        for what, (limit, text) in failures.items():
+            if snapshot.at - since[what] >= limit:
+                raise RolloutFailed(text, ROLLBACK)
+
+    def _progress(self, snapshot: Snapshot, service: ServiceState) -> Evaluation:
+        serving_since, self._serving_since = self._serving_since, None
+        active, pending = service.active, service.pending
+        problem = f" ({snapshot.problems[0].text})" if snapshot.problems else ""
+        if pending.name:
+            self._pending = pending.name
+            meanwhile = f"; {active.name} serves meanwhile" if active.name else ""
+            return Evaluation(f"new cluster {pending.name}: {pending}{problem}{meanwhile}")
+        if self._pending and active.name != self._pending:
+            raise RolloutFailed(f"the operator went back to cluster {active.name}", ROLLBACK)
+        endpoints = f"{service.endpoints} endpoints"
+        if not service.serves:
+            name = active.name or "not named yet"
+            return Evaluation(f"cluster {name}: {active}{problem}, {endpoints}")
+        before, submitted = self._goal.submitted_after, snapshot.submitted
+        if before is not None and submitted is not None and submitted <= before:
+            return Evaluation("waiting for the operator to submit the Serve configuration")
+        self._serving_since = snapshot.at if serving_since is None else serving_since
+        text = f"cluster {active.name} serves: {active}, {endpoints}"
+        if snapshot.at - self._serving_since < self._limits.settle_s:
+            return Evaluation(f"{text}; watching that it stays so")
+        return Evaluation(text, complete=True)
+
+
+def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
+    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve.
+
+    Raises:
+        ConnectionLost: The API server does not answer.
+    """
+    found = api.service()
+    service = ServiceState.model_validate(found) if found else None
+    cluster = service.newest.name if service else ""
+    earlier = goal.earlier_warnings if goal else {}
+    ask_serve = goal is not None and goal.submitted_after is not None
+    return Snapshot(
+        at=time.monotonic(),
+        service=service,
+        problems=pod_problems(api.pods(cluster)) if cluster else (),
+        warnings=tuple(
+            text for text, version in api.warnings().items() if earlier.get(text) != version
+        ),
+        submitted=api.config_submitted() if ask_serve else None,
+    )
+
+
+def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
+    """Wait until the goal is reached, and report each change in a line of progress.
+
+    Raises:
+        RolloutRefused: The operator refuses the specification.
+        RolloutFailed: The goal will not be reached.
+        RolloutTimeout: The goal was not reached in time.
+        ConnectionLost: The API server has not answered for too long.
+    """
+    evaluator = Evaluator(goal, limits)
+    begun = answered = time.monotonic()
+    last = ""
+    while True:
         try:
-            answer = self._api.through_proxy(
-                self._namespace,
-                _HEAD.format(name=self._name),
-                "GET",
-                _APPLICATIONS,
-                headers={"x-ray-authorization": f"Bearer {token}"} if token else None,
+            snapshot = take_snapshot(api, goal)
+            answered = snapshot.at
+            evaluation = evaluator.evaluate(snapshot)
+        except ConnectionLost as error:
+            if time.monotonic() - answered >= limits.lost_s:
+                problem = f"{error.problem}; the rollout may still go on"
+                raise ConnectionLost(problem, "see `sentiment rollout status`") from None
+            evaluation = Evaluation(f"{error.problem}; trying again")
+        if evaluation.text != last:
+            last = evaluation.text
+            progress(f"{time.monotonic() - begun:5.0f} s  {last}")
+        if evaluation.complete:
+            return
+        if time.monotonic() - begun >= limits.timeout_s:
+            raise RolloutTimeout(
+                f"not done within {limits.timeout_s:.0f} s: {last}",
+                "the rollout may still go on: see `sentiment rollout status`",
             )
-        except RolloutError:
-            return None
-        if answer.status != _OK:
-            return None
-        applications = json.loads(answer.body)["applications"].values()
-        return max((one["last_deployed_time_s"] for one in applications), default=0.0)
-
-    def look(self, *, ask_serve: bool = False) -> Sight:
-        """Look once.
-
-        Args:
-            ask_serve: Whether to ask Serve too, which takes a request to the head.
-
-        Raises:
-            ConnectionLost: The API server does not answer.
-        """
-        found = self._api.service(self._name, self._namespace)
-        state = status.read(found) if found else None
-        cluster = (state.pending.name or state.active.name) if state else ""
-        return Sight(
-            at=time.monotonic(),
-            service=state,
-            troubles=pods.troubles(self._pods(cluster)),
-            warnings=self._new_warnings(),
-            submitted=self.submitted() if ask_serve else None,
-        )
-
-    def until_done(self, goal: Goal, limits: Limits, report: Report) -> None:
-        """Wait until the goal is reached.
-
-        Args:
-            goal: What was applied.
-            limits: How long to wait.
-            report: Told in a line whenever something has changed.
-
-        Raises:
-            RolloutRefused: The operator did not even begin.
-            RolloutFailed: It will not be reached.
-            RolloutTimeout: Neither was known in time.
-            ConnectionLost: The API server did not answer for too long.
-        """
-        judge = Judge(goal, limits.settle_s, limits.patience_s)
-        begun = answered = time.monotonic()
-        last = ""
-        while True:
-            try:
-                sight = self.look(ask_serve=goal.submitted_after is not None)
-                answered = sight.at
-                verdict = judge.look(sight)
-                text = verdict.text
-            except ConnectionLost as error:
-                if time.monotonic() - answered >= limits.lost_s:
-                    raise ConnectionLost(
-                        f"{error.problem}; the rollout may still go on",
-                        "`sentiment rollout status` tells",
-                    ) from None
-                verdict, text = None, f"{error.problem}; trying again"
-            if isinstance(verdict, Failed):
-                kind = RolloutRefused if verdict.refused else RolloutFailed
-                raise kind(text, verdict.hint or "`sentiment rollout rollback` returns to before")
-            if text != last:
-                report(f"{time.monotonic() - begun:5.0f} s  {text}")
-                last = text
-            if isinstance(verdict, Done):
-                return
-            if time.monotonic() - begun >= limits.timeout_s:
-                raise RolloutTimeout(
-                    f"not done within {limits.timeout_s:.0f} s: {text}",
-                    "it may still go on: `sentiment rollout status` tells",
-                )
-            time.sleep(limits.poll_s)
-
-    def _pods(self, cluster: str) -> list[dict[str, object]]:
-        try:
-            return self._api.pods(cluster, self._namespace) if cluster else []
-        except RolloutRefused:
-            # Who may not see pods is told less, but can roll out.
-            return []
-
-    def _new_warnings(self) -> tuple[str, ...]:
-        return tuple(
-            text
-            for text, version in self._warnings_by_version().items()
-            if self._old_warnings.get(text) != version
-        )
-
-    def _warnings_by_version(self) -> dict[str, str]:
-        try:
-            events = self._api.warnings(self._name, self._namespace)
-        except RolloutRefused:
-            return {}
-        events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
-        return {
-            status.one_line(str(event.get("message") or event.get("reason"))): event["metadata"][
-                "resourceVersion"
-            ]
-            for event in events
-        }
+        time.sleep(limits.poll_s)

@@ -1,105 +1,48 @@
-"""The last proof that a rollout has worked: a prediction."""
+"""The prediction at the end of a rollout, which shows that the new version works."""
 
 import json
 import time
-from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
-from serve_app.errors import ConnectionLost, PredictionFailed, StartupError
+from serve_app.errors import ConnectionLost, PredictionFailed
 from serve_app.rollout.cluster import Answer, Api
+from serve_app.rollout.monitor import ROLLBACK
 
-PATH: Final = "/project/predict"
-# The operator's Service for predictions and the port that Serve listens on.
-_SERVICE: Final = "{name}-serve-svc:8000"
+_PATH: Final = "/project/predict"
 _BODY: Final[Any] = {"text": ["The rollout went well."]}
 _PAUSE_S: Final = 1.0
 _TIMEOUT_S: Final = 10.0
-_OK: Final = 200
-_UNAUTHORIZED: Final = 401
-_ASK_AS_CLIENTS: Final = (
-    "a network policy may keep the API server from the pods: name the service's address by --url"
+_PASS_KEY: Final = "pass the service's address as --url, and an API key as $SENTIMENT_API_KEY"
+_PASS_URL: Final = (
+    "a network policy may keep the API server from the pods: pass the service's address as --url"
 )
-_KEY_NEEDED: Final = "name the service's address by --url, and a key of it in $SENTIMENT_API_KEY"
-
-Ask = Callable[[], Answer]
 
 
-def by_url(url: str, api_key: str | None) -> Ask:
-    """Ask through the way that clients take.
+def predict(api: Api, url: str | None, api_key: str | None, within_s: float) -> str:
+    """Request a prediction until the answer is one, and return which model has answered.
 
     Args:
-        url: The service's, without path.
-        api_key: Sent as a bearer token, if there is one.
+        api: The API server, through which the request goes if there is no `url`. It keeps the
+            `Authorization` header for itself, so that the service gets no API key.
+        url: Where clients reach the service, without a path.
+        api_key: Sent to `url` as a bearer token.
+        within_s: How long to try, in seconds: endpoints may reach the routing tables of every
+            node only after the operator has counted them.
 
     Raises:
-        StartupError: It is none.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise StartupError(f"{url} is no URL", "write https://host")
-    import urllib3  # noqa: PLC0415 - comes with the extra
-
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-
-    def ask() -> Answer:
-        try:
-            answer = urllib3.request(
-                "POST",
-                url.rstrip("/") + PATH,
-                json=_BODY,
-                headers=headers,
-                timeout=_TIMEOUT_S,
-                retries=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise ConnectionLost(f"{url} does not answer: {error}") from None
-        return Answer(answer.status, dict(answer.headers), answer.data)
-
-    return ask
-
-
-def by_api(api: Api, name: str, namespace: str) -> Ask:
-    """Ask through the API server, which needs no way in from outside, but takes tokens as its own.
-
-    Args:
-        api: The API server.
-        name: Of the RayService.
-        namespace: Of the RayService.
-    """
-    service = _SERVICE.format(name=name)
-
-    def ask() -> Answer:
-        try:
-            return api.through_proxy(namespace, service, "POST", PATH, body=_BODY)
-        except ConnectionLost as error:
-            raise ConnectionLost(error.problem, _ASK_AS_CLIENTS) from None
-
-    return ask
-
-
-def predict(ask: Ask, within_s: float) -> str:
-    """Ask until there is a right answer.
-
-    Args:
-        ask: How to ask.
-        within_s: For how long to try: endpoints may reach every node's routing tables only
-            after the operator has counted them.
-
-    Returns:
-        What has answered, in one line.
-
-    Raises:
-        PredictionFailed: There was no right answer in time.
+        PredictionFailed: There was no prediction in time.
     """
     give_up = time.monotonic() + within_s
     while True:
-        hint = "`sentiment rollout rollback` returns to the one before"
+        hint = ROLLBACK
         try:
-            answer = ask()
+            answer = _through_url(url, api_key) if url else _through_api_server(api)
             problem = _problem(answer)
             if not problem:
                 return _summary(answer)
-            if answer.status == _UNAUTHORIZED:
-                hint = _KEY_NEEDED
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                hint = _PASS_KEY
         except ConnectionLost as error:
             problem, hint = error.problem, error.hint or hint
         if time.monotonic() >= give_up:
@@ -107,14 +50,36 @@ def predict(ask: Ask, within_s: float) -> str:
         time.sleep(_PAUSE_S)
 
 
+def _through_api_server(api: Api) -> Answer:
+    try:
+        return api.proxy("serve-svc:8000", _PATH, body=_BODY)
+    except ConnectionLost as error:
+        raise ConnectionLost(error.problem, _PASS_URL) from None
+
+
+def _through_url(url: str, api_key: str | None) -> Answer:
+    import urllib3  # noqa: PLC0415 - comes with the extra
+
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    target = url.rstrip("/") + _PATH
+    try:
+        answer = urllib3.request(
+            "POST", target, json=_BODY, headers=headers, timeout=_TIMEOUT_S, retries=False
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise ConnectionLost(f"{url} does not answer: {error}") from None
+    return Answer(answer.status, dict(answer.headers), answer.data)
+
+
 def _problem(answer: Answer) -> str:
-    if answer.status != _OK:
-        return f"status {answer.status}: {answer.body[:200].decode(errors='replace')}"
+    content = answer.body[:200].decode(errors="replace")
+    if answer.status != HTTPStatus.OK:
+        return f"status {answer.status}: {content}"
     try:
         ((first, *_),) = json.loads(answer.body)["predictions"]
         float(first["score"])
     except (ValueError, KeyError, TypeError):
-        return f"not a prediction: {answer.body[:200].decode(errors='replace')}"
+        return f"not a prediction: {content}"
     return ""
 
 

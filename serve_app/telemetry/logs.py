@@ -1,4 +1,4 @@
-"""How the service's own processes log: lines of JSON in production, of text for a person.
+"""Logs of the service's own processes: lines of JSON in production, of text for a person.
 
 Ray Serve writes its stream as text whatever its configuration says, and logs arguments of calls:
 https://github.com/ray-project/ray/issues/48182. So the logger `serve_app` has a handler of its
@@ -17,15 +17,9 @@ ROOT: Final = "serve_app"
 
 
 def configure(form: LogForm, level: int = logging.INFO, stream: TextIO | None = None) -> None:
-    """Send what the package logs to one stream, each record as one line.
-
-    Args:
-        form: JSON for programs, text for a person.
-        level: Records below it are dropped.
-        stream: Standard output where it is None.
-    """
+    """Send what the package logs to one stream, standard output by default."""
     handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(Formatter(form))
     logger = logging.getLogger(ROOT)
     logger.handlers = [handler]
     logger.setLevel(level)
@@ -38,36 +32,26 @@ def timestamp(seconds: float) -> str:
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 
 
-class _Formatter(logging.Formatter):
+class Formatter(logging.Formatter):
+    """One object of JSON a record, or its time, level and message with further lines indented."""
+
+    def __init__(self, form: LogForm) -> None:
+        super().__init__()
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line or lines."""
+        level, text = record.levelname.lower(), record.getMessage()
+        exception = self.formatException(record.exc_info) if record.exc_info else ""
+        if self._form == "json":
+            time_ = timestamp(record.created)
+            members = {"time": time_, "level": level, "logger": record.name, "message": text}
+            return json.dumps(members | ({"exception": exception} if exception else {}))
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        lines = f"{clock} {level}: {text}" + (f"\n{exception}" if exception else "")
+        return lines.replace("\n", "\n    ")
+
     def formatException(self, ei: Any) -> str:
         """Return an exception's place and type, without its message, which may quote a text."""
         kind, _, trace = ei
         return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"
-
-
-class JsonFormatter(_Formatter):
-    """One JSON object per record; an exception's traceback is its member `exception`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
-        members: dict[str, Any] = {
-            "time": timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
-        return json.dumps(members)
-
-
-class TextFormatter(_Formatter):
-    """Time, level and message; a message's and a traceback's further lines are indented."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's lines."""
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return f"{clock} {record.levelname.lower()}: " + text.replace("\n", "\n    ")

@@ -1,6 +1,6 @@
-"""Spans of the service's stages, between those that Ray Serve makes.
+"""OpenTelemetry spans of the service's stages, between those that Ray Serve makes.
 
-Off, which is the default, nothing of OpenTelemetry is imported and a span is one comparison.
+Tracing is off by default: nothing of OpenTelemetry is imported then, and a span is one comparison.
 """
 
 import os
@@ -8,51 +8,53 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from serve_app.console import install
 from serve_app.errors import StartupError
 
+HOOK: Final = "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"
+ENABLED: Final = bool(os.environ.get(HOOK))
+
+if TYPE_CHECKING or ENABLED:
+    from opentelemetry import context as otel_context
+    from opentelemetry import trace
+    from opentelemetry.trace import Link, Span, SpanContext
+
+    TRACER: Final = trace.get_tracer("serve_app")
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
-HOOK: Final = "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
+_EXPORTER: Final = "opentelemetry-exporter-otlp-proto-http"
+_NO_SPAN: Final[AbstractContextManager[Any]] = nullcontext()
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that turn tracing on, none where no endpoint is set.
-
-    Args:
-        environment: The environment of whoever starts the service.
+    """Return the variables that turn tracing on; none where the environment has no endpoint.
 
     Raises:
         StartupError: An endpoint is set, but the exporter is not installed.
     """
     if not any(environment.get(name) for name in _ENDPOINTS):
         return {}
-    if not _installed():
+    try:
+        version(_EXPORTER)
+    except PackageNotFoundError as error:
         raise StartupError(
             "an OTLP endpoint is set, but the OTLP exporter is not installed",
             f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}",
-        )
+        ) from error
     return {
         HOOK: "serve_app.telemetry.tracing:processors",
         "OTEL_SERVICE_NAME": environment.get("OTEL_SERVICE_NAME", "sentiment-serve"),
     }
 
 
-def _installed() -> bool:
-    try:
-        return find_spec(_EXPORTER) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def processors() -> "list[SpanProcessor]":
-    """Return what Ray Serve is to hand every finished span to."""
+    """Return the processors that Ray Serve hands every finished span to."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )
@@ -61,43 +63,29 @@ def processors() -> "list[SpanProcessor]":
     return [BatchSpanProcessor(OTLPSpanExporter())]
 
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, SpanContext, Tracer
-
-ENABLED: Final = bool(os.environ.get(HOOK))
-
-_NO_SPAN: Final[AbstractContextManager[Any]] = nullcontext()
-
-
 def span(name: str, **attributes: int) -> AbstractContextManager[Any]:
     """Return a context manager that makes a stage a span of the current trace.
 
-    Args:
-        name: Name of the stage.
-        attributes: Counts; no attribute may hold a part of a text.
+    The attributes are counts: none may hold a part of a text.
     """
     if not ENABLED:
         return _NO_SPAN
-    return _tracer().start_as_current_span(name, attributes=attributes, record_exception=False)
+    return TRACER.start_as_current_span(name, attributes=attributes, record_exception=False)
 
 
 def origin() -> "SpanContext | None":
-    """Return what identifies the current span, or None where it is not recorded."""
+    """Return the context of the current span, or None where it is not recorded."""
     if not ENABLED:
         return None
-    from opentelemetry import trace  # noqa: PLC0415
-
-    found = trace.get_current_span().get_span_context()
-    return found if found.trace_flags.sampled else None
+    current = trace.get_current_span().get_span_context()
+    return current if current.trace_flags.sampled else None
 
 
 def detached() -> Context:
     """Return a context that has nothing of the current one but its place in a trace."""
     context = Context()
     if ENABLED:
-        from opentelemetry import context as otel  # noqa: PLC0415
-
-        context.run(otel.attach, otel.get_current())
+        context.run(otel_context.attach, otel_context.get_current())
     return context
 
 
@@ -105,8 +93,6 @@ def link(origins: Iterable["SpanContext | None"]) -> None:
     """Link the current span to the others of those that do its work."""
     if not ENABLED:
         return
-    from opentelemetry import trace  # noqa: PLC0415
-
     current = trace.get_current_span()
     for other in origins:
         if other and other.span_id != current.get_span_context().span_id:
@@ -117,37 +103,21 @@ def shared_span(name: str, origins: Sequence["SpanContext"], seconds: float, **c
     """Record work that was done for several traces at once and has just ended.
 
     One span stands for the work and links every span that asked for it; it belongs to the trace
-    of the first. Each of them gets a child of the same time, linked to the one.
-
-    Args:
-        name: Name of the work.
-        origins: The spans that asked for it; where there are none, nothing is recorded.
-        seconds: How long it took.
-        counts: Attributes of the one span.
+    of the first, and has the counts as attributes. Each of them gets a child of the same time,
+    linked to the one. Without origins nothing is recorded.
     """
     if not origins:
         return
-    from opentelemetry.trace import Link  # noqa: PLC0415
-
     end = time.time_ns()
     start = end - round(seconds * 1e9)
-    links = [Link(other) for other in origins]
-    work = _child(f"{name} batch", origins[0], links, start, counts)
+
+    def child(name: str, parent: SpanContext, linked: Sequence[SpanContext]) -> Span:
+        context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
+        links = [Link(other) for other in linked]
+        return TRACER.start_span(name, context, links=links, start_time=start)
+
+    work = child(f"{name} batch", origins[0], origins)
+    work.set_attributes(counts)
     work.end(end)
     for other in origins:
-        _child(name, other, [Link(work.get_span_context())], start, {}).end(end)
-
-
-def _child(
-    name: str, parent: "SpanContext", links: Sequence[Any], start: int, counts: dict[str, int]
-) -> "Span":
-    from opentelemetry import trace  # noqa: PLC0415
-
-    context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
-    return _tracer().start_span(name, context, links=links, start_time=start, attributes=counts)
-
-
-def _tracer() -> "Tracer":
-    from opentelemetry import trace  # noqa: PLC0415
-
-    return trace.get_tracer("serve_app")
+        child(name, other, [work.get_span_context()]).end(end)

@@ -5,24 +5,18 @@ non-zero when a promise is broken.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from loadtest.ports import free_port
-from loadtest.scale.__main__ import SETTINGS
+from loadtest.program import ONE_MACHINE, run_program
 from serve_app.console import say
-from serve_app.ray_serve.launch import end_processes, environment
-from serve_app.ray_serve.run import HAPROXY_PORTS
 from tests.chaos.cases import CASES, LONG
 
-ROOT: Final = Path(__file__).parents[2]
 TITLE: Final = "| Fault | Sent | Right | Refused clearly | Left | Broken | Wrong | Kept |"
 
 
@@ -64,28 +58,18 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _run(name: str) -> list[dict[str, Any]]:
     """Run a case with a Ray of its own, and leave no process of it behind."""
-    begun, run_id = time.monotonic(), uuid.uuid4().hex
+    begun, case = time.monotonic(), CASES[name]
     say(f"\n== {name}")
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory() as directory:
         written = Path(directory, "rows.json")
-        # Ray reads its settings when it is imported, so they belong to another process.
-        program = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.cases", name, str(written)],
-            env=environment(CASES[name].config, run_id)
-            | SETTINGS
-            | {port: str(free_port()) for port in HAPROXY_PORTS}
-            | {"RAY_TMPDIR": directory, "PYTHONPATH": str(ROOT), **CASES[name].environment},
-            # Ray puts the directory of its driver before all others, also before other code.
-            cwd=directory,
-            start_new_session=True,
+        run_program(
+            "tests.chaos.cases",
+            name,
+            str(written),
+            config=case.config,
+            variables=ONE_MACHINE | case.environment,
+            limit_s=case.limit_s,
         )
-        try:
-            program.wait(CASES[name].limit_s)
-        except subprocess.TimeoutExpired:
-            say(f"{name} took longer than {CASES[name].limit_s:.0f} s")
-        finally:
-            program.kill()
-            end_processes(run_id, program.pid)
         say(f"{name} took {time.monotonic() - begun:.0f} s")
         if written.exists():
             rows: list[dict[str, Any]] = json.loads(written.read_text())

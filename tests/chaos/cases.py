@@ -7,11 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from loadtest.configs import DEV, PROD
 from tests.chaos.outcome import Row
 
-CONFIGS: Final = Path(__file__).parents[2] / "configs"
-DEV: Final = CONFIGS / "dev.yaml"
-PROD: Final = CONFIGS / "prod.yaml"
 # HAProxy and replicas of a gateway would drain for half a minute.
 QUICK_DRAIN: Final = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}
 # A breaker that opens for some seconds has to be seen open.

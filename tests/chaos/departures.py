@@ -7,26 +7,26 @@ import struct
 import time
 from typing import Final
 
-import psutil
-
-from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.answers import Margins, short_texts, simulated_margins
+from loadtest.configs import DEV, PROD
+from loadtest.generator import Stream
+from loadtest.processes import MIB, usage
+from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Traffic
 from serve_app.telemetry.metrics import EVENT_LOOP_TASKS
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.outcome import Row, row
-from tests.chaos.overload import CLASSIFIER_TUNABLES, MIB, SIMULATED, UNCACHED
-from tests.chaos.stage import DEV, PROD, Stage
-from tests.chaos.traffic import Traffic
+from tests.chaos.overload import CLASSIFIER_TUNABLES, SIMULATED, UNCACHED
+from tests.chaos.stage import stage_of
 
 DEADLINE_MS: Final = 800
 # What the way through proxy and gateway may add on a shared machine.
 LATE_S: Final = 0.25
 DISCONNECTS: Final = 500
-MOST_GROWTH_MIB: Final = 24.0
-MOST_DESCRIPTORS: Final = 8
+MAX_GROWTH_MIB: Final = 24.0
+MAX_DESCRIPTORS: Final = 8
 # Those of its own clock, of a probe, of a connection that ends: none for each of the 500.
-MOST_TASKS: Final = 16
+MAX_TASKS: Final = 16
 # Metrics reach the endpoint within this time.
 METRICS_S: Final = 30.0
 
@@ -34,20 +34,22 @@ METRICS_S: Final = 30.0
 def departures() -> list[Row]:
     """Ask for less time than the queue takes, then disconnect without a word."""
     known = simulated_margins(short_texts(2000))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
+    stage = stage_of(
+        DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
+    )
     return [_hurried(stage, known), _disconnected(stage, known)]
 
 
 def behind_haproxy() -> list[Row]:
     """Disconnect from production's proxy."""
     known = simulated_margins(short_texts(2000))
-    stage = Stage(
+    stage = stage_of(
         PROD, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
     )
     return [_disconnected(stage, known, "HAProxy: ")]
 
 
-def _hurried(stage: Stage, known: Margins) -> Row:
+def _hurried(stage: RayService, known: Margins) -> Row:
     before = stage.metric("sentiment_abandoned_texts")
     streams = (
         Stream("patient", 25, 30, 16),
@@ -57,9 +59,7 @@ def _hurried(stage: Stage, known: Margins) -> Row:
         pass
     late = [record for record in traffic.of("hurried") if record.status == 504]
     slowest = max((record.seconds for record in late), default=0.0)
-    dropped = stage.await_that(
-        lambda: stage.metric("sentiment_abandoned_texts") > before, METRICS_S
-    )
+    dropped = seconds_until(lambda: stage.metric("sentiment_abandoned_texts") > before, METRICS_S)
     count = stage.metric("sentiment_abandoned_texts") - before
     return row(
         f"deadlines of {DEADLINE_MS} ms under overload",
@@ -77,7 +77,7 @@ def _hurried(stage: Stage, known: Margins) -> Row:
     )
 
 
-def _disconnected(stage: Stage, known: Margins, title: str = "") -> Row:
+def _disconnected(stage: RayService, known: Margins, title: str = "") -> Row:
     steady = Stream("steady", 3, 60, 1)
     texts = list(next(iter(known.values())))
     roles = {GATEWAY: stage.pids(GATEWAY), CLASSIFIER: stage.pids(CLASSIFIER)}
@@ -86,15 +86,15 @@ def _disconnected(stage: Stage, known: Margins, title: str = "") -> Row:
         _disconnect(stage.port, texts, 50)
         time.sleep(8)
         # HAProxy is another process after each change of its configuration.
-        proxies = [*stage.of_role("proxy"), *stage.named("haproxy")]
-        before = {pid: _held(pid) for pid in [*roles[GATEWAY], *roles[CLASSIFIER], *proxies]}
+        proxies = [*stage.of_role("proxy"), *stage.haproxies()]
+        before = usage([*roles[GATEWAY], *roles[CLASSIFIER], *proxies])
         tasks_before = tasks(stage)
         _disconnect(stage.port, texts, DISCONNECTS)
-    idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
-    ended = stage.await_that(lambda: tasks(stage) <= tasks_before + MOST_TASKS, METRICS_S)
-    after = {pid: _held(pid) for pid in before}
-    grown = [after[pid][0] - before[pid][0] for pid in before]
-    descriptors = [after[pid][1] - before[pid][1] for pid in before]
+    idle = seconds_until(lambda: waiting(stage) == 0, METRICS_S)
+    ended = seconds_until(lambda: tasks(stage) <= tasks_before + MAX_TASKS, METRICS_S)
+    after = usage(before)
+    grown = [after[pid].rss_bytes - held.rss_bytes for pid, held in before.items()]
+    descriptors = [after[pid].fds - held.fds for pid, held in before.items()]
     return row(
         f"{title}{DISCONNECTS} clients disconnect without a word beside others",
         traffic.records,
@@ -106,7 +106,7 @@ def _disconnected(stage: Stage, known: Margins, title: str = "") -> Row:
         Verdict(
             "memory and file descriptors stay",
             f"{max(grown) / MIB:+.0f} MiB, {max(descriptors):+d} descriptors at most",
-            max(grown) < MOST_GROWTH_MIB * MIB and max(descriptors) <= MOST_DESCRIPTORS,
+            max(grown) < MAX_GROWTH_MIB * MIB and max(descriptors) <= MAX_DESCRIPTORS,
         ),
         Verdict(
             "no task of theirs is left in the event loops",
@@ -136,17 +136,12 @@ def _disconnect(port: int, texts: list[str], times: int) -> None:
             time.sleep(0.02)
 
 
-def waiting(stage: Stage) -> float:
+def waiting(stage: RayService) -> float:
     """Return how much is under way in the gateways."""
     names = ("sentiment_texts_in_flight", "sentiment_waiting_requests", "sentiment_waiting_texts")
     return sum(map(stage.metric, names))
 
 
-def tasks(stage: Stage, **labels: str) -> float:
+def tasks(stage: RayService, **labels: str) -> float:
     """Return how many tasks the event loops of replicas have."""
     return stage.metric(EVENT_LOOP_TASKS.name, **labels)
-
-
-def _held(pid: int) -> tuple[int, int]:
-    process = psutil.Process(pid)
-    return process.memory_info().rss, process.num_fds()

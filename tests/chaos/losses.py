@@ -6,18 +6,20 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from loadtest.scale.lab import CLASSIFIER, GATEWAY, Bounds
+from loadtest.answers import Margins, short_texts, simulated_margins
+from loadtest.configs import DEV, PROD
+from loadtest.generator import Stream
+from loadtest.ray_service import CLASSIFIER, GATEWAY, Bounds, RayService, seconds_until
 from loadtest.scale.nodes import Nodes
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Traffic
 from serve_app.model.store import EMBEDDED
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, short_texts, simulated_margins
-from tests.chaos.outcome import Row, row
-from tests.chaos.stage import DEV, PROD, Stage, kill
-from tests.chaos.traffic import Traffic
+from tests.chaos.outcome import Row, in_time, row
+from tests.chaos.stage import stage_of
 
 SIMULATED: Final = {
     "model": "embedded",
@@ -41,7 +43,7 @@ HANG_S: Final = 90.0
 def losses() -> list[Row]:
     """Kill every part of a service but its proxy."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(DEV, SLOW, gateway=UNCACHED, replicas=(2, 2))
+    stage = stage_of(DEV, SLOW, gateway=UNCACHED, replicas=(2, 2))
     return [
         _kill(stage, known, "a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
         _kill(stage, known, "all classifiers are killed", lambda: stage.pids(CLASSIFIER)),
@@ -53,14 +55,14 @@ def losses() -> list[Row]:
 def hang() -> list[Row]:
     """Stop one of two classifiers without killing it."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 2))
+    stage = stage_of(DEV, SIMULATED, gateway=UNCACHED, replicas=(1, 2))
     return [_hang(stage, known)]
 
 
 def proxy() -> list[Row]:
     """Kill Ray's own proxy."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(DEV, SLOW, gateway=UNCACHED, replicas=(1, 1))
+    stage = stage_of(DEV, SLOW, gateway=UNCACHED)
     return [
         _kill(
             stage,
@@ -76,7 +78,7 @@ def proxy() -> list[Row]:
 def haproxy() -> list[Row]:
     """Kill what production has in place of Ray's proxy, and a gateway behind it."""
     known = simulated_margins(short_texts(1000))
-    stage = Stage(PROD, SLOW, gateway=UNCACHED, replicas=(2, 2))
+    stage = stage_of(PROD, SLOW, gateway=UNCACHED, replicas=(2, 2))
     return [
         _kill(stage, known, "HAProxy: a gateway is killed", lambda: stage.pids(GATEWAY)[:1]),
         _kill(stage, known, "HAProxy: a classifier is killed", lambda: stage.pids(CLASSIFIER)[:1]),
@@ -84,7 +86,7 @@ def haproxy() -> list[Row]:
             stage,
             known,
             "HAProxy is killed",
-            lambda: _haproxies(stage),
+            stage.haproxies,
             broken=int(RATE * AWAY_S),
         ),
     ]
@@ -98,7 +100,7 @@ def node() -> list[Row]:
     """
     known = simulated_margins(short_texts(1000))
     nodes = Nodes()
-    stage = Stage(PROD, SIMULATED, gateway=UNCACHED, replicas=(3, 6), cluster=True)
+    stage = stage_of(PROD, SIMULATED, gateway=UNCACHED, replicas=(3, 6), cpus=0)
 
     def placed() -> list[str]:
         running = (*stage.fleet(GATEWAY).running, *stage.fleet(CLASSIFIER).running)
@@ -109,15 +111,14 @@ def node() -> list[Row]:
         time.sleep(BEFORE_S)
         victim = max(nodes.names(), key=placed().count)
         nodes.kill(victim)
-        gone = stage.await_that(lambda: len(placed()) < before, RECOVERY_S)
-        back = stage.await_that(lambda: len(placed()) == before, RECOVERY_S)
-    recovered = gone is not None and back is not None
-    figure = f"after {(gone or 0) + (back or 0):.0f} s" if recovered else "not in time"
+        gone = seconds_until(lambda: len(placed()) < before, RECOVERY_S)
+        back = seconds_until(lambda: len(placed()) == before, RECOVERY_S)
+    took = None if gone is None or back is None else gone + back
     return [
         row(
             "a worker node is killed",
             traffic.records,
-            Verdict("all replicas run again on the nodes that are left", figure, recovered),
+            in_time("all replicas run again on the nodes that are left", took),
         )
     ]
 
@@ -128,34 +129,30 @@ def failing_start() -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
         model = Path(shutil.copytree(EMBEDDED, Path(directory, "embedded")))
         known = {"embedded": next(iter(known.values())), **known}
-        stage = Stage(DEV, SIMULATED | {"model": str(model)}, gateway=UNCACHED, replicas=(1, 1))
+        stage = stage_of(DEV, SIMULATED | {"model": str(model)}, gateway=UNCACHED)
         with Traffic(stage.url, known, Stream("steady", RATE, 30)) as traffic:
             time.sleep(BEFORE_S)
             hidden = model / "tokenizer.json"
             hidden.rename(model / "hidden")
-            stage.scale(CLASSIFIER, Bounds(2, 2), deploy=False)
+            stage.scale(CLASSIFIER, Bounds(2, 2))
             stage.submit()
             time.sleep(10)
             starved = len(stage.fleet(CLASSIFIER).running)
             (model / "hidden").rename(hidden)
-            back = stage.await_that(lambda: len(stage.fleet(CLASSIFIER).running) == 2, RECOVERY_S)
+            back = seconds_until(lambda: len(stage.fleet(CLASSIFIER).running) == 2, RECOVERY_S)
     return [
         row(
             "a replica that fails to start",
             traffic.records,
             Verdict("the others serve", f"{starved} of 2 run meanwhile", starved == 1),
-            Verdict(
-                "it starts when it can",
-                f"after {back:.0f} s" if back is not None else "not in time",
-                back is not None,
-            ),
+            in_time("it starts when it can", back),
             lossless=True,
         )
     ]
 
 
 def _kill(
-    stage: Stage,
+    stage: RayService,
     known: Margins,
     fault: str,
     victims: Callable[[], list[int]],
@@ -167,13 +164,13 @@ def _kill(
         time.sleep(BEFORE_S)
         chosen, killed = victims(), time.time()
         for pid in chosen:
-            kill(pid)
+            os.kill(pid, signal.SIGKILL)
 
         def whole() -> bool:
             pids = {pid for name in fleets for pid in stage.pids(name)}
             return len(pids) == sum(fleets.values()) and not pids & set(chosen)
 
-        back = stage.await_that(whole, RECOVERY_S)
+        back = seconds_until(whole, RECOVERY_S)
     under_way = sum(r.sent < killed < r.sent + r.seconds for r in traffic.records)
     last = max((r.sent for r in traffic.records if r.kind != "right"), default=killed)
     return row(
@@ -181,11 +178,7 @@ def _kill(
         traffic.records,
         Verdict(f"there was something to kill ({len(chosen)})", str(len(chosen)), bool(chosen)),
         Verdict("requests were under way then", str(under_way), under_way > 1),
-        Verdict(
-            "all replicas run again, without a hand",
-            f"after {back:.0f} s" if back is not None else "not in time",
-            back is not None,
-        ),
+        in_time("all replicas run again, without a hand", back),
         Verdict(
             "the last request that was not answered was sent soon after",
             f"{last - killed:.1f} s",
@@ -195,43 +188,26 @@ def _kill(
     )
 
 
-def _hang(stage: Stage, known: Margins) -> Row:
+def _hang(stage: RayService, known: Margins) -> Row:
     """Stop a classifier: it does not die, and does not answer."""
     victim = stage.pids(CLASSIFIER)[0]
     with Traffic(stage.url, known, Stream("steady", 5, HANG_S, deadline_ms=5000)) as traffic:
         time.sleep(BEFORE_S)
-        kill(victim, signal.SIGSTOP)
+        os.kill(victim, signal.SIGSTOP)
         stopped = time.time()
-        back = stage.await_that(
+        back = seconds_until(
             lambda: len(pids := stage.pids(CLASSIFIER)) == 2 and victim not in pids, HANG_S
         )
     late = [record.sent - stopped for record in traffic.records if record.kind != "right"]
-    if _lives(victim):
-        kill(victim)
+    with suppress(ProcessLookupError):
+        os.kill(victim, signal.SIGKILL)
     return row(
         "a classifier hangs (SIGSTOP)",
         traffic.records,
-        Verdict(
-            "it is found and replaced",
-            f"after {back:.0f} s" if back is not None else "not in time",
-            back is not None,
-        ),
+        in_time("it is found and replaced", back),
         Verdict(
             "requests are refused only meanwhile",
             f"{len(late)} refused, the last one after {max(late, default=0.0):.0f} s",
             back is not None and max(late, default=0.0) <= back + 5,
         ),
     )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _haproxies(stage: Stage) -> list[int]:
-    """Return HAProxy's own processes, without the actors that look after them."""
-    return stage.named("haproxy")

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from loadtest.generator import Record
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Counts, counts
 from serve_app.console import say
-from tests.chaos.generator import Record
-from tests.chaos.traffic import Counts, counts
 
 
 class Row(NamedTuple):
@@ -22,10 +22,11 @@ class Row(NamedTuple):
     counts: Counts
     verdicts: list[Verdict]
 
-    @property
-    def holds(self) -> bool:
-        """Whether every promise was kept."""
-        return all(verdict.holds for verdict in self.verdicts)
+
+def in_time(claim: str, seconds: float | None, *, besides: bool = True) -> Verdict:
+    """Judge what had to become true, by `seconds_until`, and what else belongs to the claim."""
+    figure = "not in time" if seconds is None else f"after {seconds:.1f} s"
+    return Verdict(claim, figure, seconds is not None and besides)
 
 
 def row(
@@ -35,15 +36,7 @@ def row(
     lossless: bool = False,
     broken: int = 0,
 ) -> Row:
-    """Judge what became of the requests of a fault, and say so.
-
-    Args:
-        fault: What was done to the service.
-        records: The requests.
-        verdicts: What else was promised.
-        lossless: Whether refusals are failures too.
-        broken: How many connections may end without an answer.
-    """
+    """Judge what became of the requests of a fault, and say so."""
     seen = counts(records)
     if lossless:
         kept, claim = seen.lossless, "every request is answered right"

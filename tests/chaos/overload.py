@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
-from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.answers import long_texts, short_texts, simulated_margins
+from loadtest.configs import DEV, PROD
+from loadtest.generator import Record, Stream
+from loadtest.processes import MIB, usage
+from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService
 from loadtest.scale.verdicts import Verdict
-from tests.chaos.generator import Record, Stream
-from tests.chaos.known import long_texts, short_texts, simulated_margins
+from loadtest.traffic import Traffic, percentile_s, retry_after_s
 from tests.chaos.outcome import Row, row
-from tests.chaos.stage import DEV, PROD, Stage
-from tests.chaos.traffic import Traffic, percentile_s
+from tests.chaos.stage import stage_of
 
 # Some two hundred texts a second, which leaves the cores to what is tested.
 SIMULATED: Final = {
@@ -33,14 +33,13 @@ CALIBRATION_S: Final = 20.0
 OVERLOAD_S: Final = 60.0
 TIMES: Final = 10
 RAMP_S: Final = 10.0
-LEAST_GOODPUT: Final = 0.9
-MOST_REFUSAL_S: Final = 0.1
+MIN_GOODPUT: Final = 0.9
+MAX_REFUSAL_S: Final = 0.1
 # What other work on the machine may add.
-MOST_NOISE_S: Final = 0.5
-MOST_RECOVERY_S: Final = 5.0
+MAX_NOISE_S: Final = 0.5
+MAX_RECOVERY_S: Final = 5.0
 PASS_S: Final = 0.055
-MOST_GROWTH_MIB: Final = 64.0
-MIB: Final = 2**20
+MAX_GROWTH_MIB: Final = 64.0
 
 
 def overload() -> list[Row]:
@@ -55,14 +54,14 @@ def behind_haproxy() -> list[Row]:
 
 def _overloaded(config: Path, title: str) -> list[Row]:
     known = simulated_margins(short_texts(KNOWN))
-    stage = Stage(
+    stage = stage_of(
         config, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
     )
     with Traffic(stage.url, known, Stream("saturating", 10, CALIBRATION_S, TEXTS)) as calibration:
         pass
     capacity = _right_per_s(calibration.records, CALIBRATION_S / 2, CALIBRATION_S)
     before = _memory(stage)
-    after_s = OVERLOAD_S + MOST_RECOVERY_S
+    after_s = OVERLOAD_S + MAX_RECOVERY_S
     streams = (
         Stream("overload", TIMES * capacity, OVERLOAD_S, TEXTS),
         Stream("after", 3, 10, AFTER_TEXTS, begin_s=after_s),
@@ -79,30 +78,30 @@ def _overloaded(config: Path, title: str) -> list[Row]:
             f"{title}{TIMES} times the capacity for {OVERLOAD_S:.0f} s",
             offered,
             Verdict(
-                f"goodput stays at {LEAST_GOODPUT:g} of the capacity",
+                f"goodput stays at {MIN_GOODPUT:g} of the capacity",
                 f"{goodput / capacity:.2f} of {capacity:.1f} requests/s",
-                goodput >= LEAST_GOODPUT * capacity,
+                goodput >= MIN_GOODPUT * capacity,
             ),
             Verdict(
-                f"99 of 100 refusals come within {MOST_REFUSAL_S * 1000:.0f} ms",
+                f"99 of 100 refusals come within {MAX_REFUSAL_S * 1000:.0f} ms",
                 f"p50 {percentile_s(refused, 50) * 1000:.0f} ms, "
                 f"p99 {percentile_s(refused, 99) * 1000:.0f} ms",
-                percentile_s(refused, 99) <= MOST_REFUSAL_S,
+                percentile_s(refused, 99) <= MAX_REFUSAL_S,
             ),
             _honest(refused, offered),
             Verdict(
-                f"memory grows by less than {MOST_GROWTH_MIB:.0f} MiB a process",
+                f"memory grows by less than {MAX_GROWTH_MIB:.0f} MiB a process",
                 ", ".join(f"{name} {during[name] - before[name]:+.0f} MiB" for name in before),
-                all(during[name] - before[name] < MOST_GROWTH_MIB for name in before),
+                all(during[name] - before[name] < MAX_GROWTH_MIB for name in before),
             ),
         ),
         row(
-            f"{title}{MOST_RECOVERY_S:.0f} s after it",
+            f"{title}{MAX_RECOVERY_S:.0f} s after it",
             after,
             Verdict(
                 "answers take what they take without load, give or take a shared machine",
                 f"slowest {percentile_s(after, 100):.2f} s",
-                percentile_s(after, 100) <= 4 * PASS_S + MOST_NOISE_S,
+                percentile_s(after, 100) <= 4 * PASS_S + MAX_NOISE_S,
             ),
             lossless=True,
         ),
@@ -112,7 +111,9 @@ def _overloaded(config: Path, title: str) -> list[Row]:
 def long_work() -> list[Row]:
     """Offer so many long texts that a limit by their number would let them wait for minutes."""
     known = simulated_margins([*short_texts(500), *long_texts(300)])
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
+    stage = stage_of(
+        DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
+    )
     with Traffic(stage.url, known, Stream("long", 40, 30, 4, long=True)) as traffic:
         pass
     late = sum(record.status == 504 for record in traffic.records)
@@ -128,7 +129,9 @@ def long_work() -> list[Row]:
 def fairness() -> list[Row]:
     """Let one client send bulk without end beside others with a text each."""
     known = simulated_margins(short_texts(3000))
-    stage = Stage(DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1))
+    stage = stage_of(
+        DEV, SIMULATED, gateway=UNCACHED, classifier=CLASSIFIER_TUNABLES, replicas=(1, 1)
+    )
     streams = (
         Stream("bulk", 17, 45, 64),
         Stream("single", 3, 40, begin_s=5),
@@ -138,7 +141,7 @@ def fairness() -> list[Row]:
     single, bulk = traffic.of("single"), traffic.of("bulk")
     served = [record for record in bulk if record.kind == "right"]
     answered = sum(record.kind == "right" for record in single) / len(single)
-    most_s = 10 * PASS_S + MOST_NOISE_S
+    most_s = 10 * PASS_S + MAX_NOISE_S
     return [
         row(
             "single texts beside five times the capacity in requests of 64",
@@ -177,8 +180,8 @@ def _honest(refused: Sequence[Record], offered: Sequence[Record]) -> Verdict:
     late = []
     for record in refused:
         waited = [end for sent, end in ends if sent <= record.sent < end]
-        late.append(max(waited, default=record.sent) - record.sent - record.retry_after)
-    told = sorted(record.retry_after for record in refused) or [0]
+        late.append(max(waited, default=record.sent) - record.sent - retry_after_s(record))
+    told = sorted(map(retry_after_s, refused)) or [0]
     most = max(late, default=math.nan)
     return Verdict(
         "what waits at a refusal is answered when its Retry-After is over, at most 2 s later",
@@ -187,11 +190,11 @@ def _honest(refused: Sequence[Record], offered: Sequence[Record]) -> Verdict:
     )
 
 
-def _memory(stage: Stage) -> dict[str, float]:
+def _memory(stage: RayService) -> dict[str, float]:
     """Return resident memory in MiB by role."""
     found = {"proxy": stage.of_role("proxy")}
     found |= {"gateway": stage.pids(GATEWAY), "classifier": stage.pids(CLASSIFIER)}
     return {
-        name: sum(psutil.Process(pid).memory_info().rss for pid in pids) / MIB
+        name: sum(used.rss_bytes for used in usage(pids).values()) / MIB
         for name, pids in found.items()
     }

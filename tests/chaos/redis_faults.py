@@ -1,27 +1,30 @@
 """What can happen to Redis, on a real one: nobody notices but the metrics."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import redis
 
+from loadtest.answers import Margins, short_texts, simulated_margins
+from loadtest.configs import DEV
+from loadtest.generator import Stream
 from loadtest.ports import free_port
+from loadtest.ray_service import RayService, seconds_until
 from loadtest.redis_server import RedisServer
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Traffic, cache_ms, hits
+from serve_app.cache.codec import PREFIX
 from serve_app.settings import GatewaySettings
 from serve_app.telemetry.metrics import CACHE_BREAKER, CACHE_FAILURES, CACHE_UP
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, short_texts, simulated_margins
 from tests.chaos.losses import SIMULATED
-from tests.chaos.outcome import Row, row
-from tests.chaos.redis_contents import KEY_DELAY_US, Client, load_slowly, poison
-from tests.chaos.stage import DEV, Stage
+from tests.chaos.outcome import Row, in_time, row
+from tests.chaos.stage import stage_of
 from tests.chaos.tcp_proxy import TcpProxy
-from tests.chaos.traffic import Traffic
 
 # Few enough that Redis is asked for most of them again; the memory in front of it holds one.
 TEXTS: Final = 60
@@ -38,6 +41,14 @@ RECOVERY_S: Final = 15.0
 # Few, so that a burst exhausts them.
 CONNECTIONS: Final = 2
 URL: Final = "SENTIMENT_CACHE_URL"
+LOAD_KEYS: Final = 2000
+# It looks at its connections after every two MiB that it has loaded.
+BALLAST_BYTES: Final = 4096
+# Microseconds that redis-server takes for each key of the file it starts with, for its own tests.
+KEY_DELAY_US: Final = 4000
+
+# redis-py's own type tells less than it answers.
+Client = Any
 
 
 class Faults:
@@ -50,7 +61,9 @@ class Faults:
         known: The right answers.
     """
 
-    def __init__(self, stage: Stage, server: RedisServer, proxy: TcpProxy, known: Margins) -> None:
+    def __init__(
+        self, stage: RayService, server: RedisServer, proxy: TcpProxy, known: Margins
+    ) -> None:
         self._stage = stage
         self._server = server
         self._proxy = proxy
@@ -60,8 +73,8 @@ class Faults:
         """See that Redis is asked when nothing is wrong."""
         with self._load(FAULT_S) as traffic:
             pass
-        hits = sum(record.hits for record in traffic.records)
-        verdict = Verdict("Redis answers", f"{hits} texts from Redis", hits > 0)
+        found = hits(traffic.records)
+        verdict = Verdict("Redis answers", f"{found} texts from Redis", found > 0)
         return row("Redis: nothing is wrong", traffic.records, verdict, lossless=True)
 
     def during(
@@ -88,29 +101,26 @@ class Faults:
             time.sleep(CALM_S)
             harm()
             harmed = time.time()
-            opened = self._stage.await_that(partial(self._open, opens), FAULT_S) if opens else None
+            opened = seconds_until(partial(self._open, opens), FAULT_S) if opens else None
             time.sleep(max(0.0, harmed + FAULT_S - time.time()))
             state = self._stage.ready().get("cache", "no answer")
             heal()
             healed = time.time()
-        back = self._stage.await_that(lambda: self._stage.ready().get("cache") == "ok", RECOVERY_S)
+        back = seconds_until(lambda: self._stage.ready().get("cache") == "ok", RECOVERY_S)
         meanwhile = [record for record in traffic.records if harmed <= record.sent < healed]
-        looked_ms = float(np.percentile([record.cache_ms for record in meanwhile], 95))
+        looked = [cache_ms(record) for record in meanwhile]
+        looked_ms = float(np.percentile(looked, 95))
         verdicts = [
             Verdict(
                 f"95 of 100 look into the cache for {BUDGET_MS:.0f} ms at most, "
                 f"and {NOISE_MS:.0f} for the machine",
-                f"p95 {looked_ms:.1f} ms, median {np.median([r.cache_ms for r in meanwhile]):.1f}",
+                f"p95 {looked_ms:.1f} ms, median {np.median(looked):.1f}",
                 looked_ms <= BUDGET_MS + NOISE_MS,
             ),
-            Verdict(
-                "the cache is well again, without a hand",
-                f"after {back:.1f} s" if back is not None else "not in time",
-                back is not None,
-            ),
+            in_time("the cache is well again, without a hand", back),
         ]
         if opens or burst:
-            counted = self._stage.await_that(
+            counted = seconds_until(
                 lambda: self._stage.metric(CACHE_FAILURES.name) > failures, METRICS_S
             )
             count = self._stage.metric(CACHE_FAILURES.name) - failures
@@ -131,7 +141,7 @@ class Faults:
 
     def _breaker(self, operation: str, opened: float | None) -> Verdict:
         """Judge whether the metrics have shown a breaker open, and show it closed again."""
-        closed = self._stage.await_that(lambda: self._closed(operation), METRICS_S)
+        closed = seconds_until(lambda: self._closed(operation), METRICS_S)
         told = [f"after {each:.0f} s" if each is not None else "never" for each in (opened, closed)]
         return Verdict(
             f"the metrics show the breaker of {operation}s open, then closed",
@@ -159,11 +169,10 @@ def redis_faults() -> list[Row]:
     with TcpProxy(server.port) as proxy:
         # A configuration file takes no option, which could be a password.
         os.environ[URL] = f"redis://127.0.0.1:{proxy.port}/0?max_connections={CONNECTIONS}"
-        stage = Stage(
+        stage = stage_of(
             DEV,
             SIMULATED | {"cache": f"env:{URL}"},
             gateway={"cache_memory_entries": 1},
-            replicas=(1, 1),
         )
         faults = Faults(stage, server, proxy, known)
         rows = [faults.during("down from the start", lambda: None, server.start)]
@@ -229,3 +238,25 @@ def _live_through(faults: Faults, server: RedisServer, proxy: TcpProxy) -> list[
             "its connections are exhausted", slow(0.03), slow(0), opens=None, burst=burst
         ),
     ]
+
+
+def poison(client: Client) -> None:
+    """Put what is no score of ours, or of another text, under every key."""
+    keys = client.keys(f"{PREFIX}:*".encode())
+    values = [client.get(key) for key in keys]
+    for number, key in enumerate(keys):
+        if number % 3 == 0:
+            client.set(key, b"\x80\x04foreign")
+        elif number % 3 == 1:
+            client.set(key, values[number - 1])
+        else:
+            client.delete(key)
+            client.lpush(key, b"a list")
+
+
+def load_slowly(client: Client, server: RedisServer) -> None:
+    """Restart it with a file that it takes seconds to load; it says LOADING meanwhile."""
+    client.mset({f"ballast {number}": os.urandom(BALLAST_BYTES) for number in range(LOAD_KEYS)})
+    client.save()
+    server.kill()
+    threading.Thread(target=server.start).start()

@@ -8,19 +8,18 @@ from typing import Final, NamedTuple
 
 import httpx
 import numpy as np
-import psutil
 
-from loadtest.processes import OTHER
-from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.answers import long_texts, margins_of, revision_of, short_texts
+from loadtest.configs import DEV
+from loadtest.generator import Stream
+from loadtest.processes import MIB, OTHER, ProcessUsage
+from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
+from loadtest.traffic import Traffic
 from serve_app.console import say
-from tests.chaos.departures import METRICS_S, MOST_TASKS, tasks, waiting
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, long_texts, short_texts
+from tests.chaos.departures import MAX_TASKS, METRICS_S, tasks, waiting
 from tests.chaos.outcome import Row, row
-from tests.chaos.stage import DEV, Stage
-from tests.chaos.traffic import Traffic
-from tests.prod_local.revisions import revision_of
+from tests.chaos.stage import stage_of
 
 MINUTES: Final = float(os.environ.get("SOAK_MINUTES", "30"))
 RATE: Final = float(os.environ.get("SOAK_RATE", "20"))
@@ -28,10 +27,9 @@ RATE: Final = float(os.environ.get("SOAK_RATE", "20"))
 WARM_UP_SHARE: Final = 1 / 3
 SAMPLE_S: Final = 5.0
 PROGRESS_S: Final = 60.0
-MIB: Final = 2**20
 HOUR_S: Final = 3600.0
-MOST_MIB_PER_HOUR: Final = 24.0
-MOST_FDS: Final = 8
+MAX_MIB_PER_HOUR: Final = 24.0
+MAX_FDS: Final = 8
 # All other processes of Ray, which come and go, count together.
 REST: Final = "the rest of Ray"
 # Few, so that memory's tier is full and turns over long before the end.
@@ -51,11 +49,13 @@ class Sample(NamedTuple):
 
 def soak() -> list[Row]:
     """Offer singles, bulk, long texts and clients who leave, and watch every process."""
-    known = _known()
-    stage = Stage(
+    embedded = revision_of("embedded", [*short_texts(TEXTS), *long_texts(LONG_TEXTS)])
+    known = margins_of(embedded)
+    stage = stage_of(
         DEV,
         {"model": "embedded", "cache": "memory://"},
         gateway={"cache_memory_entries": CACHE_ENTRIES},
+        replicas=(1, 2),
     )
     seconds = 60 * MINUTES
     streams = (
@@ -70,13 +70,15 @@ def soak() -> list[Row]:
     with Traffic(stage.url, known, *streams) as traffic:
         begun = told = time.monotonic()
         while (now := time.monotonic() - begun) < seconds:
-            _sample(samples, stage.processes(), traffic.pid, now)
+            processes = stage.processes()
+            processes.pop(traffic.pid, None)
+            _sample(samples, processes, now)
             _count_tasks(counted, stage, now)
             if time.monotonic() - told >= PROGRESS_S:
                 told = time.monotonic()
                 say(f"  {now / 60:3.0f} min  {_sizes(samples)}")
             time.sleep(SAMPLE_S)
-    idle = stage.await_that(lambda: waiting(stage) == 0, METRICS_S)
+    idle = seconds_until(lambda: waiting(stage) == 0, METRICS_S)
     done = Verdict(
         "no text is on its way and no request waits at the end",
         f"after {idle:.0f} s" if idle is not None else f"{waiting(stage):g} left",
@@ -95,30 +97,21 @@ def soak() -> list[Row]:
     return [row(f"{MINUTES:g} minutes of mixed load", traffic.records, *grown, *flat, done)]
 
 
-def _known() -> Margins:
-    embedded = revision_of("embedded", [*short_texts(TEXTS), *long_texts(LONG_TEXTS)])
-    return {embedded.name: embedded.margins}
-
-
 def _sample(
-    samples: dict[tuple[str, int], list[Sample]], roles: dict[int, str], generator: int, now: float
+    samples: dict[tuple[str, int], list[Sample]], processes: dict[int, ProcessUsage], now: float
 ) -> None:
     rest = Sample(now, 0, 0, 0)
-    for pid, name in roles.items():
-        try:
-            process = psutil.Process(pid)
-            rss = process.memory_info().rss
-            seen = Sample(now, rss, process.num_fds(), process.num_threads())
-        except psutil.Error:
-            continue
-        if name != OTHER:
-            samples[name, pid].append(seen)
-        elif pid != generator:
-            rest = Sample(now, rest.rss + rss, rest.fds + seen.fds, rest.threads + seen.threads)
+    for pid, (role, rss, _, fds, threads) in processes.items():
+        if role != OTHER:
+            samples[role, pid].append(Sample(now, rss, fds, threads))
+        else:
+            rest = Sample(now, rest.rss + rss, rest.fds + fds, rest.threads + threads)
     samples[REST, 0].append(rest)
 
 
-def _count_tasks(counted: dict[str, list[tuple[float, float]]], stage: Stage, now: float) -> None:
+def _count_tasks(
+    counted: dict[str, list[tuple[float, float]]], stage: RayService, now: float
+) -> None:
     for name, seen in counted.items():
         with suppress(httpx.HTTPError):
             seen.append((now, tasks(stage, deployment=name)))
@@ -139,17 +132,19 @@ def _verdicts(name: str, samples: list[Sample]) -> list[Verdict]:
     slope = HOUR_S * float(np.polyfit(times, [sample.rss / MIB for sample in samples], 1)[0])
     first, last = samples[0], samples[-1]
     half = len(samples) // 2
-    fds = [float(np.median([each.fds for each in part])) for part in _halves(samples, half)]
+    fds = [
+        float(np.median([each.fds for each in part])) for part in (samples[:half], samples[half:])
+    ]
     return [
         Verdict(
-            f"{name}: memory grows by at most {MOST_MIB_PER_HOUR:g} MiB an hour",
+            f"{name}: memory grows by at most {MAX_MIB_PER_HOUR:g} MiB an hour",
             f"{slope:+.1f} MiB/h, from {first.rss / MIB:.0f} to {last.rss / MIB:.0f} MiB",
-            slope <= MOST_MIB_PER_HOUR,
+            slope <= MAX_MIB_PER_HOUR,
         ),
         Verdict(
             f"{name}: file descriptors and threads stay",
             f"{fds[0]:.0f} to {fds[1]:.0f} descriptors, {first.threads} to {last.threads} threads",
-            fds[1] - fds[0] <= MOST_FDS and last.threads - first.threads <= MOST_FDS,
+            fds[1] - fds[0] <= MAX_FDS and last.threads - first.threads <= MAX_FDS,
         ),
     ]
 
@@ -161,8 +156,4 @@ def _tasks_stay(name: str, counts: list[float]) -> Verdict:
         return Verdict(claim, "they were not counted", False)
     half = len(counts) // 2
     first, last = float(np.median(counts[:half])), float(np.median(counts[half:]))
-    return Verdict(claim, f"{first:.0f} to {last:.0f}", first > 0 and last - first <= MOST_TASKS)
-
-
-def _halves(samples: list[Sample], half: int) -> tuple[list[Sample], list[Sample]]:
-    return samples[:half], samples[half:]
+    return Verdict(claim, f"{first:.0f} to {last:.0f}", first > 0 and last - first <= MAX_TASKS)

@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -12,14 +11,14 @@ from typing import Any, Final
 import httpx
 
 import serve_app
-from loadtest.scale.lab import CLASSIFIER, GATEWAY
+from loadtest.answers import Margins, margins_of, revisions, short_texts
+from loadtest.configs import DEV
+from loadtest.generator import Stream
+from loadtest.ray_service import CLASSIFIER, GATEWAY, RayService, seconds_until
 from loadtest.scale.verdicts import Verdict
-from tests.chaos.generator import Stream
-from tests.chaos.known import Margins, margins_of
-from tests.chaos.outcome import Row, row
-from tests.chaos.stage import DEV, Stage
-from tests.chaos.traffic import Traffic
-from tests.prod_local.revisions import revisions, texts
+from loadtest.traffic import Traffic, by_revision
+from tests.chaos.outcome import Row, in_time, row
+from tests.chaos.stage import stage_of
 
 RATE: Final = 10.0
 LOAD_S: Final = 45.0
@@ -33,13 +32,12 @@ NEW_VERSION: Final = "9.9.9"
 def upgrades() -> list[Row]:
     """Change tunables, the model and the code of a service on one machine."""
     with tempfile.TemporaryDirectory() as directory:
-        first, second = revisions(Path(directory), texts(TEXTS))
-        known = margins_of([first, second])
-        stage = Stage(
+        first, second = revisions(Path(directory), short_texts(TEXTS))
+        known = margins_of(first, second)
+        stage = stage_of(
             DEV,
             {"model": first.source, "cache": "memory://"},
             gateway={"cache_memory_entries": 50},
-            replicas=(1, 1),
         )
         before = _replicas(stage)
         tuned = _change(
@@ -73,7 +71,7 @@ def upgrades() -> list[Row]:
 
 
 def _change(
-    stage: Stage,
+    stage: RayService,
     known: Margins,
     fault: str,
     change: Callable[[], object],
@@ -81,32 +79,19 @@ def _change(
     *,
     revisions_seen: set[str],
 ) -> Row:
-    """Change a service under load.
-
-    Args:
-        stage: The service.
-        known: The right answers.
-        fault: What is changed.
-        change: Changes it.
-        done: Whether the change is in effect, which it must not be before.
-        revisions_seen: The revisions that answer, each at least once.
-    """
+    """Change a service under load."""
     new_already = done()
     with Traffic(stage.url, known, Stream("steady", RATE, LOAD_S, texts=3)) as traffic:
         time.sleep(BEFORE_S)
         change()
         stage.submit()
-        took = stage.await_that(done, CHANGE_S)
+        took = seconds_until(done, CHANGE_S)
     # Scores of another revision than it names make an answer wrong.
-    seen = Counter(record.revision for record in traffic.records if record.kind == "right")
+    seen = by_revision(traffic.records)
     return row(
         fault,
         traffic.records,
-        Verdict(
-            "it was not in effect before, and is",
-            f"after {took:.1f} s" if took is not None else "not in time",
-            took is not None and not new_already,
-        ),
+        in_time("it was not in effect before, and is", took, besides=not new_already),
         Verdict(
             f"answers by {' and '.join(sorted(revisions_seen))} were seen, and by no other",
             ", ".join(f"{count} of {name}" for name, count in sorted(seen.items())),
@@ -126,19 +111,19 @@ def _new_code(directory: Path) -> dict[str, dict[str, str]]:
     return {"env_vars": {"PYTHONPATH": f"{copy.parent}:{os.environ['PYTHONPATH']}"}}
 
 
-def _replicas(stage: Stage) -> set[int]:
+def _replicas(stage: RayService) -> set[int]:
     return {*stage.pids(GATEWAY), *stage.pids(CLASSIFIER)}
 
 
-def _renewed(stage: Stage, before: set[int]) -> bool:
+def _renewed(stage: RayService, before: set[int]) -> bool:
     return not _replicas(stage) & before
 
 
-def _info(stage: Stage) -> dict[str, Any]:
+def _info(stage: RayService) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{stage.base_url}/project/info").json()
     return found
 
 
-def _version(stage: Stage) -> str:
+def _version(stage: RayService) -> str:
     document = httpx.get(f"{stage.base_url}/project/openapi.json").json()
     return str(document["info"]["version"])

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.app import create_app
 from serve_app.api.predict import FREE_BYTES
-from serve_app.gateway.gateway import SentimentService
+from serve_app.gateway import SentimentService
 from serve_app.ray_serve.cached_responses import CachedResponses, Source
 
 

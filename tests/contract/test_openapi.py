@@ -16,7 +16,7 @@ from serve_app.gateway.readiness import Readiness
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve
 
-DOCUMENT = document("1.2.3")
+DOCUMENT = document()
 HTTP_METHODS = ("get", "post")
 
 

@@ -20,7 +20,7 @@ from serve_app.ray_serve.proxy import ServeErrors
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Serve
@@ -60,7 +60,7 @@ class FullGateway:
     """
 
     def __init__(self) -> None:
-        self.meters = RecordedMeters()
+        self.meters = RecordedMetrics()
         self.reports: list[RequestRecord] = []
         self._model = Model()
         cache = open_cache("memory://", 2, SETTINGS)
@@ -70,16 +70,17 @@ class FullGateway:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://service", headers=KEY)
 
     def demand(self) -> int:
-        return self._gateway.demand.chars
+        return self._gateway.admission.arrived_chars
+
+    async def _classify(self, *texts: str) -> None:
+        await self._gateway.classify(self._gateway.keyed(texts), 9)
 
     async def __aenter__(self) -> "FullGateway":
-        await self._gateway.classify(self._gateway.keyed(["cached"]), 9)
+        await self._classify("cached")
         await asyncio.sleep(0)
         self._model.free.clear()
-        self._waiting = asyncio.create_task(
-            self._gateway.classify(self._gateway.keyed(["waits", "too"]), 9)
-        )
-        while not self._gateway.flights.waiting:
+        self._waiting = asyncio.create_task(self._classify("waits", "too"))
+        while not self._gateway.coalescer.waiting:
             await asyncio.sleep(0)
         return self
 

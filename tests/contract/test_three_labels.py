@@ -22,8 +22,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import RobertaProcessing
 
 from serve_app.cache.score_cache import open_cache
-from serve_app.engine.engine import Engine
-from serve_app.engine.load import load
+from serve_app.engine.engine import Engine, load_engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.gateway.gateway import Gateway
@@ -60,7 +59,7 @@ class Prepared(NamedTuple):
         if name == "onnx-int8" and artefact:
             # Verification may refuse it for random weights; it is served only where it does not.
             return OnnxEngine(artefact.path(name), name, pad_id=self.model.pad_id, threads=1)
-        return load(self.model, name, threads=1)
+        return load_engine(self.model, name, threads=1)
 
     def expected(self, texts: Sequence[str]) -> Any:
         """Return what transformers itself makes of texts, as logits."""

@@ -53,7 +53,7 @@ def deployments(objects: Iterable[Object]) -> list[Object]:
 
 
 def replicas(deployment: Object) -> tuple[int, int]:
-    """Return the least and the most replicas of a deployment."""
+    """Return the minimum and the maximum of a deployment's replicas."""
     scaling = deployment.get("autoscaling_config")
     if scaling:
         return scaling["min_replicas"], scaling["max_replicas"]
@@ -73,6 +73,17 @@ def head_template(objects: Iterable[Object]) -> Object:
 def worker_groups(objects: Iterable[Object]) -> list[Object]:
     groups: list[Object] = ray_service(objects)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     return groups
+
+
+def head_container(objects: Iterable[Object]) -> Object:
+    container: Object = head_template(objects)["spec"]["containers"][0]
+    return container
+
+
+def worker_container(objects: Iterable[Object]) -> Object:
+    (group,) = worker_groups(objects)
+    container: Object = group["template"]["spec"]["containers"][0]
+    return container
 
 
 def pod_templates(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:

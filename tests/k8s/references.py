@@ -8,7 +8,7 @@ from tests.k8s.manifests import (
     Object,
     containers,
     environment,
-    head_template,
+    head_container,
     of_kind,
     pod_templates,
     ray_service,
@@ -87,7 +87,7 @@ def _applications(objects: list[Object]) -> Iterator[str]:
 
 def serve_port(objects: Iterable[Object]) -> int:
     """Return the port that KubeRay's Service has: that of the head's port `serve`."""
-    ports = head_template(objects)["spec"]["containers"][0]["ports"]
+    ports = head_container(objects)["ports"]
     return next((each["containerPort"] for each in ports if each["name"] == "serve"), 0)
 
 

@@ -72,7 +72,7 @@ def violations(each: Object, crds: Path) -> Iterator[str]:
         return
     schema = custom_schema(crds, each["apiVersion"], each["kind"])
     validator = jsonschema.Draft202012Validator(schema)
-    for problem in validator.iter_errors(with_defaults(each, schema)):
+    for problem in validator.iter_errors(each):
         yield f"{label}: {problem.json_path}: {problem.message}"
 
 
@@ -119,23 +119,3 @@ def strict(node: Any) -> Any:
     if node.get("nullable") and "type" in result:
         result["type"] = [result["type"], "null"]
     return result
-
-
-def with_defaults(value: Any, schema: Object) -> Any:
-    """Return a value with the defaults of its schema, as an API server would store it."""
-    if isinstance(value, list):
-        return [with_defaults(each, schema.get("items", {})) for each in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    rest = schema.get("additionalProperties")
-    other = rest if isinstance(rest, dict) else {}
-    defaults = {
-        key: each["default"]
-        for key, each in properties.items()
-        if "default" in each and key not in value
-    }
-    return {
-        key: with_defaults(each, properties.get(key, other))
-        for key, each in (defaults | value).items()
-    }

@@ -8,7 +8,6 @@ from tests.k8s.manifests import Object, containers, environment, of_kind, pod_te
 
 SECRET_NAME: Final = re.compile(r"TOKEN|PASSWORD|SECRET|_KEY$", re.IGNORECASE)
 URL_WITH_PASSWORD: Final = re.compile(r"://[^/\s@]*:[^/\s@]+@")
-DIGEST: Final = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Whoever reaches these can run code, or read who uses the service.
 PRIVATE_PORTS: Final = {6379, 8265, 10001, 52365}
 HAPROXY_STATISTICS: Final = 8404
@@ -29,14 +28,6 @@ def violations(objects: Iterable[Object]) -> Iterator[str]:
     yield from _exposure(objects)
     yield from _isolation(objects)
     yield from _secrets(objects)
-
-
-def without_digest(objects: Iterable[Object]) -> Iterator[str]:
-    """Yield each image that is not named by its digest."""
-    for place, template in pod_templates(objects):
-        for container in containers(template):
-            if not DIGEST.fullmatch(container["image"]):
-                yield f"{place}: {container['image']} is not named by its digest"
 
 
 def _pod(place: str, spec: Object) -> Iterator[str]:

@@ -17,6 +17,7 @@ from tests.k8s.manifests import (
     replica_cpus,
     replicas,
     seconds,
+    worker_container,
     worker_groups,
 )
 
@@ -67,11 +68,11 @@ def _cpus(objects: list[Object]) -> Iterator[str]:
 def _budget(objects: list[Object]) -> Iterator[str]:
     (group,) = worker_groups(objects)
     for budget in of_kind(objects, "PodDisruptionBudget"):
-        least = budget["spec"].get("minAvailable")
-        if not isinstance(least, int):
-            yield "Kubernetes cannot tell how many workers there should be: minAvailable, a number"
-        elif least >= group["minReplicas"]:
-            yield f"minAvailable {least} would hold up every upgrade of a node"
+        available = budget["spec"].get("minAvailable")
+        if not isinstance(available, int):
+            yield "minAvailable is not a number, and Kubernetes cannot count the expected workers"
+        elif available >= group["minReplicas"]:
+            yield f"minAvailable {available} would hold up every upgrade of a node"
 
 
 def _drain(objects: list[Object]) -> Iterator[str]:
@@ -90,8 +91,7 @@ def _drain(objects: list[Object]) -> Iterator[str]:
 
 
 def _timeouts(objects: list[Object]) -> Iterator[str]:
-    (group,) = worker_groups(objects)
-    variables = environment(group["template"]["spec"]["containers"][0])
+    variables = environment(worker_container(objects))
     proxy = float(variables["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]["value"])
     (gateway,) = [each for each in deployments(objects) if each["name"] == "Gateway"]
     steps = [("the application", GatewaySettings(**gateway["user_config"]).deadline_s)]
@@ -107,6 +107,6 @@ def _timeouts(objects: list[Object]) -> Iterator[str]:
             steps.append(("the route", seconds(rule["timeout"])))
     delay = ray_service(objects)["spec"]["rayClusterDeletionDelaySeconds"]
     steps.append(("the old cluster", delay))
-    for (inner, least), (outer, most) in pairwise(steps):
-        if least >= most:
-            yield f"{outer} gives up after {most:g} s, before {inner} does after {least:g} s"
+    for (inner, inner_s), (outer, outer_s) in pairwise(steps):
+        if inner_s >= outer_s:
+            yield f"{outer} gives up after {outer_s:g} s, {inner} only after {inner_s:g} s"

@@ -15,11 +15,13 @@ from tests.k8s.conftest import Render
 from tests.k8s.manifests import (
     ROOT,
     cpus,
+    head_container,
     head_template,
     named,
     of_kind,
     ray_service,
     render,
+    worker_container,
     worker_groups,
 )
 from tests.k8s.schemas import KUBERNETES
@@ -141,15 +143,14 @@ def test_the_guide_tags_the_image_that_it_builds_as_the_overlay_names_it(rendere
     [(built, tagged)] = re.findall(r"^make image\ndocker tag (\S+) (\S+)$", guide, re.MULTILINE)
     recipe = (ROOT / "Makefile").read_text().partition("\nimage:")[2].partition("\n\n")[0]
     assert f" --tag {built} " in recipe
-    assert head_template(rendered("dev"))["spec"]["containers"][0]["image"] == tagged
+    assert head_container(rendered("dev"))["image"] == tagged
 
 
 def test_a_pod_fits_its_node(settings: dict[str, str], rendered: Render) -> None:
     objects = rendered("prod")
-    (group,) = worker_groups(objects)
-    container = group["template"]["spec"]["containers"][0]
+    container = worker_container(objects)
     assert cpus(container["resources"]["requests"]["cpu"]) <= ALLOCATABLE[settings["WORKER_SIZE"]]
-    head = cpus(head_template(objects)["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+    head = cpus(head_container(objects)["resources"]["requests"]["cpu"])
     options = ray_service(objects)["spec"]["rayClusterConfig"]["autoscalerOptions"]
     sidecar = cpus(options["resources"]["requests"]["cpu"])
     assert head + sidecar <= ALLOCATABLE[settings["HEAD_SIZE"]]

@@ -43,33 +43,6 @@ def config() -> Object:
     return read(CONFIG)
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        ("application", [], "application"),
-        ("applications.0.deployments.0.max_ongoing_request", 5, "max_ongoing_request:"),
-        ("applications.0.deployments.0.autoscaling_config.min_replica", 1, "min_replica"),
-        ("applications.0.deployments.0.ray_actor_options.num_cpu", 1, "num_cpu"),
-        ("applications.0.deployments.0.max_queued_requests", -2, "max_queued_requests"),
-        ("http_options.hosts", "0.0.0.0", "hosts"),
-        ("proxy_location", "Somewhere", "proxy_location"),
-    ],
-)
-def test_a_wrong_configuration_is_found(
-    path: str, value: object, message: str, config: Object
-) -> None:
-    *parents, last = path.split(".")
-    node = config
-    for key in parents:
-        node = node[int(key)] if isinstance(node, list) else node[key]
-    node[last] = value
-    assert any(message in each for each in serve_schema.violations(config))
-
-
-def test_ray_would_ignore_the_environment(config: Object) -> None:
-    assert list(serve_schema.violations(config)) == ["environment: Ray does not know this key"]
-
-
 def test_environment_becomes_variables_of_head_and_workers(config: Object) -> None:
     config["environment"] = {"RAY_A": "1"}
     serve, *variables = serve_patch(config)

@@ -10,12 +10,12 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.app import create_app
+from serve_app.api.request_record import RecentFigures, RecentRequests
 from serve_app.errors import ServiceError
 from serve_app.gateway.readiness import Readiness
-from serve_app.lab.app import create_lab
-from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
+from serve_app.lab.app import FiguresCache, create_lab
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import Classification, StageTimes, TextLogits
+from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 
 VALUES = Counter(good=2, wonderful=3, bad=-2, awful=-3)
@@ -23,7 +23,7 @@ CLASSIFIERS = 3
 
 
 class WordService:
-    """Adds up the values of words, and counts a text seen before as a hit.
+    """A service that adds up the values of words, and counts a text seen before as a hit.
 
     Attributes:
         requests: The texts of each request so far.
@@ -52,7 +52,14 @@ class WordService:
         self.open.set()
         self._seen: set[str] = set()
 
-    async def classify(self, texts: Sequence[str], within_s: float) -> Classification:
+    def keyed(self, texts: Sequence[str]) -> KeyedTexts:
+        return KeyedTexts(texts, {text: text.encode() for text in texts})
+
+    def get_cached(self, keyed: KeyedTexts) -> Classification | None:
+        return None
+
+    async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
+        texts = keyed.texts
         self.requests.append(list(texts))
         await self.open.wait()
         if self.problems:

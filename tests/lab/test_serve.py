@@ -7,7 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.serve.service import Service, configured
+from loadtest.configs import configured
+from loadtest.service import Service
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

@@ -51,8 +51,8 @@ def measure() -> dict[str, float]:
     """Return CPU microseconds by what was observed."""
     from serve_app.api.app import create_app  # noqa: PLC0415 - in the actor's process alone
     from serve_app.api.request_record import Observer, RequestLog, RequestMetrics  # noqa: PLC0415
-    from serve_app.classifier.observability import PassMetrics  # noqa: PLC0415
-    from serve_app.classifier.scheduler import Pass  # noqa: PLC0415
+    from serve_app.classifier.scheduler import ForwardPass  # noqa: PLC0415
+    from serve_app.ray_serve.classifier import ForwardPassRecorder  # noqa: PLC0415
     from serve_app.ray_serve.metrics import RayMetricSink  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
     from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415
@@ -76,8 +76,8 @@ def measure() -> dict[str, float]:
             f"request, {name}": min(request_us(app, 1) for _ in range(ROUNDS))
             for name, app in apps.items()
         }
-    passes = PassMetrics(("NEGATIVE", "POSITIVE"), meters)
-    done = Pass([24] * 32, 0.01, 0.01, np.zeros((32, 2), dtype=np.float32), [None] * 32)
+    passes = ForwardPassRecorder(("NEGATIVE", "POSITIVE"), meters)
+    done = ForwardPass([24] * 32, 0.01, 0.01, np.zeros((32, 2), dtype=np.float32), [None] * 32)
     started = time.process_time()
     for _ in range(REQUESTS):
         passes(done)

@@ -1,13 +1,11 @@
 """`make monitoring-test`: every expression and one alert, in a real Prometheus on real load."""
 
-import asyncio
 import math
 import os
 import re
-import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +14,15 @@ import httpx
 import pytest
 import yaml
 
+from loadtest.configs import DEV, configured
 from loadtest.ports import free_port
 from loadtest.redis_server import RedisServer
+from loadtest.service import Service
 from monitoring.expressions import DASHBOARDS, HERE, Expression, of_dashboard, of_rules
 from monitoring.picture import draw
 from monitoring.prometheus import Prometheus
 from serve_app.ray_serve.config import read
-from tests.monitoring.load import drive
-from tests.serve.service import DEV, Service, configured
+from tests.monitoring.load import load_on
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.timeout(400)]
 
@@ -88,15 +87,10 @@ def predict(service: Service) -> None:
 @contextmanager
 def driven(service: Service) -> Iterator[None]:
     """Drive load beside the block."""
-    wanted = threading.Event()
-    wanted.set()
-    with ThreadPoolExecutor(1) as thread:
-        counts = thread.submit(lambda: asyncio.run(drive(service.url, wanted)))
-        try:
-            yield
-        finally:
-            wanted.clear()
-            print("answers by status:", dict(sorted(counts.result().items())))
+    with load_on(service.url) as load:
+        yield
+    statuses = Counter(record.status for record in load.records)
+    print("answers by status:", dict(sorted(statuses.items())))
 
 
 def service_config(directory: Path, redis: RedisServer) -> Path:

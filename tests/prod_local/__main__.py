@@ -14,13 +14,13 @@ from typing import Final
 import httpx
 
 from kuberay.generate import CONFIG
+from loadtest.answers import revisions, short_texts
 from serve_app.console import fail, say
 from serve_app.errors import StartupError
 from serve_app.ray_serve.config import load
 from tests.prod_local.pods import enter_namespaces, make_network
 from tests.prod_local.ray_cluster import Plan, redis
 from tests.prod_local.report import Report
-from tests.prod_local.revisions import revisions, texts
 from tests.prod_local.scenario import WORKERS, Scenario
 
 TEXTS: Final = 400
@@ -41,7 +41,7 @@ def main() -> int:
     ):
         files = Path(directory)
         say("preparing two revisions of the model (the first time, each takes half a minute)")
-        first, second = revisions(files, texts(TEXTS))
+        first, second = revisions(files, short_texts(TEXTS))
         report = Report()
         plan = Plan(load(CONFIG), WORKERS, control, cache, files)
         try:

@@ -4,16 +4,14 @@ import os
 import secrets
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import httpx
 import yaml
 
 from loadtest.redis_server import RedisServer
+from loadtest.service import eventually
 from serve_app.console import say
 from serve_app.ray_serve.config import ServeConfig
 from serve_app.ray_serve.launch import HAPROXY
@@ -199,12 +197,7 @@ class RayCluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -216,23 +209,6 @@ class RayCluster:
     def _nodes(self) -> list[str]:
         nodes = self._api.get("/nodes?view=summary").raise_for_status().json()["data"]["summary"]
         return [node["ip"] for node in nodes if node["raylet"].get("state") == "ALIVE"]
-
-
-def eventually(true: Callable[[], bool], what: str, within_s: float) -> float:
-    """Wait until something is true.
-
-    Returns:
-        Seconds that it took.
-
-    Raises:
-        TimeoutError: It did not become true in time.
-    """
-    begun = time.monotonic()
-    while not true():
-        if time.monotonic() - begun > within_s:
-            raise TimeoutError(f"not within {within_s:.0f} s: {what}")
-        time.sleep(0.5)
-    return time.monotonic() - begun
 
 
 def _program(name: str) -> str:

@@ -13,9 +13,9 @@ class Report:
         self.broken = 0
 
     def step(self, what: str) -> float:
-        """Announce a step and return when it begins, on the monotonic clock."""
+        """Announce a step and return when it begins, in seconds since the epoch."""
         say(f"\n{time.monotonic() - self._begun:5.0f} s  {what}")
-        return time.monotonic()
+        return time.time()
 
     def seen(self, what: str) -> None:
         """Print a figure that nothing was promised of."""

@@ -8,11 +8,13 @@ import httpx
 import yaml
 
 from kuberay.generate import CONFIG, serve_config, serve_patch
+from loadtest.answers import MIXED_UP, Revision
+from loadtest.generator import Load
+from loadtest.service import eventually
 from serve_app.ray_serve.config import read
-from tests.prod_local.load import MIXED_UP, Load, Summary
-from tests.prod_local.ray_cluster import HTTP_PORT, Plan, RayCluster, Replica, eventually
+from tests.prod_local.load import Summary, load_on, urls_of
+from tests.prod_local.ray_cluster import HTTP_PORT, Plan, RayCluster, Replica
 from tests.prod_local.report import Report
-from tests.prod_local.revisions import Revision
 
 WORKERS: Final = 2
 # Short, so that at any time a part of the texts is computed and a part is remembered.
@@ -75,11 +77,11 @@ class Scenario:
             self._report.step("start a head and two workers, then `serve deploy`")
             self._start(old)
             self._look_at(old)
-            with Load(old.nodes, (self._first, self._second)) as load:
+            with load_on(old.nodes, (self._first, self._second)) as load:
                 self._lose_the_head(old, load)
                 self._tune(old, load)
                 self._upgrade_by_cluster(old, new, load)
-                total = load.since(0)
+                total = Summary(load, 0)
                 self._report.promise(not total.failed, "until here, every request", total)
                 self._replace_in_place(new, load)
                 self._lose_a_worker(new, load)
@@ -119,7 +121,7 @@ class Scenario:
         begun = self._report.step(f"kill the head (SIGKILL), start it {HEAD_OUTAGE_S:.0f} s later")
         cluster.head.kill()
         time.sleep(HEAD_OUTAGE_S)
-        outage = load.since(begun)
+        outage = Summary(load, begun)
         self._report.promise(not outage.failed, "workers answer without a head", outage)
         cluster.start_head()
         took = eventually(cluster.head_answers, "the head is back", SETTLE_S)
@@ -129,7 +131,7 @@ class Scenario:
         self._report.promise(
             after == before, "the head knows its state again: the same replicas run", count(after)
         )
-        whole = load.since(begun)
+        whole = Summary(load, begun)
         self._report.promise(not whole.failed, "no request is lost by its return", whole)
 
     def _tune(self, cluster: RayCluster, load: Load) -> None:
@@ -145,18 +147,18 @@ class Scenario:
         self._report.promise(same, "no replica restarts", f"applied in {took:.1f} s")
         later = cluster.submitted() - submitted
         self._report.promise(later > 0, "last_deployed_time_s tells so", f"{later:.0f} s later")
-        seen = load.since(begun)
+        seen = Summary(load, begun)
         self._report.promise(not seen.failed, "no request is lost", seen)
 
     def _upgrade_by_cluster(self, old: RayCluster, new: RayCluster, load: Load) -> None:
         begun = self._report.step("upgrade the model as KubeRay does: a new cluster, then switch")
         self._start(new)
-        load.nodes = new.nodes
+        load.urls = urls_of(new.nodes)
         time.sleep(DELETION_DELAY_S)
-        switched = time.monotonic()
+        switched = time.time()
         old.close()
-        eventually(lambda: load.since(switched).requests > 0, "the load goes on", SETTLE_S)
-        seen = load.since(begun)
+        eventually(lambda: Summary(load, switched).requests > 0, "the load goes on", SETTLE_S)
+        seen = Summary(load, begun)
         self._report.promise(not seen.failed, "no request is lost, no revision mixed up", seen)
         self._both_answered(seen, self._first, self._second)
 
@@ -166,7 +168,7 @@ class Scenario:
         sentiment(self._config)["args"]["model"] = self._first.source
         cluster.deploy(self._config)
         took = eventually(
-            lambda: set(load.since(time.monotonic() - 2).by_revision) == {self._first.name},
+            lambda: set(Summary(load, time.time() - 2).by_revision) == {self._first.name},
             "only the first revision answers",
             SETTLE_S,
         )
@@ -176,7 +178,7 @@ class Scenario:
             SETTLE_S,
         )
         self._report.seen(f"the other revision answered alone after {took:.0f} s")
-        seen = load.since(begun)
+        seen = Summary(load, begun)
         # Nothing keeps old classifiers until the last old gateway is gone, so that one of these
         # may find no replica of its revision. An upgrade takes the step above.
         mixed = seen.problems[MIXED_UP]
@@ -188,13 +190,13 @@ class Scenario:
         lost, left = cluster.nodes
         cluster.workers[0].kill()
         time.sleep(ENDPOINT_S)
-        load.nodes = [left]
+        load.urls = urls_of([left])
         moved = {name: [cluster.workers[1].address] * WORKERS for name in _OF_THE_MODEL}
         took = eventually(lambda: placed(cluster) == moved, "all replicas run again", SETTLE_S)
         self._report.seen(f"all replicas ran on the worker that is left after {took:.0f} s more")
-        seen = load.since(begun, left)
+        seen = Summary(load, begun, left)
         self._report.promise(not seen.failed, "no request to the proxy that is left is lost", seen)
-        self._report.seen(f"at the lost one, {ENDPOINT_S:.0f} s long: {load.since(begun, lost)}")
+        self._report.seen(f"at the lost one, {ENDPOINT_S:.0f} s long: {Summary(load, begun, lost)}")
 
     def _both_answered(self, seen: Summary, old: Revision, new: Revision) -> None:
         self._report.promise(

@@ -10,11 +10,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 from tests.serve.test_hostile_input import FINE, is_refusal
 from tests.serve.wire import CLOSED, Reply, ask, post
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 BACK_S = 60
 # A proxy that is gone is found after three checks.

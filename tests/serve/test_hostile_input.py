@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 from serve_app.ray_serve.config import read
 from serve_app.ray_serve.haproxy import HEAD_VARIABLE
 from tests.serve.memory import Watched
-from tests.serve.service import Service, configured, haproxy_environment
 from tests.serve.wire import CLOSED, Connection, Reply, ask, chunked, post
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 MIB = 1024 * 1024
 FINE = json.dumps({"text": ["I love this!"]}).encode()

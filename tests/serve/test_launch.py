@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serve.service import Service, configured, haproxy_environment
+from loadtest.configs import configured, haproxy_environment
+from loadtest.service import Service
 
 pytestmark = pytest.mark.serve
 
@@ -33,6 +34,7 @@ def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
         assert service.processes() == []
 
 
+@pytest.mark.slow
 def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_works(
     tmp_path: Path, model_directory: Path, cache_dir: Path
 ) -> None:
@@ -70,18 +72,25 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
         )
         assert hurried.status_code == 200
         assert service.processes("haproxy")
+        (raylet,) = service.processes("raylet")
+        directory = Path(raylet.environ()["RAY_TMPDIR"])
+        assert any(directory.rglob("haproxy.cfg"))
         (child,) = (p for p in service.processes("python") if "serve_app" in p.cmdline())
         child.kill()
         assert service.wait() == 128 + signal.SIGKILL
         assert service.processes() == []
+        assert not directory.exists()
 
 
 @pytest.mark.slow
 def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
     with Service(config) as service:
+        (directory,) = {Path(p.environ()["RAY_TMPDIR"]) for p in service.processes("raylet")}
+        assert directory.exists()
         assert service.interrupt(signal.SIGKILL) == -signal.SIGKILL
         while service.processes():
             time.sleep(0.2)
+        assert not directory.exists()
 
 
 @pytest.mark.slow

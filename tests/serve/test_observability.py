@@ -12,11 +12,12 @@ import psutil
 import pytest
 import yaml
 
+from loadtest.configs import DEV, PROD, configured
 from loadtest.redis_server import RedisServer
+from loadtest.service import Service
 from serve_app.api_keys import hash_of, new_key
 from serve_app.ray_serve.config import read
 from serve_app.telemetry.metrics import METRICS
-from tests.serve.service import DEV, PROD, Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -98,9 +99,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             for connection in process.net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN
         }
-        logs = Path("/tmp/ray/session_latest/logs").resolve()
+        (raylet,) = service.processes("raylet")
+        logs = Path(raylet.environ()["RAY_TMPDIR"], "ray", "session_latest", "logs").resolve()
+        paths = [path for path in logs.rglob("*") if path.is_file()]
+        files = "".join(path.read_text(errors="replace") for path in paths)
     printed = output.read_text() + "".join(service.printed)
-    files = "".join(file.read_text(errors="replace") for file in logs.rglob("*") if file.is_file())
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     log = {line["request_id"]: line for line in lines if line.get("logger") == "serve_app.request"}
     other = [line for line in output.read_text().splitlines() if not line.startswith("{")]

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from loadtest.configs import configured
+from loadtest.service import Service
 from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, onnx_directory
 from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
-from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 
@@ -37,18 +38,17 @@ def refused(config: Path, **environment: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 def test_replicas_that_do_not_fit_the_machine_are_refused(config: Path) -> None:
     config.write_text(config.read_text().replace("num_cpus: 0.7", "num_cpus: 1000"))
     assert "error: the replicas need 1000.2 CPUs" in refused(config)
 
 
-def test_a_directory_that_ray_cannot_write_is_named(config: Path, tmp_path: Path) -> None:
+def test_a_temporary_directory_that_cannot_be_written_is_named(config: Path) -> None:
     # A file in its place stops root too.
-    (tmp_path / "file").touch()
-    config.write_text(config.read_text().replace("engine: auto", "engine: simulated"))
-    printed = refused(config, TMPDIR=str(tmp_path / "file" / "ray"))
-    assert f"Ray does not start: [Errno 20] Not a directory: '{tmp_path}/file/ray" in printed
-    assert "hint: it needs a directory that can be written, in $TMPDIR" in printed
+    printed = refused(config, TMPDIR="/dev/null")
+    assert "error: cannot make a directory in /dev/null: Not a directory" in printed
+    assert "hint: set TMPDIR to a directory that can be written" in printed
 
 
 @pytest.fixture
@@ -162,11 +162,10 @@ def test_a_cache_of_models_that_cannot_be_written_is_named(config: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_what_only_a_replica_finds_ends_the_start_too(
-    tmp_path: Path, model_directory: Path
-) -> None:
-    """Weights that do not fit the configuration, of which Serve tells the whole story first."""
+def test_an_error_in_a_replica_ends_the_start_too(tmp_path: Path, model_directory: Path) -> None:
+    """The weights do not fit the configuration; Serve prints the traceback first."""
     path = model_directory / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_dim": 48}))
     printed = ended(configured(tmp_path, {"model": str(model_directory), "engine": "torch"}))
     assert len([line for line in printed.splitlines() if line.startswith("error: ")]) == 1
+    assert "Traceback (most recent call last):" in printed.split("\nerror: ")[0]

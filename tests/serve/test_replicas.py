@@ -14,9 +14,9 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from loadtest.configs import configured
 from serve_app.autoscaling.replica_stats import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
 from serve_app.ray_serve.config import read
-from tests.serve.service import configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadtest.configs import configured
 from loadtest.redis_server import RedisServer
-from tests.serve.service import Service, configured
+from loadtest.service import Service
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

@@ -1,14 +1,16 @@
-import threading
-import time
-from collections.abc import Callable
+import json
+from itertools import count, islice
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from loadtest.configs import configured
+from loadtest.connections import Request
+from loadtest.generator import Load, Stream
+from loadtest.service import Service, eventually
 from serve_app.ray_serve.config import read
-from tests.serve.service import Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -17,37 +19,13 @@ CALLERS = 12
 TEXTS = 32
 
 
-class Callers:
-    """Threads that ask for new texts without a pause, until told to stop."""
-
-    def __init__(self, url: str) -> None:
-        self.statuses: list[int] = []
-        self._url = url
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CALLERS)]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self, caller: int) -> None:
-        with httpx.Client(base_url=self._url, timeout=WAIT_S) as client:
-            for number in iter(int, 1):
-                if self._stop.is_set():
-                    return
-                texts = [f"text {number} {index} of {caller}" for index in range(TEXTS)]
-                answer = client.post("/project/predict", json={"text": texts})
-                self.statuses.append(answer.status_code)
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+def callers(url: str) -> Load:
+    """Return clients that ask for new texts without a pause."""
+    texts = (f"text {number}" for number in count())
+    asked = (list(islice(texts, TEXTS)) for _ in count())
+    requests = (Request(json.dumps({"text": each}).encode(), each) for each in asked)
+    stream = Stream("", connections=CALLERS)
+    return Load([f"{url}/project/predict"], lambda *_: "", [(stream, requests)])
 
 
 def classifiers(service: Service) -> int:
@@ -70,13 +48,10 @@ def scaling(directory: Path) -> Path:
 def test_replicas_follow_the_work_and_no_request_is_lost_on_the_way(tmp_path: Path) -> None:
     with Service(scaling(tmp_path)) as service:
         assert classifiers(service) == 1
-        callers = Callers(service.url)
-        try:
-            eventually(lambda: classifiers(service) == 2)
-        finally:
-            callers.stop()
-        eventually(lambda: classifiers(service) == 1)
-        assert set(callers.statuses) == {200}
+        with callers(service.url) as load:
+            eventually(lambda: classifiers(service) == 2, "two classifiers", WAIT_S)
+        eventually(lambda: classifiers(service) == 1, "one classifier", WAIT_S)
+        assert {record.status for record in load.records} == {200}
         answer = httpx.post(f"{service.url}/project/predict", json={"text": ["a", "b", "a"]})
         first, second, again = answer.json()["predictions"]
         assert first == again != second

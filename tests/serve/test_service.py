@@ -9,12 +9,13 @@ import httpx
 import psutil
 import pytest
 
+from loadtest.configs import configured
 from loadtest.redis_server import RedisServer
+from loadtest.service import Service
 from serve_app.client import Prediction, SentimentClient
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 from tests.documentation.markdown import DOCUMENTS
 from tests.documentation.sessions import stable, with_output
-from tests.serve.service import Service, configured
 
 pytestmark = pytest.mark.serve
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from loadtest.configs import configured
+from loadtest.service import Service
 from serve_app.ray_serve.config import read
 from tests.serve.collector import Collector
-from tests.serve.service import Service, configured
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

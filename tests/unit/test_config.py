@@ -160,7 +160,7 @@ def test_intervals_that_tell_no_rate_of_arrivals_are_refused(
     changed: Callable[..., Path],
 ) -> None:
     interval = (*GATEWAY, "autoscaling_config", "metrics_interval_s")
-    with pytest.raises(InvalidConfig, match="no rate of arrivals could be told"):
+    with pytest.raises(InvalidConfig, match="too few samples to measure the rate of arrivals"):
         load(changed(*interval, to=2))
 
 

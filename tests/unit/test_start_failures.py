@@ -9,13 +9,13 @@ import pytest
 import yaml
 from ray.serve._private import constants
 
+from loadtest.configs import configured
 from serve_app.errors import StartupError
 from serve_app.model.onnx_bundle import ENGINES, OnnxBundle, cache_directory
 from serve_app.model.parity import Parity
 from serve_app.model.store import resolve
 from serve_app.ray_serve import run
 from serve_app.ray_serve.config import ServeConfig, read
-from tests.serve.service import configured
 
 Change = Callable[[Any], None]
 GATEWAY = 0
@@ -80,7 +80,7 @@ def in_gateway(**settings: Any) -> Change:
         (in_args(model="env:NOT_SET"), "$NOT_SET, which is not set"),
         (in_args(model="a/b", production=True), "graceful_shutdown_timeout_s"),
         (in_gateway(max_texts=0), "user_config.max_texts: "),
-        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: this is no hash"),
+        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: not the hash"),
         (in_gateway(cors_origins=["page"]), "user_config.cors_origins.0: an origin is"),
         (lambda content: content.update(proxy_location="Nowhere"), "proxy_location: "),
         (lambda content: content.update(environment={"PATH": "/"}), "environment: only RAY_*"),
@@ -142,7 +142,7 @@ def test_so_are_those_of_haproxy(
         ("config.json", None, "holds no config.json"),
         ("config.json", b"{", "cannot read"),
         ("tokenizer.json", None, "holds no tokenizer.json"),
-        ("tokenizer.json", b'{"version": "1.0"}', "is no tokenizer"),
+        ("tokenizer.json", b'{"version": "1.0"}', "is not a tokenizer"),
         ("model.safetensors", None, "holds no *.safetensors"),
         ("model.safetensors", b"\0" * 100, "cannot read the weights"),
     ],

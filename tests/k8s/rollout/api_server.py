@@ -6,24 +6,62 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.k8s.rollout.discovery import RESOURCES, groups, resource_list
 from tests.k8s.rollout.objects import Document, Key, Objects, Refusal
 from tests.k8s.rollout.operator import Operator
 
 RAY_TOKEN: Final = "the-token-of-the-cluster"
+KINDS: Final = {
+    "v1": ["Namespace", "ServiceAccount", "Secret", "Pod", "Event"],
+    "apps/v1": ["ControllerRevision"],
+    "external-secrets.io/v1": ["ExternalSecret", "SecretStore"],
+    "gateway.networking.k8s.io/v1": ["HTTPRoute"],
+    "monitoring.coreos.com/v1": ["PodMonitor", "PrometheusRule"],
+    "networking.k8s.io/v1": ["NetworkPolicy"],
+    "policy/v1": ["PodDisruptionBudget"],
+    "ray.io/v1": ["RayService"],
+}
+
+
+def resource(kind: str) -> str:
+    """Return the name of a kind in a path."""
+    return "networkpolicies" if kind == "NetworkPolicy" else f"{kind.lower()}s"
+
+
+def groups() -> list[Document]:
+    """Return the named API groups, each with its one version."""
+    versions = [version for version in KINDS if "/" in version]
+    entries = [{"groupVersion": each, "version": each.partition("/")[2]} for each in versions]
+    return [
+        {"name": version.partition("/")[0], "versions": [entry], "preferredVersion": entry}
+        for version, entry in zip(versions, entries, strict=True)
+    ]
+
+
+def resource_list(version: str) -> Document:
+    """Return the resources of a version."""
+    resources = [
+        {
+            "name": resource(kind),
+            "singularName": kind.lower(),
+            "kind": kind,
+            "namespaced": kind != "Namespace",
+            "verbs": ["get", "list", "patch", "delete"],
+        }
+        for kind in KINDS[version]
+    ]
+    return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
 
 
 class ApiServer:
-    """Listens on a free port from entering to leaving.
+    """A server on a free port, which runs as long as its context.
 
-    Every GET of a RayService is preceded by a pass of its operator, so that a test that polls
-    sees each status once, however fast it polls.
+    A pass of the operator precedes each GET of a RayService, so that a test sees each status once,
+    however fast it polls.
     """
 
     def __init__(self) -> None:
@@ -61,12 +99,7 @@ class ApiServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -78,14 +111,8 @@ class ApiServer:
 
     def put(self, document: Document, manager: str) -> None:
         """Store an object as another tool has applied it."""
-        resource = next(
-            name
-            for rows in RESOURCES.values()
-            for name, kind, _ in rows
-            if kind == document["kind"]
-        )
         metadata = document["metadata"]
-        key = (resource, metadata.get("namespace", ""), metadata["name"])
+        key = (resource(document["kind"]), metadata.get("namespace", ""), metadata["name"])
         self.objects.apply(key, document, manager, dry_run=False, force=True)
 
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> tuple[int, Any]:
@@ -95,8 +122,8 @@ class ApiServer:
             if path == "/version":
                 return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
             if path == "/apis":
-                return 200, {"kind": "APIGroupList", "groups": list(groups())}
-            for version in RESOURCES:
+                return 200, {"kind": "APIGroupList", "groups": groups()}
+            for version in KINDS:
                 root = f"/api/{version}" if version == "v1" else f"/apis/{version}"
                 if path == root:
                     return 200, resource_list(version)
@@ -121,32 +148,29 @@ class ApiServer:
         if parts[0] == "services":
             return self._proxied(method, parts[1], "/" + "/".join(parts[3:]), headers)
         if len(parts) == 1:
-            (kind,) = (kind for name, kind, _ in RESOURCES[version] if name == parts[0])
+            (kind,) = (kind for kind in KINDS[version] if resource(kind) == parts[0])
             items = self._list(parts[0], namespace, query)
             return 200, {"apiVersion": version, "kind": f"{kind}List", "items": items}
         key = (parts[0], namespace, parts[1])
         if method == "PATCH":
             if headers["Content-Type"] != "application/apply-patch+yaml":
                 raise Refusal(415, "UnsupportedMediaType", "not a server-side apply")
-            (manager,) = query["fieldManager"]
-            return 200, self._apply(key, yaml.safe_load(body), manager, query)
+            return 200, self._apply(key, yaml.safe_load(body), query)
         stored = self.objects.stored
         if key not in stored:
             raise Refusal(404, "NotFound", f'{key[0]} "{key[2]}" not found')
         if method == "DELETE":
             return 200, stored.pop(key)
-        if key[0] == "rayservices":
-            self._operate(key)
+        if key[0] == "rayservices" and (status := self.operator.reconcile(stored[key])):
+            self.objects.store(key, {**stored[key], "status": status})
         return 200, stored[key]
 
-    def _list(self, resource: str, namespace: str, query: dict[str, list[str]]) -> list[Document]:
-        virtual = {
-            "pods": self.operator.pods(),
-            "events": list(self.operator.events.values()),
-        }
-        place = (resource, namespace)
-        stored = [found for key, found in self.objects.stored.items() if key[:2] == place]
-        found = virtual.get(resource, stored)
+    def _list(self, name: str, namespace: str, query: dict[str, list[str]]) -> list[Document]:
+        virtual = {"pods": self.operator.pods(), "events": list(self.operator.events.values())}
+        stored = [
+            found for key, found in self.objects.stored.items() if key[:2] == (name, namespace)
+        ]
+        found = virtual.get(name, stored)
         for selector in query.get("labelSelector", []):
             name, _, value = selector.partition("=")
             found = [one for one in found if one["metadata"]["labels"].get(name) == value]
@@ -166,20 +190,13 @@ class ApiServer:
             return 200, {"applications": {"sentiment": {"last_deployed_time_s": deployed}}}
         raise Refusal(503, "ServiceUnavailable", f"no endpoints available for {service}")
 
-    def _apply(
-        self, key: Key, wanted: Document, manager: str, query: dict[str, list[str]]
-    ) -> Document:
+    def _apply(self, key: Key, wanted: Document, query: dict[str, list[str]]) -> Document:
+        (manager,) = query["fieldManager"]
         force = query.get("force", [""])[0].lower() == "true"
         dry_run = "dryRun" in query
         if not dry_run:
             self.applied.append(f"{wanted['kind']} {wanted['metadata']['name']}")
         return self.objects.apply(key, wanted, manager, dry_run=dry_run, force=force)
-
-    def _operate(self, key: Key) -> None:
-        service = self.objects.stored[key]
-        status = self.operator.reconcile(service)
-        if status is not None:
-            self.objects.store(key, {**service, "status": status})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stub = self

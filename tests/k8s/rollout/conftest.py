@@ -1,17 +1,19 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from serve_app.rollout.cluster import Api, connect
+from serve_app.rollout.history import History
 from serve_app.rollout.monitor import Limits
-from serve_app.rollout.rollout import Options, Rollout
+from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import RAY_TOKEN, ApiServer
 from tests.k8s.rollout.release import NAME, NAMESPACE
 
-# The operator's passes are counted, not timed, so nothing has to be waited for.
-QUICK = Options(
-    Limits(timeout_s=20, settle_s=0.1, patience_s=0.3, lost_s=0.3, predict_s=0, poll_s=0.01)
+# The operator's passes are counted, not timed, so that nothing has to be waited for.
+QUICK: Final = Limits(
+    timeout_s=20, settle_s=0.1, patience_s=0.3, lost_s=0.3, predict_s=0, poll_s=0.01
 )
 
 
@@ -25,15 +27,32 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServe
 
 @pytest.fixture
 def api(server: ApiServer) -> Api:
-    return connect(None)
+    return connect(NAME, NAMESPACE)
 
 
 @pytest.fixture
-def told() -> list[str]:
-    """What the rollout reports."""
+def progress() -> list[str]:
+    """The lines that the rollout reports."""
     return []
 
 
 @pytest.fixture
-def rollout(api: Api, told: list[str]) -> Rollout:
-    return Rollout(api, NAME, NAMESPACE, told.append)
+def rollout(api: Api, progress: list[str]) -> Rollout:
+    return Rollout(api, progress.append, limits=QUICK)
+
+
+def outcomes(api: Api) -> list[tuple[int, str]]:
+    return [(revision.number, revision.outcome) for revision in History(api).revisions()]
+
+
+def live(server: ApiServer) -> dict[str, Any]:
+    return server.objects.stored["rayservices", NAMESPACE, NAME]
+
+
+def active(server: ApiServer) -> str:
+    return str(live(server)["status"]["activeServiceStatus"]["rayClusterName"])
+
+
+def image(server: ApiServer) -> str:
+    head = live(server)["spec"]["rayClusterConfig"]["headGroupSpec"]
+    return str(head["template"]["spec"]["containers"][0]["image"])

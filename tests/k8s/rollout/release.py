@@ -25,7 +25,6 @@ def rendered(
     import_path: str = "serve_app.app:build",
     lab_import_path: str = "",
     max_texts: int = 256,
-    workers: int = 2,
     strategy: str = "NewCluster",
 ) -> str:
     """Return a manifest in YAML."""
@@ -49,7 +48,7 @@ def rendered(
             "rayClusterConfig": {
                 "rayVersion": "2.60.0",
                 "headGroupSpec": {"rayStartParams": {}, "template": pod},
-                "workerGroupSpecs": [{"groupName": "cpu", "minReplicas": workers, "template": pod}],
+                "workerGroupSpecs": [{"groupName": "cpu", "minReplicas": 2, "template": pod}],
             },
         },
     }

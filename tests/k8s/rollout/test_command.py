@@ -6,9 +6,9 @@ import pytest
 
 from serve_app.cli.__main__ import main
 from serve_app.console import install
+from serve_app.rollout.cluster import Api
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
-from tests.k8s.rollout.conftest import QUICK
 from tests.k8s.rollout.operator import MISSING_IMAGE
 from tests.k8s.rollout.release import NAME, NAMESPACE, SECOND, release, rendered
 
@@ -34,10 +34,10 @@ def test_a_placeholder_digest_is_refused_before_anything_is_sent(
     assert server.applied == []
 
 
-def test_diff_shows_what_would_change_and_who_would_be_restarted(
+def test_diff_shows_what_would_change_and_whether_a_new_cluster_starts(
     rollout: Rollout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rollout.apply(release(), QUICK)
+    rollout.apply(release())
     monkeypatch.setattr(sys, "stdin", io.StringIO(rendered(SECOND)))
     assert run(monkeypatch, "diff", "-") == 8
     printed = capsys.readouterr()
@@ -48,25 +48,25 @@ def test_diff_shows_what_would_change_and_who_would_be_restarted(
     assert capsys.readouterr().out == ""
 
 
-def test_status_tells_a_release_that_serves_from_one_that_hangs(
+def test_status_distinguishes_a_release_that_serves_from_one_that_hangs(
+    api: Api,
     rollout: Rollout,
-    server: ApiServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rollout.apply(release(), QUICK)
+    rollout.apply(release())
     assert run(monkeypatch, "status", NAME, "-n", NAMESPACE) == 0
     printed = capsys.readouterr().out
     assert "revision 1" in printed
     assert "cluster sentiment-1 serves: sentiment RUNNING, 2 endpoints" in printed
     for document in release(SECOND, image=MISSING_IMAGE).documents:
-        rollout._api.apply(document)
+        api.apply(document)
     assert run(monkeypatch, "status", NAME, "-n", NAMESPACE) == 5
     assert run(monkeypatch, "status", NAME, "-n", NAMESPACE) == 4
     assert "ImagePullBackOff" in capsys.readouterr().err
 
 
-def test_an_api_server_that_is_not_there_has_a_status_of_its_own(
+def test_a_missing_api_server_has_an_exit_code_of_its_own(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.stop()

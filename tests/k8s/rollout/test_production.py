@@ -1,5 +1,6 @@
 """The rollout tool and its stand-ins against the real manifests and schemas."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -7,8 +8,8 @@ import pytest
 import yaml
 
 from serve_app.errors import InvalidManifest
-from serve_app.rollout import history
-from serve_app.rollout.cluster import Api
+from serve_app.rollout.cluster import connect
+from serve_app.rollout.history import Revision
 from serve_app.rollout.manifest import Manifest, check_images, parse
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.conftest import Render
@@ -34,13 +35,14 @@ def test_the_committed_overlay_is_refused_until_its_image_is_named(production: M
 
 
 def test_the_production_overlay_is_rolled_out_and_upgraded(
-    server: ApiServer, api: Api, told: list[str], production: Manifest
+    server: ApiServer, progress: list[str], production: Manifest
 ) -> None:
-    rollout = Rollout(api, production.name, production.namespace, told.append)
-    rollout.apply(pinned(production, FIRST), QUICK)
-    rollout.apply(pinned(production, SECOND), QUICK)
+    api = connect(production.name, production.namespace)
+    rollout = Rollout(api, progress.append, limits=QUICK)
+    rollout.apply(pinned(production, FIRST))
+    rollout.apply(pinned(production, SECOND))
     assert server.applied[0] == f"Namespace {production.namespace}"
-    assert told[-1] == "revision 2 serves"
+    assert progress[-1] == "revision 2 serves"
 
 
 def test_the_operator_of_these_tests_writes_statuses_that_its_schema_allows(
@@ -54,12 +56,12 @@ def test_the_operator_of_these_tests_writes_statuses_that_its_schema_allows(
         found = server.objects.stored.get(("rayservices", NAMESPACE, NAME), {})
         statuses.append(found.get("status", {}))
 
-    Rollout(rollout._api, NAME, NAMESPACE, keep).apply(release(), QUICK)
-    Rollout(rollout._api, NAME, NAMESPACE, keep).apply(release(SECOND), QUICK)
+    replace(rollout, progress=keep).apply(release())
+    replace(rollout, progress=keep).apply(release(SECOND))
     assert len(statuses) > 9
     assert [error.message for status in statuses for error in validator.iter_errors(status)] == []
 
 
 def test_revisions_are_valid_objects_of_kubernetes(crds: Path) -> None:
-    revision = history.revision(release().service, 1, "served", "2026-11-23T00:00:00+00:00", 1)
-    assert list(violations(history.document(revision, "uid"), crds)) == []
+    revision = Revision.create(release().service, 1, "served", "2026-11-23T00:00:00+00:00", 1)
+    assert list(violations(revision.document("uid"), crds)) == []

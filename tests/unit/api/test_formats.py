@@ -15,15 +15,13 @@ from serve_app.api.formats import (
     MAX_ERRORS,
     MAX_KEY_CHARS,
     PREDICT,
-    HuggingFaceRequest,
-    Transform,
     check_limits,
     decimal,
     label_scores,
     prediction_headers,
     render_predictions,
 )
-from serve_app.api.schemas import PredictRequest
+from serve_app.api.schemas import HuggingFaceRequest, PredictRequest, Transform
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, StageTimes, TextLogits

@@ -13,7 +13,7 @@ from serve_app.api.request_record import (
 )
 from serve_app.scores import StageTimes
 from serve_app.telemetry.logs import LogForm
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 ANSWERED = RequestRecord(
     ended=1.25,
@@ -116,8 +116,8 @@ COUNTED = RequestRecord(
 NOT_ANSWERED = COUNTED._replace(status=429, outcome="overloaded", times=None)
 
 
-def metered(*reports: RequestRecord) -> RecordedMeters:
-    meters = RecordedMeters()
+def metered(*reports: RequestRecord) -> RecordedMetrics:
+    meters = RecordedMetrics()
     for report in reports:
         RequestMetrics(meters)(report)
     return meters

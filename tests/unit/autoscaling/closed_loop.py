@@ -9,7 +9,7 @@ import numpy as np
 from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
-from serve_app.autoscaling.policy import Fleet, classifier_load, replicas
+from serve_app.autoscaling.policy import Fleet, classifier_workload, required_replicas
 from serve_app.autoscaling.replica_stats import (
     Series,
     classifier_stats,
@@ -18,7 +18,6 @@ from serve_app.autoscaling.replica_stats import (
     read_gateway,
 )
 from serve_app.settings import ScalingSettings
-from tests.unit.autoscaling.series import Sample
 
 STEP_S = 0.1
 EPOCH = 1e9
@@ -52,9 +51,9 @@ class Plant(NamedTuple):
         demand_s: Over how long demand is averaged.
         upscale_delay_s: Ray's.
         downscale_delay_s: Ray's.
-        most: Most replicas.
+        max_replicas: Maximum of replicas.
         queue_limit: Work that may wait; more is refused.
-        most_wait_s: So is more than what the running replicas do within this.
+        max_wait_s: So is more than what the running replicas do within this.
         retry_s: After how long what is refused comes again, however often; never where infinite.
         gateways: Among which chance chooses for each attempt.
         request: Work of a request, of which as many come as chance has it; zero for an even flow.
@@ -67,9 +66,9 @@ class Plant(NamedTuple):
     demand_s: float = 5.0
     upscale_delay_s: float = 0.5
     downscale_delay_s: float = 30.0
-    most: int = 100
+    max_replicas: int = 100
     queue_limit: float = inf
-    most_wait_s: float = inf
+    max_wait_s: float = inf
     retry_s: float = inf
     gateways: int = 1
     request: float = 0.0
@@ -82,7 +81,7 @@ class Reports:
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
         self._sent: deque[tuple[float, dict[str, float]]] = deque()
-        self._known: dict[str, deque[Sample]] = {}
+        self._known: dict[str, deque[tuple[float, float]]] = {}
 
     def send(self, now: float, arrived: float, taken: float, held: float) -> None:
         chars, unsent = round(arrived * SECOND), round(held * SECOND)
@@ -95,7 +94,7 @@ class Reports:
             time, published = self._sent.popleft()
             for name, value in published.items():
                 kept = self._known.setdefault(name, deque(maxlen=30))
-                kept.append(Sample(EPOCH + time, value))
+                kept.append((EPOCH + time, value))
         return {name: list(samples) for name, samples in self._known.items()}
 
 
@@ -116,7 +115,7 @@ def simulate(
         running: Replicas at the start.
     """
     config = AutoscalingConfig(
-        max_replicas=plant.most,
+        max_replicas=plant.max_replicas,
         upscale_delay_s=plant.upscale_delay_s,
         downscale_delay_s=plant.downscale_delay_s,
     )
@@ -140,7 +139,7 @@ def simulate(
         # A gateway counts what it has not refused before.
         arrived += sum(part * (1 - 1 / plant.gateways) ** (n - 1) for part, n in attempts)
         offered_now = sum(part for part, _ in attempts)
-        limit = min(plant.queue_limit, plant.most_wait_s * running)
+        limit = min(plant.queue_limit, plant.max_wait_s * running)
         admitted = max(0.0, min(offered_now, limit - waiting + running * STEP_S))
         if offered_now > admitted:
             left = 1 - admitted / offered_now
@@ -149,7 +148,7 @@ def simulate(
         if step % round(plant.metrics_s / STEP_S) == 0:
             taken = min(waiting, running * TAKEN_S)
             reports.send(now, arrived, taken, waiting - taken)
-        fleet = Fleet(running, target, 1, plant.most)
+        fleet = Fleet(running, target, 1, plant.max_replicas)
         desired = _asked(reports.known(now), now, plant, fleet, settings)
         decided, state = _apply_delay_logic(desired, target, config, state, _now=EPOCH + now)
         if decided > target:
@@ -169,7 +168,7 @@ def _asked(
     known: dict[str, Series], now: float, plant: Plant, fleet: Fleet, settings: ScalingSettings
 ) -> int:
     since = EPOCH + now - settings.stale_s
-    load = classifier_load(
+    workload = classifier_workload(
         [read_classifier(known, since)], [read_gateway(known, since, plant.demand_s)]
     )
-    return replicas(load, fleet, settings)
+    return required_replicas(workload, fleet, settings)

@@ -1,16 +1,9 @@
-"""Time series as Ray hands them to a policy."""
-
-from typing import NamedTuple
+"""Time series as the policy reads them."""
 
 NOW = 1_000.0
 
 
-class Sample(NamedTuple):
-    timestamp: float
-    value: float
-
-
-def series(*values: float, until: float = NOW) -> list[Sample]:
+def series(*values: float, until: float = NOW) -> list[tuple[float, float]]:
     """Return samples that are a second apart."""
     first = until - len(values) + 1
-    return [Sample(first + index, value) for index, value in enumerate(values)]
+    return [(first + index, value) for index, value in enumerate(values)]

@@ -24,7 +24,7 @@ def step(now: float) -> float:
     return 5.5 if STEP.start <= now < STEP.stop else 0.55
 
 
-def most(moments: list[Moment]) -> int:
+def max_target(moments: list[Moment]) -> int:
     return max(moment.target for moment in moments)
 
 
@@ -79,13 +79,13 @@ def test_no_start_and_no_report_is_so_slow_that_too_much_is_started(
     start_s: float, late_s: float, metrics_s: float
 ) -> None:
     moments = simulate(step, 150, Plant(start_s, late_s=late_s, metrics_s=metrics_s))
-    assert ENOUGH <= most(moments) <= 1.25 * ENOUGH
+    assert ENOUGH <= max_target(moments) <= 1.25 * ENOUGH
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_neither_do_requests_that_come_by_chance_start_too_much(seed: int) -> None:
     moments = simulate(step, 150, Plant(request=0.05, seed=seed))
-    assert most(moments) <= 1.25 * ENOUGH
+    assert max_target(moments) <= 1.25 * ENOUGH
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,20 +105,20 @@ def test_ten_times_the_load_is_met_soon_and_released_again() -> None:
 
 @pytest.mark.parametrize("start_s", [6, 12, 30])
 def test_demand_that_is_refused_and_does_not_come_again_is_met_in_one_round(start_s: float) -> None:
-    moments = simulate(step, 150, Plant(start_s, most_wait_s=MAX_WAIT_S))
+    moments = simulate(step, 150, Plant(start_s, max_wait_s=MAX_WAIT_S))
     reached = next(moment.time for moment in moments if moment.running >= 5.5)
     assert reached - STEP.start <= start_s + 5
-    assert most(moments) <= 1.25 * ENOUGH
+    assert max_target(moments) <= 1.25 * ENOUGH
 
 
 @pytest.mark.parametrize("start_s", [6, 12, 30])
 @pytest.mark.parametrize("retry_s", [1, 6])
 def test_callers_who_try_again_do_not_multiply_the_replicas(start_s: float, retry_s: float) -> None:
-    moments = simulate(step, 150, Plant(start_s, most_wait_s=MAX_WAIT_S, retry_s=retry_s))
-    assert most(moments) <= 1.25 * ENOUGH
+    moments = simulate(step, 150, Plant(start_s, max_wait_s=MAX_WAIT_S, retry_s=retry_s))
+    assert max_target(moments) <= 1.25 * ENOUGH
 
 
 @pytest.mark.parametrize("start_s", [6, 12, 30])
 def test_two_gateways_that_know_nothing_of_each_other_may_count_one_twice(start_s: float) -> None:
-    plant = Plant(start_s, most_wait_s=MAX_WAIT_S, retry_s=6, gateways=2)
-    assert most(simulate(step, 150, plant)) <= 2 * 1.25 * ENOUGH
+    plant = Plant(start_s, max_wait_s=MAX_WAIT_S, retry_s=6, gateways=2)
+    assert max_target(simulate(step, 150, plant)) <= 2 * 1.25 * ENOUGH

@@ -9,7 +9,7 @@ from serve_app.batch.job import Job
 from serve_app.batch.shards import Output, ShardScorer
 from serve_app.client import Prediction
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 from tests.unit.batch.conftest import TEXTS
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serve_app.cache.memory import MemoryTier
+from serve_app.cache.score_cache import MemoryTier
 from serve_app.scores import TextLogits
 from tests.unit.cache.clock import ManualClock
 

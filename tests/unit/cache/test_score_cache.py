@@ -2,15 +2,13 @@
 
 import asyncio
 import struct
-from random import Random
 
 import pytest
 from redis import Redis
 
 from loadtest.redis_server import RedisServer
 from serve_app.cache.codec import KeySpace, encode
-from serve_app.cache.redis import RedisTier, SharedTier
-from serve_app.cache.score_cache import ScoreCache, open_cache
+from serve_app.cache.score_cache import open_cache
 from serve_app.errors import InvalidConfig
 from serve_app.settings import GatewaySettings
 from tests.unit.cache.scores import Opener, score, scores
@@ -60,11 +58,10 @@ async def test_a_call_is_one_command_or_one_pipeline(
     assert {"cmdstat_get", "cmdstat_multi", "cmdstat_expire"}.isdisjoint(commands)
 
 
-async def test_lifetimes_vary_within_the_jitter(redis_server: RedisServer) -> None:
-    settings = GatewaySettings(cache_ttl_s=1000, cache_ttl_jitter=0.2)
-    cache = ScoreCache(2, settings, SharedTier(RedisTier(redis_server.url, 5)), Random(1))
-    await cache.set_many(ITEMS)
-    await cache.aclose()
+async def test_lifetimes_vary_within_the_jitter(
+    redis_server: RedisServer, open_scores: Opener
+) -> None:
+    await open_scores(redis_server.url, cache_ttl_s=1000, cache_ttl_jitter=0.2).set_many(ITEMS)
     with Redis.from_url(redis_server.url) as redis:
         lifetimes_ms = [redis.pttl(key) for key in ITEMS]
     assert all(700_000 < lifetime <= 1_200_000 for lifetime in lifetimes_ms)

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from loadtest.ports import free_port
-from serve_app.cli import scoring
 from serve_app.cli.__main__ import app
+from serve_app.cli.help import API_KEY
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
@@ -190,9 +190,7 @@ def test_wrong_usage_has_an_exit_code_of_its_own(arguments: list[str], said: str
 
 @pytest.mark.parametrize("key", ["abc\ndef", "schlüssel"])
 def test_a_key_that_no_header_carries_is_told_and_not_shown(key: str) -> None:
-    refused = CliRunner().invoke(
-        app, ["predict", "a"], env={"COLUMNS": "200", scoring.API_KEY: key}
-    )
+    refused = CliRunner().invoke(app, ["predict", "a"], env={"COLUMNS": "200", API_KEY: key})
     assert refused.exit_code == 2
     assert "the API key has characters that are not printable ASCII" in refused.output
     assert not set(key.split()) & set(refused.output.split())

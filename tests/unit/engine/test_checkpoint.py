@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.export.prepare import prepare
@@ -79,14 +79,14 @@ def test_weights_that_do_not_fit_are_refused_by_name(
         if start:
             start(model, lambda _: None)
         else:
-            load(model, "torch", threads=1)
+            load_engine(model, "torch", threads=1)
     assert not cache_dir.exists() or not [path for path in cache_dir.iterdir() if path.is_dir()]
 
 
 def test_layers_that_the_configuration_leaves_out_are_refused(model_directory: Path) -> None:
     edit(model_directory / "config.json", n_layers=1)
     with pytest.raises(ModelUnusable, match=r"left over distilbert\.transformer\.layer\.1"):
-        load(resolve(str(model_directory)), "torch", threads=1)
+        load_engine(resolve(str(model_directory)), "torch", threads=1)
 
 
 def test_weights_of_another_head_of_the_architecture_are_left_alone(tmp_path: Path) -> None:
@@ -101,25 +101,28 @@ def test_weights_of_another_head_of_the_architecture_are_left_alone(tmp_path: Pa
         "roberta.embeddings.position_ids": np.arange(34)[None],
     }
     change_weights(tmp_path, lambda tensors: tensors | extra)
-    assert load(resolve(str(tmp_path)), "torch", threads=1).logits([[0, 6, 2]]).shape == (1, 3)
+    assert load_engine(resolve(str(tmp_path)), "torch", threads=1).logits([[0, 6, 2]]).shape == (
+        1,
+        3,
+    )
 
 
 def test_logits_that_are_not_finite_are_refused(model_directory: Path) -> None:
     nan = np.full(2, np.nan, np.float32)
     change_weights(model_directory, lambda tensors: tensors | {"classifier.bias": nan})
     with pytest.raises(ModelUnusable, match="scores that are no numbers"):
-        load(resolve(str(model_directory)), "torch", threads=1)
+        load_engine(resolve(str(model_directory)), "torch", threads=1)
 
 
 def test_sharded_weights_are_loaded_and_a_missing_shard_is_named(
     model_directory: Path, tmp_path: Path
 ) -> None:
-    whole = load(resolve(str(model_directory)), "torch", threads=1).logits([[2, 6, 3]])
+    whole = load_engine(resolve(str(model_directory)), "torch", threads=1).logits([[2, 6, 3]])
     classifier = transformers.AutoModelForSequenceClassification.from_pretrained(model_directory)
     (model_directory / "model.safetensors").unlink()
     classifier.save_pretrained(model_directory, max_shard_size="10KB")
     model = resolve(str(model_directory))
-    assert load(model, "torch", threads=1).logits([[2, 6, 3]]) == pytest.approx(whole)
+    assert load_engine(model, "torch", threads=1).logits([[2, 6, 3]]) == pytest.approx(whole)
     shard = sorted(model_directory.glob("model-*.safetensors"))[0]
     shard.unlink()
     with pytest.raises(ModelUnusable, match=f"a shard is missing: .*{shard.name}"):
@@ -205,7 +208,7 @@ def test_split_special_tokens_is_refused_by_name(model_directory: Path) -> None:
 def test_tokens_without_an_embedding_are_refused(model_directory: Path) -> None:
     edit(model_directory / "added_tokens.json", **{"<new>": 23})
     with pytest.raises(ModelUnusable, match="token id 23, the model has embeddings for 23"):
-        load(resolve(str(model_directory)), "torch", threads=1)
+        load_engine(resolve(str(model_directory)), "torch", threads=1)
 
 
 def write_decoder(directory: Path, **config: Any) -> None:
@@ -235,7 +238,7 @@ def test_a_decoder_scores_each_text_as_if_it_were_alone(
     texts = ["the film was good", "bad", "", "i love it very", "good film " * 16, "bad " * 320]
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     assert [len(ids) for ids in token_ids] == [4, 1, 1, 4, 32, 32]
-    engine = load(model, "torch", threads=1)
+    engine = load_engine(model, "torch", threads=1)
     classifier = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         expected = np.vstack([classifier(torch.tensor([ids])).logits for ids in token_ids])

@@ -1,63 +1,48 @@
+import time
+
 import numpy as np
 import pytest
 
-from serve_app.engine.engine import padded, passes
-from serve_app.engine.load import load
-from serve_app.engine.tokenizer import Tokenizer
+from serve_app.engine.engine import SimulatedEngine, load_engine
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity
+from serve_app.settings import AppArgs, SimulatedCost
+
+FREE = SimulatedCost(batch_ms=0, token_us=0)
+TEXTS = ([1, 2, 3], [4, 5], [1, 2, 3, 4])
 
 
-def test_sequences_are_padded_on_the_right() -> None:
-    ids, mask = padded([[5, 6, 7], [8]], pad_id=1)
-    assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert ids.dtype == mask.dtype == np.int64
+def test_simulated_scores_depend_on_the_tokens_alone() -> None:
+    together = SimulatedEngine(2, FREE).logits(TEXTS)
+    alone = [SimulatedEngine(2, FREE).logits([text])[0] for text in TEXTS]
+    assert together.shape == (3, 2)
+    assert np.array_equal(together, alone)
+    assert len({tuple(row) for row in together.tolist()}) == 3
 
 
-@pytest.mark.parametrize(
-    ("lengths", "sizes"),
-    [([3], [1]), ([512] * 16, [16]), ([512] * 17, [16, 1]), ([4096, 8, 8], [1, 1, 1])],
-)
-def test_attention_over_a_pass_is_bounded(lengths: list[int], sizes: list[int]) -> None:
-    texts = [[number] * length for number, length in enumerate(lengths)]
-    parts = [list(part) for part in passes(texts)]
-    assert [len(part) for part in parts] == sizes
-    assert [text for part in parts for text in part] == texts
+def test_a_simulated_batch_takes_what_the_cost_model_says() -> None:
+    engine = SimulatedEngine(2, SimulatedCost(batch_ms=20, token_us=1000))
+    started = time.monotonic()
+    engine.logits(TEXTS)
+    # Nine tokens in three texts; sleeping never takes less.
+    assert time.monotonic() - started >= 0.020 + 9 * 0.001
 
 
-def test_a_batch_in_parts_has_the_logits_of_each_text(
-    model: ModelIdentity, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("torch")
-    engine = load(model, "torch", threads=1)
-    texts = [[2, word, 3] for word in range(5, 12)]
-    together = engine.logits(texts)
-    monkeypatch.setattr("serve_app.engine.engine.MAX_PAIRS", 20)
-    assert engine.logits(texts) == pytest.approx(together, abs=1e-6)
+def test_padding_costs_the_simulated_engine_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    SimulatedEngine(2, SimulatedCost(batch_ms=20, token_us=1000)).logits(TEXTS)
+    assert slept == [pytest.approx(0.020 + 9 * 0.001)]
 
 
-def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIdentity) -> None:
-    transformers = pytest.importorskip("transformers")
-    texts = ["The film was GOOD", "", "  ", "unknown wörds", "it " * 200]
-    expected = transformers.AutoTokenizer.from_pretrained(model.path)(
-        texts, truncation=True, max_length=model.max_tokens
-    )["input_ids"]
-    tokens = Tokenizer(model).encode(texts)
-    assert [text.ids for text in tokens] == expected
-    assert [text.truncated for text in tokens] == [False, False, False, False, True]
-    assert len(tokens[-1].ids) == model.max_tokens
-
-
-def test_a_file_that_is_json_but_no_tokenizer_is_named(model: ModelIdentity) -> None:
-    (model.path / "tokenizer.json").write_text('{"version": "1.0"}')
-    with pytest.raises(ModelUnusable, match=r"tokenizer\.json is no tokenizer: .*missing"):
-        Tokenizer(model)
+def test_production_refuses_the_simulated_engine() -> None:
+    with pytest.raises(ValueError, match="production needs an engine that computes"):
+        AppArgs(engine="simulated", production=True)
 
 
 def test_torch_scores_do_not_depend_on_padding(model: ModelIdentity) -> None:
     pytest.importorskip("torch")
-    engine = load(model, "torch", threads=1)
+    engine = load_engine(model, "torch", threads=1)
     alone = engine.logits([[2, 5, 3]])
     assert engine.logits([[2, 5, 3], [2, *[6] * 40, 3]])[:1] == pytest.approx(alone, abs=1e-5)
 
@@ -66,4 +51,15 @@ def test_a_model_that_was_not_prepared_says_how_to_prepare_it(
     model: ModelIdentity, cache_dir: object
 ) -> None:
     with pytest.raises(ModelUnusable, match="sentiment model prepare"):
-        load(model, "onnx-int8", threads=1)
+        load_engine(model, "onnx-int8", threads=1)
+
+
+def test_a_batch_in_parts_has_the_logits_of_each_text(
+    model: ModelIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    engine = load_engine(model, "torch", threads=1)
+    texts = [[2, word, 3] for word in range(5, 12)]
+    together = engine.logits(texts)
+    monkeypatch.setattr("serve_app.engine.tokenizer.MAX_PAIRS", 20)
+    assert engine.logits(texts) == pytest.approx(together, abs=1e-6)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.model.store import resolve
 from tests.conftest import WORDS
@@ -75,7 +75,7 @@ def test_a_text_of_the_most_tokens_and_longer_ones_are_scored_like_by_transforme
     tokens = Tokenizer(model).encode(texts)
     assert [len(each.ids) for each in tokens] == [model.max_tokens] * 3 + [4, 2]
     assert [each.truncated for each in tokens] == [False, True, True, False, False]
-    logits = load(model, "torch", threads=1).logits([each.ids for each in tokens])
+    logits = load_engine(model, "torch", threads=1).logits([each.ids for each in tokens])
     auto = transformers.AutoModelForSequenceClassification
     classifier = auto.from_pretrained(tmp_path).eval()
     with torch.no_grad():

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
 from serve_app.export.evaluate import evaluate, read_tsv
@@ -27,7 +27,7 @@ def test_evaluation_counts_right_labels_and_flips(
     torch, fp32, int8 = evaluate(model, data, no_progress)
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
-    logits = load(model, "torch", threads=1).logits(token_ids)
+    logits = load_engine(model, "torch", threads=1).logits(token_ids)
     assert texts[0] == 'the film was "good'
     assert torch.accuracy == np.mean(logits.argmax(axis=1) == labels)
     assert (torch.flips, fp32.flips, fp32.accuracy) == (0, 0, torch.accuracy)

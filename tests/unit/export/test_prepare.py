@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from serve_app.client import Prediction
-from serve_app.engine.load import load
+from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.export.prepare import prepare, resolve_engine
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 from serve_app.model.onnx_bundle import (
     ENGINES,
     OnnxBundle,
@@ -43,8 +43,8 @@ def test_preparing_makes_verified_engines_that_agree_with_torch(
     assert lines[0] == "exporting to ONNX"
     texts = ["the film was very good", "i hate it", "", "bad " * 200]
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
-    reference = load(model, "torch", threads=1).logits(token_ids)
-    assert load(model, "onnx-fp32", threads=1).logits(token_ids) == pytest.approx(
+    reference = load_engine(model, "torch", threads=1).logits(token_ids)
+    assert load_engine(model, "onnx-fp32", threads=1).logits(token_ids) == pytest.approx(
         reference, abs=1e-5
     )
     assert bundle.parity["onnx-int8"].variance < 1e-3
@@ -197,7 +197,7 @@ def test_a_file_that_is_not_the_verified_one_is_refused(
         path.write_bytes(content)
     for start in (
         partial(resolve_engine, model, engine, no_progress),
-        partial(load, model, "onnx-int8", threads=1),
+        partial(load_engine, model, "onnx-int8", threads=1),
     ):
         with pytest.raises(ModelUnusable, match=r"onnx-int8\.onnx") as refused:
             start()

@@ -1,12 +1,13 @@
-"""A model for a gateway to ask."""
+"""A model for a gateway to ask, and the asking."""
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from serve_app.errors import DeadlineExceeded, ModelUnavailable, Overloaded
+from serve_app.gateway.gateway import Gateway
 from serve_app.model.store import ModelIdentity
-from serve_app.scores import CallReply, TextLogits
+from serve_app.scores import CallReply, Classification, TextLogits
 
 MODEL = ModelIdentity(Path(), "m", "r", "d", ("NEGATIVE", "POSITIVE"), 512, 0)
 
@@ -45,3 +46,7 @@ class Model:
 
 def logits(text: str) -> TextLogits:
     return TextLogits((float(len(text)), 1.0), truncated=len(text) > 9)
+
+
+async def classify(gateway: Gateway, *texts: str, within_s: float = 9) -> Classification:
+    return await gateway.classify(gateway.keyed(texts), within_s)

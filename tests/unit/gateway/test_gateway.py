@@ -5,11 +5,11 @@ import pytest
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable
 from serve_app.gateway.gateway import Gateway
 from serve_app.settings import GatewaySettings
-from tests.unit.gateway.model import Model, logits
+from tests.unit.gateway.model import Model, classify, logits
 
 
 async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
-    answer = await gateway.classify(["bb", "a", "ccc"], 9)
+    answer = await classify(gateway, "bb", "a", "ccc")
     assert answer.texts == [logits("bb"), logits("a"), logits("ccc")]
     assert (answer.hits, answer.misses) == (0, 3)
     assert answer.times.queue >= 3.0
@@ -17,28 +17,28 @@ async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
 
 
 async def test_no_text_needs_no_model(gateway: Gateway, model: Model) -> None:
-    answer = await gateway.classify([], 9)
+    answer = await classify(gateway)
     assert (answer.texts, answer.hits, answer.misses) == ([], 0, 0)
     assert model.asked == []
 
 
 async def test_duplicates_are_computed_once(gateway: Gateway, model: Model) -> None:
-    answer = await gateway.classify(["a", "bb", "a", "a"], 9)
+    answer = await classify(gateway, "a", "bb", "a", "a")
     assert answer.texts == [logits("a"), logits("bb"), logits("a"), logits("a")]
     assert model.asked == [["a", "bb"]]
 
 
 async def test_a_second_request_is_answered_from_the_cache(gateway: Gateway, model: Model) -> None:
-    await gateway.classify(["a"], 9)
+    await classify(gateway, "a")
     await asyncio.sleep(0)
-    answer = await gateway.classify(["a", "bb", "a"], 9)
+    answer = await classify(gateway, "a", "bb", "a")
     assert (answer.hits, answer.misses) == (2, 1)
     assert model.asked == [["a"], ["bb"]]
 
 
 async def test_truncation_is_remembered_by_the_cache(gateway: Gateway) -> None:
     for _ in range(2):
-        answer = await gateway.classify(["a" * 10, "b"], 9)
+        answer = await classify(gateway, "a" * 10, "b")
         await asyncio.sleep(0)
         assert [text.truncated for text in answer.texts] == [True, False]
     assert answer.hits == 2
@@ -48,23 +48,23 @@ async def test_a_failed_text_fails_its_request_and_is_not_cached(
     gateway: Gateway, model: Model
 ) -> None:
     with pytest.raises(InferenceFailed):
-        await gateway.classify(["a", "poison"], 9)
+        await classify(gateway, "a", "poison")
     await asyncio.sleep(0)
-    assert (await gateway.classify(["a"], 9)).hits == 1
+    assert (await classify(gateway, "a")).hits == 1
     with pytest.raises(InferenceFailed):
-        await gateway.classify(["poison"], 9)
+        await classify(gateway, "poison")
     assert model.asked == [["a", "poison"], ["poison"]]
 
 
 async def test_no_answer_in_time_is_a_deadline_exceeded(gateway: Gateway) -> None:
     with pytest.raises(DeadlineExceeded):
-        await gateway.classify(["slow"], 0.01)
+        await classify(gateway, "slow", within_s=0.01)
 
 
 async def test_no_answer_in_time_and_no_replica_is_a_model_unavailable(
     gateway: Gateway, model: Model
 ) -> None:
-    waiting = asyncio.create_task(gateway.classify(["slow"], 0.05))
+    waiting = asyncio.create_task(classify(gateway, "slow", within_s=0.05))
     while not model.asked:
         await asyncio.sleep(0)
     model.available = False
@@ -74,5 +74,5 @@ async def test_no_answer_in_time_and_no_replica_is_a_model_unavailable(
 
 async def test_new_settings_apply_to_the_next_request(gateway: Gateway, model: Model) -> None:
     gateway.reconfigure(GatewaySettings(chunk_texts=1))
-    await gateway.classify(["a", "b"], 9)
+    await classify(gateway, "a", "b")
     assert model.asked == [["a"], ["b"]]

@@ -9,7 +9,8 @@ from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.gateway import follow_gateway
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
-from tests.unit.metrics.meters import RecordedMeters
+from tests.unit.gateway.model import classify
+from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 MODEL = ModelIdentity(Path(), "acme/m", "r1", "d", ("NEGATIVE", "POSITIVE"), 512, 0)
 
@@ -30,8 +31,8 @@ class Model:
         return 1
 
 
-def followed(url: str) -> tuple[RecordedMeters, Gateway, ScoreCache, Model]:
-    settings, meters, model = GatewaySettings(cache_timeout_s=5), RecordedMeters(), Model()
+def followed(url: str) -> tuple[RecordedMetrics, Gateway, ScoreCache, Model]:
+    settings, meters, model = GatewaySettings(cache_timeout_s=5), RecordedMetrics(), Model()
     cache = open_cache(url, 2, settings)
     gateway = Gateway(MODEL, "torch", cache, model, settings)
     follow_gateway(meters, gateway, cache)
@@ -42,17 +43,17 @@ async def test_texts_are_told_apart_by_the_source_of_their_scores() -> None:
     with RedisServer() as redis:
         _, other, _, other_model = followed(redis.url)
         other_model.go_on.set()
-        await other.classify(["redis knows"], 9)
+        await classify(other, "redis knows")
         await other.aclose()
         meters, gateway, _, model = followed(redis.url)
-        first = asyncio.create_task(gateway.classify(["new", "redis knows"], 9))
-        second = asyncio.create_task(gateway.classify(["new", "new"], 9))
+        first = asyncio.create_task(classify(gateway, "new", "redis knows"))
+        second = asyncio.create_task(classify(gateway, "new", "new"))
         while meters.read("sentiment_waiting_requests") != 2:
             await asyncio.sleep(0.001)
         assert meters.read("sentiment_texts_in_flight") == 1
         model.go_on.set()
         await asyncio.gather(first, second)
-        await gateway.classify(["redis knows"], 9)
+        await classify(gateway, "redis knows")
         sources = ("memory", "redis", "computed", "shared", "duplicate")
         assert [meters.read("sentiment_texts", source) for source in sources] == [1, 1, 1, 1, 1]
         assert meters.read("sentiment_waiting_requests") == 0

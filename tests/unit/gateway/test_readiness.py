@@ -2,17 +2,18 @@ import asyncio
 
 import pytest
 
-from serve_app.gateway import gateway as gateway_module
-from serve_app.gateway.gateway import PROBE_TEXT, Gateway
-from tests.unit.gateway.model import Model
+from serve_app.gateway import readiness
+from serve_app.gateway.gateway import Gateway
+from serve_app.gateway.readiness import PROBE_TEXT
+from tests.unit.gateway.model import Model, classify
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let probes and silence last milliseconds."""
-    monkeypatch.setattr(gateway_module, "PROBE_LIFETIME_S", 0.0)
-    monkeypatch.setattr(gateway_module, "PROBE_WAIT_S", 0.001)
-    monkeypatch.setattr(gateway_module, "PROBE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(readiness, "PROBE_LIFETIME_S", 0.0)
+    monkeypatch.setattr(readiness, "PROBE_WAIT_S", 0.001)
+    monkeypatch.setattr(readiness, "PROBE_TIMEOUT_S", 0.01)
 
 
 @pytest.mark.parametrize("fault", ["busy", "silent"])
@@ -20,10 +21,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_busy_model_is_ready_as_long_as_it_has_answered_lately(
     gateway: Gateway, model: Model, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await gateway.classify(["a"], 9)
+    await classify(gateway, "a")
     setattr(model, fault, True)
     assert (await gateway.readiness()).model == "ok"
-    monkeypatch.setattr(gateway_module, "LONGEST_SILENCE_S", 0.0)
+    monkeypatch.setattr(readiness, "MAX_SILENCE_S", 0.0)
     assert (await gateway.readiness()).model == "unavailable"
 
 
@@ -31,7 +32,7 @@ async def test_a_busy_model_is_ready_as_long_as_it_has_answered_lately(
 async def test_without_a_replica_nothing_is_merely_busy(
     gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await gateway.classify(["a"], 9)
+    await classify(gateway, "a")
     model.silent = True
     monkeypatch.setattr(model, "replicas", lambda: 0)
     assert (await gateway.readiness()).model == "unavailable"
@@ -46,7 +47,7 @@ async def test_a_model_that_never_answered_is_not_ready(gateway: Gateway, model:
 async def test_a_probe_that_is_answered_late_tells_that_the_model_answers(
     gateway: Gateway, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "PROBE_WAIT_S", 0.001)
+    monkeypatch.setattr(readiness, "PROBE_WAIT_S", 0.001)
     model.late_s = 0.02
     for _ in range(2):
         assert (await gateway.readiness()).model == "unavailable"
@@ -64,7 +65,7 @@ async def test_ready_asks_the_model_and_shares_the_probe(gateway: Gateway, model
 async def test_a_model_that_has_just_answered_a_request_is_not_probed(
     gateway: Gateway, model: Model
 ) -> None:
-    await gateway.classify(["a"], 9)
+    await classify(gateway, "a")
     assert (await gateway.readiness()).model == "ok"
     assert model.asked == [["a"]]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtest.observer import Observer, ProcessUsage, usage_by_role
-from loadtest.processes import role, serving
+from loadtest.observer import Observer, usage_by_role
+from loadtest.processes import ProcessUsage, role, serving
 from loadtest.results import USAGE, read_usage
 
 

@@ -221,9 +221,9 @@ async def test_texts_are_counted_once_whichever_way_they_take(
     client: httpx.AsyncClient, cache: ScoreCache, gateway: Gateway
 ) -> None:
     await client.post(PATH, json={"text": [KNOWN, KNOWN]})
-    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (1, 1, 1)
+    assert (cache.memory_hits, gateway.duplicates, gateway.coalescer.started) == (1, 1, 1)
     await client.post(PATH, json={"text": [KNOWN, "new"]})
-    assert (cache.memory_hits, gateway.duplicates, gateway.flights.started) == (2, 1, 2)
+    assert (cache.memory_hits, gateway.duplicates, gateway.coalescer.started) == (2, 1, 2)
 
 
 @pytest.mark.parametrize(("key", "status", "through_serve"), [("key", 200, 0), ("wrong", 401, 1)])

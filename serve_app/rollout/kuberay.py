@@ -1,0 +1,205 @@
+"""A RayService as KubeRay handles it: its status, its pods, and the effect of a change."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+import yaml
+from pydantic import AliasPath, BaseModel, Field
+
+from serve_app.rollout.manifest import Document
+
+# An autoscaled deployment serves in these states; UPDATING means that replicas are being replaced.
+_SERVING: Final = frozenset({"HEALTHY", "UPSCALING", "DOWNSCALING"})
+# The kubelet's other reasons for a waiting container are errors.
+_STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
+
+
+def _at(*path: str, default: Any) -> Any:
+    return Field(default=default, validation_alias=AliasPath(path[0], *path[1:]))
+
+
+class Condition(BaseModel):
+    """A condition that the operator has written."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class Deployment(BaseModel):
+    """The status of a Serve deployment."""
+
+    status: str = ""
+    message: str = ""
+
+
+class Application(Deployment):
+    """The status of a Serve application."""
+
+    deployments: dict[str, Deployment] = Field(default={}, alias="serveDeploymentStatuses")
+
+    @property
+    def settled(self) -> bool:
+        """Whether it runs as it was last configured."""
+        return self.status == "RUNNING" and all(
+            deployment.status in _SERVING for deployment in self.deployments.values()
+        )
+
+    @property
+    def reason(self) -> str:
+        """The first message of Serve about it, in one line; else its status."""
+        messages = [self.message, *(each.message for each in self.deployments.values())]
+        return one_line(next(filter(None, messages), self.status))
+
+    def __str__(self) -> str:
+        """Return the status, and that of each deployment that is not healthy."""
+        unhealthy = (
+            f", {name} {deployment.status}"
+            for name, deployment in self.deployments.items()
+            if deployment.status != "HEALTHY"
+        )
+        return self.status + "".join(unhealthy)
+
+
+class Cluster(BaseModel):
+    """The status of a Ray cluster of the RayService."""
+
+    name: str = Field(default="", alias="rayClusterName")
+    applications: dict[str, Application] = Field(default={}, alias="applicationStatuses")
+
+    def __str__(self) -> str:
+        """Return the status of each application."""
+        states = (f"{name} {application}" for name, application in self.applications.items())
+        return "; ".join(states) or "no applications yet"
+
+
+class ServiceState(BaseModel):
+    """A RayService as the API server returns it.
+
+    Attributes:
+        active: The cluster that serves; without a name before the first one does.
+        pending: The cluster that is to replace it; without a name if there is none.
+    """
+
+    generation: int = _at("metadata", "generation", default=0)
+    resource_version: str = _at("metadata", "resourceVersion", default="")
+    serve_config: str = _at("spec", "serveConfigV2", default="")
+    observed_generation: int = _at("status", "observedGeneration", default=0)
+    endpoints: int = _at("status", "numServeEndpoints", default=0)
+    conditions: tuple[Condition, ...] = _at("status", "conditions", default=())
+    active: Cluster = _at("status", "activeServiceStatus", default=Cluster())
+    pending: Cluster = _at("status", "pendingServiceStatus", default=Cluster())
+
+    @property
+    def observed(self) -> bool:
+        """Whether the status belongs to the specification that was applied last."""
+        return self.observed_generation >= self.generation
+
+    @property
+    def newest(self) -> Cluster:
+        """The pending cluster, or the active one if none is pending."""
+        return self.pending if self.pending.name else self.active
+
+    def condition(self, name: str) -> Condition:
+        """Return a condition; one with status Unknown if the operator has not written it."""
+        unknown = Condition(type=name, status="Unknown")
+        return next((found for found in self.conditions if found.type == name), unknown)
+
+    @property
+    def serves(self) -> bool:
+        """Whether the active cluster alone serves every configured application."""
+        config = yaml.safe_load(self.serve_config) or {}
+        wanted = {application["name"] for application in config.get("applications", [])}
+        running = self.active.applications
+        return (
+            bool(self.active.name)
+            and self.condition("UpgradeInProgress").status != "True"
+            and wanted <= running.keys()
+            and all(application.settled for application in running.values())
+            and self.endpoints > 0
+        )
+
+
+class PodProblem(NamedTuple):
+    """A reason why a pod does not run; `may_wait` if the cluster may still start a node for it."""
+
+    text: str
+    may_wait: bool = False
+
+
+def pod_problems(pods: Sequence[Document]) -> tuple[PodProblem, ...]:
+    """Return what keeps these pods from running, the worst first."""
+    problems = [problem for pod in pods for problem in _pod_problems(pod)]
+    return tuple(sorted(problems, key=lambda problem: problem.may_wait))
+
+
+def _pod_problems(pod: Document) -> Iterator[PodProblem]:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            state = container.get("state", {})
+            waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+            if waiting.get("reason", "") not in _STARTING:
+                yield PodProblem(_pod_text(name, waiting["reason"], waiting))
+            elif ended.get("exitCode"):
+                reason = f"{ended.get('reason', 'Error')}, exit code {ended['exitCode']}"
+                yield PodProblem(_pod_text(name, reason, ended))
+    for condition in status.get("conditions") or ():
+        if condition.get("reason") == "Unschedulable":
+            yield PodProblem(_pod_text(name, "Unschedulable", condition), may_wait=True)
+
+
+def _pod_text(pod: str, reason: str, state: dict[str, str]) -> str:
+    return one_line(": ".join(filter(None, [f"pod {pod}", reason, state.get("message")])))
+
+
+class Impact(Enum):
+    """The effect of a change of the specification; the value describes it to the user."""
+
+    FIRST = "a first cluster is started"
+    NOTHING = "nothing changes in the cluster"
+    IN_PLACE = "the running cluster is changed in place"
+    NEW_CLUSTER = "a new cluster is started beside the old one, at up to twice the capacity"
+    IGNORED = "the operator ignores it: upgradeStrategy.type is None"
+
+
+def impact(before: Document | None, after: Document) -> Impact:
+    """Return the effect of a change from the live RayService; both include their defaults."""
+    if before is None:
+        return Impact.FIRST
+    old, new = before["spec"], after["spec"]
+    if old == new:
+        return Impact.NOTHING
+    # Worker groups added at the end join the running cluster.
+    groups = len(old["rayClusterConfig"].get("workerGroupSpecs", []))
+    if _hashed(old["rayClusterConfig"], groups) == _hashed(new["rayClusterConfig"], groups):
+        return Impact.IN_PLACE
+    if (new.get("upgradeStrategy") or {}).get("type") == "None":
+        return Impact.IGNORED
+    return Impact.NEW_CLUSTER
+
+
+def _hashed(cluster: dict[str, Any], groups: int) -> dict[str, Any]:
+    """Return a cluster's configuration without the fields that a running cluster takes over."""
+    hashed = copy.deepcopy(cluster)
+    hashed.pop("upgradeStrategy", None)
+    workers = hashed["workerGroupSpecs"] = hashed.get("workerGroupSpecs", [])[:groups]
+    for group in (hashed.get("headGroupSpec", {}), *workers):
+        for name in ("replicas", "minReplicas", "maxReplicas"):
+            group.pop(name, None)
+        group.get("scaleStrategy", {}).pop("workersToDelete", None)
+        pod = group.get("template", {}).get("spec", {})
+        pod.pop("tolerations", None)
+        pod.pop("schedulingGates", None)
+    return hashed
+
+
+def one_line(message: str) -> str:
+    """Return a message in one line: of a traceback the last line, which names the error."""
+    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
+    if any(line.startswith("Traceback") for line in lines):
+        return lines[-1]
+    return " ".join(lines)
