@@ -4,8 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +37,7 @@ Progress = Callable[[str], None]
 
 
 def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progress) -> EngineName:
-    """Prepare the engine's files if they are missing, and resolve `auto`.
-
-    Args:
-        model: The model to serve.
-        engine: The engine to run it, or `auto` for the fastest one that passed verification.
-        progress: Called with each line of progress.
+    """Prepare the engine's files if they are missing; `auto` is the fastest that was verified.
 
     Raises:
         ModelUnusable: The model cannot be prepared, the engine did not pass verification, or a
@@ -98,7 +92,7 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
     Args:
         model: The model to prepare.
         progress: Called with each line of progress.
-        beside: Keep the files in the model's own directory, for an image, not in the cache.
+        beside: Keep the files in the model's directory, not in the cache.
 
     Raises:
         ModelUnusable: torch is missing, the model cannot be loaded or exported, or a directory
@@ -154,11 +148,13 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
         alone = batched_logits(engine, token_ids, 1)
         parity[name] = compare(expected, batched, alone, model.transform)
 
-    with _refused(model, "export"):
+    expected = batched_logits(reference, token_ids, VERIFY_BATCH)
+    try:
         progress("exporting to ONNX")
         export_onnx(model.path, fp32)
-        expected = batched_logits(reference, token_ids, VERIFY_BATCH)
         verify("onnx-fp32", fp32)
+    except Exception as error:  # torch, onnx and ONNX Runtime raise whatever their parts do
+        raise ModelUnusable(f"cannot export {model.model_id}: {_reason(error)}", TORCH) from error
     if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
         raise UnfaithfulExport(
             f"the ONNX export of {model.model_id} does not agree with torch: {refusal}", TORCH
@@ -168,7 +164,7 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
         quantize_int8(fp32, int8)
         progress("verifying against torch")
         verify("onnx-int8", int8)
-    except Exception as error:  # whatever the graph is too odd for
+    except Exception as error:
         failures["onnx-int8"] = _reason(error)
         int8.unlink(missing_ok=True)
     bundle = OnnxBundle.write(directory, parity, failures)
@@ -176,18 +172,9 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
         progress(f"{name}: {bundle.refusal(name) or 'faithful'}")
 
 
-@contextmanager
-def _refused(model: ModelIdentity, verb: str) -> Iterator[None]:
-    """Turn whatever an exporter raises into one line, but for a directory that is not writable."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, ModelUnusable) or (isinstance(error, OSError) and error.errno):
-            raise
-        raise ModelUnusable(f"cannot {verb} {model.model_id}: {_reason(error)}", TORCH) from error
-
-
 def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:  # a disk that is full says nothing of the model
+        raise error
     while error.__cause__:
         error = error.__cause__
     return f"{type(error).__name__}: {first_line(error)}"[:MAX_REASON]

@@ -42,7 +42,7 @@ _BYTES_PER_SCORE: Final = 4 * 4
 
 
 class Lengths(NamedTuple):
-    """Numbers of tokens, special ones included, that limit the length of a text."""
+    """Limits of a text's tokens, special ones included."""
 
     positions: int
     tokenizer: int | None
@@ -50,7 +50,7 @@ class Lengths(NamedTuple):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a text that are read."""
+        """The smallest limit."""
         return min(length for length in self if length is not None)
 
     @property
@@ -74,12 +74,9 @@ class Settings(NamedTuple):
 
 
 def read_settings(path: Path, config: Json, tokenizer_config: Json) -> Settings:
-    """Read the settings of the classifier in a directory.
-
-    Raises:
-        ModelUnusable: It is not a classifier, or a setting contradicts another one.
-    """
-    architecture = str((config.get("architectures") or ["no architecture"])[0])
+    """Read the settings; refuse what is no classifier, and settings that contradict others."""
+    named = config.get("architectures")
+    architecture = str(named[0]) if isinstance(named, list) and named else "no architecture"
     if not architecture.endswith("ForSequenceClassification"):
         raise ModelUnusable(
             f"{path} is not a sequence classifier: config.json names {architecture}",
@@ -116,10 +113,9 @@ def _labels(path: Path, config: Json) -> tuple[str, ...]:
 
 def _lengths(path: Path, config: Json, tokenizer_config: Json) -> Lengths:
     positions = _first(config, *_POSITIONS)
-    hint = "set model_max_length in tokenizer_config.json to the length that the model can read"
     if positions is None:
         _refuse(path, "it does not state max_position_embeddings", "give another model")
-    if config.get("model_type") in _POSITIONS_AFTER_PADDING:
+    if str(config.get("model_type")) in _POSITIONS_AFTER_PADDING:
         pad = config.get("pad_token_id", 1)
         positions -= (pad if isinstance(pad, int) else 0) + 1
     stated = tokenizer_config.get("model_max_length")
@@ -130,7 +126,7 @@ def _lengths(path: Path, config: Json, tokenizer_config: Json) -> Lengths:
     memory = isqrt(MAX_ATTENTION_BYTES // (max(1, heads) * _BYTES_PER_SCORE))
     lengths = Lengths(positions, tokenizer, memory)
     if lengths.max_tokens < _MIN_LENGTH:
-        _refuse(path, f"the model reads {lengths.max_tokens} tokens", hint)
+        _refuse(path, f"the model reads {lengths.max_tokens} tokens", "correct model_max_length")
     return lengths
 
 

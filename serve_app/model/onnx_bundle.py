@@ -96,11 +96,9 @@ class OnnxBundle:
             ModelUnusable: It did not pass verification, or was changed since.
         """
         if refusal := self.refusal(engine):
-            problem = "could not be made" if engine in self.failures else "is not faithful"
-            raise ModelUnusable(
-                f"{engine} {problem} for this model: {refusal}",
-                "choose another engine, or `auto`",
-            )
+            problem = "could not be made for" if engine in self.failures else "is not faithful to"
+            hint = "choose another engine, or `auto`"
+            raise ModelUnusable(f"{engine} {problem} this model: {refusal}", hint)
         return self._verified(self.path(engine), engine)
 
     def _verified(self, path: Path, name: str) -> Path:

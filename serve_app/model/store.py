@@ -65,11 +65,9 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def resolve(source: str) -> ModelIdentity:
-    """Find a model, download it if it is on the hub, and read its identity.
+    """Find `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`, and identify it.
 
-    Args:
-        source: `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`. A source
-            that exists, or starts with `.`, `/` or `~`, is a directory.
+    A source that exists, or starts with `.`, `/` or `~`, is a directory; others are downloaded.
 
     Raises:
         ModelUnusable: The model is missing or incomplete, or not a sequence classifier.
