@@ -15,6 +15,10 @@ ELSEWHERE: Final = "X-Retry-Elsewhere"
 MAX_RETRY_AFTER_S: Final = 30.0
 
 
+FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
+FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
+
+
 class StartupError(Exception):
     """The service or a command cannot start.
 

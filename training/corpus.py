@@ -1,6 +1,5 @@
 """Labelled text corpora: reading, checking and splitting them."""
 
-import csv
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from serve_app.decoding import labelled_lines
+from serve_app.errors import StartupError
 
 COLUMNS = ("text", "label")
 LABELS = ("NEGATIVE", "POSITIVE")
@@ -35,7 +37,7 @@ def read_corpus(path: Path) -> list[Example]:
     Quote characters are ordinary text, as in the GLUE distribution of SST-2.
 
     Args:
-        path: UTF-8 file whose first line names the columns.
+        path: File in UTF-8 or UTF-16 whose first line names the columns.
 
     Returns:
         The examples in file order.
@@ -45,34 +47,20 @@ def read_corpus(path: Path) -> list[Example]:
     """
     if not path.is_file():
         raise CorpusError(f"no data file at {path}: pass an existing TSV file")
+    corpus: list[Example] = []
     try:
-        corpus = _read(path)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is not UTF-8 text with short lines: {error}") from error
+        for number, given, target in labelled_lines(path):
+            text, label = given.strip(), target.strip()
+            if not text or label not in {"0", "1"}:
+                raise CorpusError(
+                    f"{path}, line {number}: expected a text, a tab and the label 0 or 1"
+                )
+            corpus.append(Example(text, int(label)))
+    except StartupError as error:
+        raise CorpusError(f"{error.problem}: {error.hint}") from None
     if not corpus:
         raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
     return corpus
-
-
-def _read(path: Path) -> list[Example]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-            raise CorpusError(
-                f"{path} lacks the column(s) {', '.join(sorted(missing))}: "
-                "its first line must name the tab-separated columns text and label"
-            )
-        return list(_examples(reader, path))
-
-
-def _examples(reader: "csv.DictReader[str]", path: Path) -> Iterator[Example]:
-    for row in reader:
-        text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
-        if not text or label not in {"0", "1"}:
-            raise CorpusError(
-                f"{path}, line {reader.line_num}: expected a text, a tab and the label 0 or 1"
-            )
-        yield Example(text, int(label))
 
 
 def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:

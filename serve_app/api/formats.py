@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -35,11 +35,13 @@ Labels = tuple[str, ...]
 class RequestFormat(Generic[AnyTextsRequest]):
     """The JSON form of a request and of its answer.
 
-    `render` returns the answer's JSON, given the request, the model's labels and the logits.
+    `render` returns the answer's JSON, given the request, the model and the logits.
+    `instead` says, by place in the body, what to write in place of what is refused.
     """
 
     schema: type[AnyTextsRequest]
-    render: Callable[[AnyTextsRequest, Labels, Sequence[TextLogits]], bytes]
+    render: Callable[[AnyTextsRequest, ModelIdentity, Sequence[TextLogits]], bytes]
+    instead: Mapping[tuple[int | str, ...], str] = field(default_factory=dict)
 
     def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
         """Parse a body; its bytes count, whatever Content-Type it was sent with.
@@ -50,7 +52,9 @@ class RequestFormat(Generic[AnyTextsRequest]):
         try:
             asked = self.schema.model_validate_json(body)
         except ValidationError as error:
-            raise InvalidRequest("The body is not the JSON asked for.", _places(error)) from None
+            raise InvalidRequest(
+                "The body is not the JSON asked for.", _places(error, self.instead)
+            ) from None
         check_limits(asked, settings)
         return asked
 
@@ -59,7 +63,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
     ) -> Response:
         """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
         assert context.result is not None
-        content = self.render(asked, model.labels, context.result.texts)
+        content = self.render(asked, model, context.result.texts)
         total_ms = (time.perf_counter() - context.started) * 1000
         headers = prediction_headers(model, context.result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
@@ -134,18 +138,22 @@ def decimal(value: np.float32) -> str:
     return np.format_float_positional(value, unique=True, trim="0")
 
 
-def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
+def render_predictions(
+    labels: Labels, texts: Iterable[TextLogits], transform: schemas.Transform = "softmax"
+) -> bytes:
     """Return the JSON of the contract's answer; `InferenceFailed` as `label_scores`."""
-    lists = (label_scores(labels, text.logits, "softmax", None) for text in texts)
+    lists = (label_scores(labels, text.logits, transform, None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 
 
 def _render_hugging_face(
-    asked: schemas.HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
+    asked: schemas.HuggingFaceRequest, model: ModelIdentity, texts: Sequence[TextLogits]
 ) -> bytes:
     parameters = asked.parameters or schemas.Parameters()
-    transform = parameters.function_to_apply or "softmax"
-    lists = (label_scores(labels, text.logits, transform, parameters.top_k) for text in texts)
+    transform = parameters.function_to_apply or model.transform
+    best_alone = parameters.return_all_scores is False
+    top_k = parameters.top_k or (1 if best_alone else None)
+    lists = (label_scores(model.labels, text.logits, transform, top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
 
 
@@ -179,7 +187,9 @@ def _header_value(name: str) -> str:
     return quote(name, safe=_VISIBLE_ASCII)
 
 
-def _places(error: ValidationError) -> list[FieldError]:
+def _places(
+    error: ValidationError, instead: Mapping[tuple[int | str, ...], str]
+) -> list[FieldError]:
     if error.error_count() > MAX_ERRORS:
         # Listing them takes pydantic seconds for the many unknown fields that a body can hold.
         msg = f"More than {MAX_ERRORS} fields are missing or unknown"
@@ -187,14 +197,28 @@ def _places(error: ValidationError) -> list[FieldError]:
     places: list[FieldError] = []
     for place in error.errors(include_url=False, include_context=False, include_input=False):
         loc = (key[:MAX_KEY_CHARS] if isinstance(key, str) else key for key in place["loc"])
-        places.append({"loc": ["body", *loc], "msg": place["msg"], "type": place["type"]})
+        msg = ". ".join(filter(None, (place["msg"], instead.get(place["loc"]))))
+        places.append({"loc": ["body", *loc], "msg": msg, "type": place["type"]})
     return places
 
 
 PREDICT: Final = RequestFormat(
-    schemas.PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
+    schemas.PredictRequest,
+    lambda _, model, texts: render_predictions(model.labels, texts, model.transform),
 )
-HUGGING_FACE: Final = RequestFormat(schemas.HuggingFaceRequest, _render_hugging_face)
+_INSTEAD: Final[dict[tuple[int | str, ...], str]] = {
+    **{(name,): "Write it in parameters" for name in schemas.Parameters.model_fields},
+    **{(name,): "Write it in options" for name in schemas.Options.model_fields},
+    **{(name,): "Write the texts as inputs" for name in ("text", "texts", "sequences")},
+    ("parameters", "truncation"): "Leave it out: a text over max_tokens of /project/info is "
+    "truncated, and X-Truncated names it",
+    ("parameters", "max_length"): "Leave it out: max_tokens of /project/info holds for all texts",
+    ("parameters", "padding"): "Leave it out: it does not change a score",
+    ("parameters", "candidate_labels"): "Leave it out: /project/info names the model's labels",
+    ("parameters", "raw_scores"): 'Write "function_to_apply": "none"',
+    ("options", "use_gpu"): "Leave it out: who runs the service chooses what it runs on",
+}
+HUGGING_FACE: Final = RequestFormat(schemas.HuggingFaceRequest, _render_hugging_face, _INSTEAD)
 
 PREDICTIONS: Final[dict[str, RequestFormat[Any]]] = {
     "/project": HUGGING_FACE,

@@ -1,5 +1,7 @@
-"""The application's ASGI stages, and the check of API keys that endpoints call."""
+"""The application's ASGI middleware, and checks of API key, host and origin."""
 
+import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
@@ -11,12 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app import api_keys
 from serve_app.api.openapi import HEADERS
 from serve_app.api.problems import on_error
-from serve_app.errors import Unauthorized
+from serve_app.errors import (
+    FOREIGN_HOST,
+    FOREIGN_PAGE,
+    CrossOriginRequest,
+    MisdirectedRequest,
+    Unauthorized,
+)
 from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 # https://fetch.spec.whatwg.org/#x-content-type-options-header
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+FETCH_SITE: Final = "sec-fetch-site"
+_LOOPBACK: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 def no_sniff(app: ASGIApp) -> ASGIApp:
@@ -96,3 +106,40 @@ def check_key(settings: GatewaySettings, scope: Scope) -> None:
         if not api_keys.accepts(settings.api_keys, key):
             problem = "This API key is not known." if key else "An API key is needed."
             raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
+
+
+def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
+    """Return the hosts of a service on loopback, with more names; none for another address."""
+    own = ("localhost", "127.0.0.1", "[::1]", address, *names)
+    return own if _LOOPBACK.fullmatch(address) else ()
+
+
+def check_host(scope: Scope, allowed: Collection[str]) -> None:
+    """Refuse a request for another `Host`, whatever its port; a request without one passes.
+
+    Raises:
+        MisdirectedRequest: The host is not allowed.
+    """
+    for host in Headers(scope=scope).getlist("host") if allowed else ():
+        if re.sub(r":\d*$", "", host).lower() not in allowed:
+            raise MisdirectedRequest(FOREIGN_HOST)
+
+
+def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
+    """Refuse a request of a page of another origin, as browsers mark it.
+
+    Raises:
+        CrossOriginRequest: The origin is neither the service's nor among these.
+    """
+    headers = Headers(scope=scope)
+    site, origin = headers.get(FETCH_SITE), headers.get("origin", "")
+    # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
+    own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
+    if not own and origin not in cors_origins and "*" not in cors_origins:
+        raise CrossOriginRequest(FOREIGN_PAGE)
+
+
+def _is_own(origin: str, headers: Headers) -> bool:
+    scheme, _, host = origin.partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return host.removesuffix(port) == headers.get("host", "").lower().removesuffix(port) != ""

@@ -8,7 +8,6 @@ from pydantic.json_schema import models_json_schema
 
 from serve_app import __version__, errors
 from serve_app.api import schemas
-from serve_app.api.browsers import FOREIGN_HOST, FOREIGN_PAGE
 from serve_app.errors import PROBLEM_JSON, InvalidRequest, ServiceError, problem_members
 
 Json = dict[str, Any]
@@ -20,7 +19,7 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "Unauthorized": (
         errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
     ),
-    "CrossOriginRequest": (errors.CrossOriginRequest(FOREIGN_PAGE),),
+    "CrossOriginRequest": (errors.CrossOriginRequest(errors.FOREIGN_PAGE),),
     "BodyTooLarge": (errors.BodyTooLarge("The body has more than 2097152 bytes."),),
     "InvalidRequest": (
         InvalidRequest.at(
@@ -39,9 +38,9 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
     "DeadlineExceeded": (errors.DeadlineExceeded("There was no answer within 30 seconds."),),
 }
 _ERRORS = _PREDICTION_ERRORS | {
+    "MisdirectedRequest": (errors.MisdirectedRequest(errors.FOREIGN_HOST),),
     "NotFound": (errors.NotFound("There is nothing at this path; see /project/docs."),),
     "MethodNotAllowed": (errors.MethodNotAllowed("POST"),),
-    "MisdirectedRequest": (errors.MisdirectedRequest(FOREIGN_HOST),),
 }
 _PREDICTION_HEADERS = {
     "X-Request-ID": ("string", "The client's X-Request-ID, or a new one."),

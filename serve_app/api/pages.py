@@ -66,8 +66,9 @@ async def ready(service: SentimentService, request: Request) -> Response:
         state = await service.readiness()
     if state.model == "unavailable":
         error = ModelUnavailable("No model replica answers at the moment.")
-        return problem(request, error, **state._asdict())
-    return _json(Ready(cache=state.cache))
+        stated = {name: value for name, value in state._asdict().items() if value}
+        return problem(request, error, **stated)
+    return _json(Ready(cache=state.cache, cache_problem=state.cache_problem or None))
 
 
 async def info(service: SentimentService, request: Request) -> Response:
@@ -107,7 +108,7 @@ async def docs_file(request: Request) -> Response:
 
 
 def _json(content: BaseModel) -> Response:
-    return Response(content.model_dump_json(), media_type="application/json")
+    return Response(content.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}

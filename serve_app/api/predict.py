@@ -11,9 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from serve_app import errors
-from serve_app.api.browsers import check_origin
 from serve_app.api.formats import RequestFormat
-from serve_app.api.middleware import check_key
+from serve_app.api.middleware import check_key, check_origin
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
 from serve_app.api.request_record import Observer, RequestContext, notify
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest

@@ -120,6 +120,7 @@ class ShardScorer:
         self._job = job
         self._source = source
         self._output = output
+        self._partitions = {file.path: file.partition for file in job.files}
         self._scorer = LocalScorer(job.source, job.engine, print)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +134,8 @@ class ShardScorer:
     def _scored(self, shard: Shard) -> pa.Table:
         with pq.ParquetFile(shard.path, filesystem=self._source) as file:
             table = file.read_row_group(shard.row_group).slice(shard.start, shard.rows)
+        for name, value, kind in self._partitions[shard.path]:
+            table = table.append_column(name, pa.repeat(pa.scalar(value, kind), shard.rows))
         rows = _rows(table.column(self._job.column))
         added = [
             added_fields(self._job.labels, scored.outcome)

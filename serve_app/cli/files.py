@@ -11,9 +11,11 @@ from typing import BinaryIO, Final, NamedTuple
 import typer
 
 from serve_app.console import clean, colours
+from serve_app.decoding import HEAD_BYTES
 from serve_app.errors import StartupError
 from serve_app.files.reader import (
-    TEXT_SUFFIXES,
+    NOT_WRITTEN,
+    TABLES,
     Failure,
     Format,
     Row,
@@ -80,8 +82,8 @@ def open_input(path: Path, given: Format | None, column: str, stack: ExitStack) 
     Raises:
         StartupError: The file cannot be read, or has no such column.
     """
-    form = given or format_of(path, Format.TEXT)
-    if not given and form is Format.TEXT and path.suffix.lower() not in TEXT_SUFFIXES:
+    form = given or format_of(path)
+    if form is None:
         raise typer.BadParameter(
             f"the name of {clean(str(path))} has no known format ({', '.join(Format)}): "
             "name the format with --input-format"
@@ -92,7 +94,7 @@ def open_input(path: Path, given: Format | None, column: str, stack: ExitStack) 
         stdin = sys.stdin.buffer
         return Input(read(stdin, form, column), form, stdin, None)
     try:
-        stream = stack.enter_context(path.open("rb"))
+        stream = stack.enter_context(path.open("rb", buffering=HEAD_BYTES))
     except OSError as error:
         raise StartupError(f"cannot read {path}: {error.strerror}") from None
     size = os.fstat(stream.fileno()).st_size or None
@@ -125,6 +127,8 @@ def open_output(
         StartupError: The file cannot be written, or has other columns.
     """
     form = given or _default_format(path, source.format)
+    if form is Format.PARQUET or (path and path.suffix.lower() in NOT_WRITTEN):
+        raise typer.BadParameter("rows are written as tsv, csv or jsonl, and are not packed")
     layout = Layout(form, source.source.columns, labels, escape)
     if path is None:
         stdout = sys.stdout.buffer
@@ -141,8 +145,9 @@ def open_output(
 def _default_format(path: Path | None, source: Format) -> Format:
     if path is None and source is Format.TEXT and sys.stdout.isatty():
         return Format.TEXT
-    otherwise = Format.JSONL if source is Format.TEXT else source
-    return format_of(path, otherwise) if path else otherwise
+    otherwise = source if source in TABLES else Format.JSONL
+    named = format_of(path) if path else None
+    return otherwise if named in {None, Format.TEXT} else named
 
 
 def _lines(results: Iterable[ScoredRow], labels: tuple[str, ...]) -> str:

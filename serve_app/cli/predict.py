@@ -32,7 +32,6 @@ from serve_app.client import (
     SentimentError,
     StatusError,
     Unauthorized,
-    UnexpectedAnswer,
 )
 from serve_app.client import request as connection
 from serve_app.console import say
@@ -196,13 +195,14 @@ def _explain(error: SentimentError, url: str, progress: str = "") -> NoReturn:
             hint = "start a service with `sentiment serve`, name one with --url, or use --local"
         case Unauthorized():
             hint = f"set ${API_KEY} to a key that the service knows"
-        case UnexpectedAnswer() | StatusError(status=404 | 405):
+        case StatusError(status=404 | 405):
             hint = f"is {url} the address of this service, without /project?"
         case _:
             hint = "try again later; the service logs the request under its id"
     # A request that reached no service is in no log.
-    problem = error.message if isinstance(error, ConnectionFailed) else str(error)
-    raise StartupError(problem, progress or hint) from None
+    logged = error.request_id and not isinstance(error, ConnectionFailed)
+    problem = f"{error.message} (request {error.request_id})" if logged else error.message
+    raise StartupError(problem, error.hint or progress or hint) from None
 
 
 def _write(

@@ -12,15 +12,13 @@ from typing import Self
 import httpx2
 
 from serve_app.client import results
-from serve_app.client.errors import ConnectionFailed
+from serve_app.client.connection import connection_failed, http_timeout, open_http
 from serve_app.client.request import (
     DEFAULT_CONCURRENCY,
     DEFAULT_DEADLINE_S,
     DEFAULT_URL,
     Request,
     divide,
-    http_options,
-    http_timeout,
     in_order,
     info_request,
     refuse_string,
@@ -45,10 +43,6 @@ class _BaseClient:
     def _attempts(self, request: Request, deadline: float | None) -> Attempts:
         return Attempts(self._retry, deadline or self._new_deadline(), request.id)
 
-    def _connection_failed(self, error: Exception, request: Request) -> ConnectionFailed:
-        reason = str(error) or type(error).__name__
-        return ConnectionFailed(f"no answer from {self._url}: {reason}", request.id)
-
 
 class SentimentClient(_BaseClient):
     """A client that keeps its connections and is safe to share among threads.
@@ -69,6 +63,7 @@ class SentimentClient(_BaseClient):
 
     Raises:
         ValueError: The URL is not an HTTP URL, or a header cannot carry the key.
+        ConnectionFailed: A variable of the environment names an unusable proxy or certificate.
     """
 
     def __init__(
@@ -81,7 +76,7 @@ class SentimentClient(_BaseClient):
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         super().__init__(url, deadline_s, retry, concurrency)
-        self._http = httpx2.Client(**http_options(url, api_key))
+        self._http = open_http(httpx2.Client, url, api_key)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="sentiment-client")
 
     def __enter__(self) -> Self:
@@ -180,7 +175,7 @@ class SentimentClient(_BaseClient):
                     # The pool does not own a connection that was being opened while it closed.
                     response.extensions["network_stream"].close()
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._connection_failed(error, request) from error
+            raise connection_failed(error, self._url, request.id) from error
         return Reply(response.status_code, response.headers, bytes(content))
 
 
@@ -201,7 +196,7 @@ class AsyncSentimentClient(_BaseClient):
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> None:
         super().__init__(url, deadline_s, retry, concurrency)
-        self._http = httpx2.AsyncClient(**http_options(url, api_key))
+        self._http = open_http(httpx2.AsyncClient, url, api_key)
 
     async def __aenter__(self) -> Self:
         """Return the client, to be closed at the end of the block."""
@@ -279,5 +274,5 @@ class AsyncSentimentClient(_BaseClient):
                     timeout=http_timeout(timeout_s),
                 )
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._connection_failed(error, request) from error
+            raise connection_failed(error, self._url, request.id) from error
         return Reply(response.status_code, response.headers, response.content)

@@ -80,6 +80,8 @@ class Attempts:
         Raises:
             SentimentError: There is no next attempt: this error, or `DeadlinePassed`.
         """
+        if isinstance(error, ConnectionFailed) and error.final:
+            raise error
         left_s = self.left_s()
         asked_s = error.retry_after_s if isinstance(error, StatusError) else None
         wait_s = self._policy.wait_s(self._retries, asked_s)

@@ -8,11 +8,12 @@ from serve_app.api.formats import label_scores
 from serve_app.classifier.scheduler import select_batch
 from serve_app.client.request import Budget
 from serve_app.client.results import prediction
+from serve_app.decoding import NOT_UTF8, is_utf8
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer, Tokens
 from serve_app.errors import InferenceFailed
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.reader import NOT_UTF8, Failure, Outcome, is_utf8
+from serve_app.files.reader import Failure, Outcome
 from serve_app.model.store import resolve
 from serve_app.settings import ClassifierSettings, EngineChoice
 
@@ -37,8 +38,9 @@ class LocalScorer:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         model = resolve(source)
         self.labels = model.labels
-        self._tokenizer = Tokenizer(model)
+        self._transform = model.transform
         self._engine = load_engine(model, resolve_engine(model, engine, progress), threads=1)
+        self._tokenizer = Tokenizer(model)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""
@@ -68,7 +70,7 @@ class LocalScorer:
     def _outcome(self, logits: tuple[float, ...], truncated: bool) -> Outcome:
         try:
             # The service's own rendering, so that both ways agree to the last digit.
-            labels = json.loads(label_scores(self.labels, logits, "softmax", None))
+            labels = json.loads(label_scores(self.labels, logits, self._transform, None))
         except InferenceFailed as error:
             return Failure(error.detail)
         return prediction(labels, truncated)

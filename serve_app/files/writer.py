@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from serve_app.decoding import is_utf8
 from serve_app.errors import StartupError
-from serve_app.files.reader import TABLES, Failure, Format, Outcome, ScoredRow, is_utf8, json_object
+from serve_app.files.reader import TABLES, Failure, Format, Outcome, ScoredRow, json_object
 
 LABEL: Final = "predicted_label"
 SCORE: Final = "score_"
@@ -105,8 +106,9 @@ _TSV_BREAKS: Final = str.maketrans("\t\r\n", "   ")
 
 def _encoded(form: Format, fields: dict[str, Any]) -> bytes:
     if form is Format.JSONL:
-        line = json.dumps(fields, ensure_ascii=False)
-        return (line if is_utf8(line) else json.dumps(fields)).encode() + b"\n"
+        # Parquet has values that JSON has not, such as dates.
+        line = json.dumps(fields, ensure_ascii=False, default=str)
+        return (line if is_utf8(line) else json.dumps(fields, default=str)).encode() + b"\n"
     cells = [_cell(value) for value in fields.values()]
     if form is Format.TSV:
         # TSV has no quotes: what would end a field becomes a space.
@@ -126,7 +128,7 @@ def _encoded(form: Format, fields: dict[str, Any]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 class Written(NamedTuple):

@@ -87,7 +87,8 @@ class Gateway:
     async def readiness(self) -> Readiness:
         """Return whether the model answers, and the state of the cache."""
         _, answers = await asyncio.gather(self._cache.probe(), self._probe.model_answers())
-        return Readiness("ok" if answers else "unavailable", self._cache.state)
+        cache = self._cache
+        return Readiness("ok" if answers else "unavailable", cache.state, cache.problem)
 
     async def aclose(self) -> None:
         """Finish pending writes and close the cache."""

@@ -21,10 +21,14 @@ MAX_SILENCE_S: Final = 15.0
 
 
 class Readiness(NamedTuple):
-    """State of the parts that a prediction needs; without a `degraded` cache it is only slower."""
+    """State of the parts that a prediction needs; without a `degraded` cache it is only slower.
+
+    `cache_problem` has words for the cause of a `degraded` cache.
+    """
 
     model: Literal["ok", "unavailable"]
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str = ""
 
 
 class ModelProbe:

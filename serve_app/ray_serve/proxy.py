@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serve_app.api.browsers import allowed_hosts, check_host
+from serve_app.api.middleware import check_host
 from serve_app.errors import (
     ELSEWHERE,
     FAILED,
@@ -33,6 +33,7 @@ from serve_app.errors import (
     problem_members,
 )
 from serve_app.ray_serve.cached_responses import CachedResponses
+from serve_app.ray_serve.haproxy import allowed_hosts
 
 # The first sets a timeout that ends in plain text, the second hides that a client has left, the
 # others choose a way of routing that this service does not have.

@@ -18,13 +18,14 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.api.browsers import ALLOWED_HOSTS, loopback_hosts
+from serve_app.api.middleware import loopback_hosts
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import RUN_ID, end_processes
 from serve_app.settings import AppArgs
 
@@ -109,8 +110,8 @@ def check_model(args: AppArgs) -> None:
     """
     args.cache_url()
     model = resolve(args.model_source())
-    Tokenizer(model)
     engine = resolve_engine(model, args.engine, say)
+    Tokenizer(model, model.path / "tokenizer.json" if engine == "simulated" else None)
     scheme = args.cache.partition("://")[0]
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 

@@ -211,7 +211,14 @@ async def test_every_error_of_the_service_is_documented_with_its_type(
         ("/project", {"inputs": "a", "parameters": {"top_k": 1.5}}, False),
         ("/project", {"inputs": "a", "parameters": {"top_k": 0}}, False),
         ("/project", {"inputs": "a", "parameters": {"function_to_apply": "x"}}, False),
-        ("/project", {"inputs": "a", "options": {}}, False),
+        ("/project", {"inputs": "a", "options": {}}, True),
+        ("/project", {"inputs": "a", "options": {"use_gpu": True}}, False),
+        ("/project", {"inputs": "a", "parameters": {"truncation": True}}, True),
+        ("/project", {"inputs": "a", "parameters": {"truncation": False}}, False),
+        ("/project", {"inputs": {"text": "a"}}, True),
+        ("/project", {"inputs": [{"text": "a", "text_pair": None}, "b"]}, True),
+        ("/project", {"inputs": [{"text": "a", "text_pair": "b"}]}, False),
+        ("/project", {"inputs": [["a", "b"]]}, False),
     ],
 )
 async def test_the_request_schema_and_the_parser_agree(

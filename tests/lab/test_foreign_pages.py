@@ -10,7 +10,7 @@ from ray.serve._private.http_util import _apply_middlewares
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.api.browsers import ALLOWED_HOSTS
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.proxy import middlewares
 from tests.contract.server import serving
 from tests.lab.service import WordService, origin

@@ -17,7 +17,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
-from serve_app.api.browsers import ALLOWED_HOSTS
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import HAPROXY
 from tests.serve import wire
 from tests.serve.wire import Connection, Reply, post
@@ -157,8 +157,8 @@ async def test_haproxy_refuses_a_foreign_host_whatever_it_would_answer_itself(
         async with httpx.AsyncClient() as client:
             for host in ("LOCALHOST:1", "127.0.0.1", "[::1]:8000", "Lab.example"):
                 assert (await client.get(url + path, headers={"host": host})).status_code != 421
-        head = f"GET {path} HTTP/1.0\r\n\r\n".encode()
-        assert (await asyncio.to_thread(wire.ask, url, head)).status != 421
+        hostless = f"GET {path} HTTP/1.0\r\n\r\n".encode()
+        assert (await asyncio.to_thread(wire.ask, url, hostless)).status != 421
     finally:
         await keeper.stop()
 

@@ -1,7 +1,8 @@
 /** Where texts come from: the text area, a file, a sample. */
 
 import { byId, el } from "/lab/dom.js";
-import { column, FileRefused, lines, readTexts } from "/lab/files.js";
+import { FileRefused } from "/lab/decoding.js";
+import { lines, readTexts, rowsOf } from "/lab/files.js";
 import { bytes, counted } from "/lab/numbers.js";
 import { SAMPLES } from "/lab/samples.js";
 
@@ -22,6 +23,7 @@ export class Input {
     byId("file-remove").addEventListener("click", () => this.write(this.area.value));
     byId("file-column").addEventListener("change", (event) => {
       this.file.column = Number(event.target.value);
+      this.#showFile();
       this.onChange();
     });
     byId("file-header").addEventListener("change", (event) => {
@@ -43,8 +45,8 @@ export class Input {
 
   /** The texts as they are now. */
   get texts() {
-    const { file } = this;
-    return file ? column(file.rows, file.column, file.header) : lines(this.area.value);
+    if (!this.file) return lines(this.area.value);
+    return rowsOf(this.file).flatMap(({ text }) => text ?? []);
   }
 
   /** What a person changes the texts with. */
@@ -97,16 +99,20 @@ export class Input {
     byId("typed").hidden = file !== null;
     byId("file").hidden = file === null;
     if (!file) return;
-    const columns = Math.max(...file.rows.slice(0, 50).map((row) => row.length));
+    const rows = rowsOf(file);
+    const first = rows.findIndex(({ problem }) => problem);
+    const left = rows.filter(({ problem }) => problem).length;
     byId("file-name").textContent = file.name;
-    byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length, "row")}`;
+    byId("file-size").textContent =
+      `${bytes(file.size)}, ${counted(rows.length, "row")}` +
+      (left ? `, ${left} left out (row ${first + 1}: ${rows[first].problem})` : "");
     byId("file-columns").hidden = !file.table;
     byId("file-header").checked = file.header;
+    byId("file-header").disabled = file.named;
     byId("file-column").replaceChildren(
-      ...Array.from({ length: columns }, (_, index) => {
-        const name = file.header ? file.rows[0][index] : "";
-        return el("option", { value: index }, name || `column ${index + 1}`);
-      }),
+      ...file.rows[0].map((name, index) =>
+        el("option", { value: index }, (file.header && name) || `column ${index + 1}`),
+      ),
     );
     byId("file-column").value = file.column;
   }

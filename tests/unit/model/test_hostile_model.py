@@ -1,6 +1,7 @@
 """Model directories from somebody who means harm: they end in one line, and run nothing."""
 
 import json
+import math
 import os
 import struct
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from serve_app.engine.tokenizer import Tokenizer
@@ -23,10 +24,17 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
     max_leaves=5,
 )
-KEYS = ["architectures", "id2label", "max_position_embeddings", "pad_token_id", "model_type"]
+KEYS = ["architectures", "id2label", "num_labels", "max_position_embeddings", "pad_token_id"]
+KEYS += ["model_type", "problem_type", "num_attention_heads"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example("model_type", "x", -math.inf)
+@example("model_type", "x", math.nan)
+@example("num_labels", 10**12, None)
+@example("num_labels", -1, None)
+@example("pad_token_id", 10**30, None)
+@example("num_attention_heads", 10**400, None)
 @given(st.sampled_from(KEYS), JSON, JSON)
 def test_a_value_of_any_form_is_read_or_refused(
     model_directory: Path, key: str, value: Any, stated: Any
@@ -35,11 +43,15 @@ def test_a_value_of_any_form_is_read_or_refused(
     original = path.read_text()
     tokenizer_config = model_directory / "tokenizer_config.json"
     try:
-        path.write_text(json.dumps(json.loads(original) | {key: value}))
+        config = json.loads(original) | {key: value}
+        if key == "num_labels":
+            del config["id2label"]
+        path.write_text(json.dumps(config))
         tokenizer_config.write_text(json.dumps({"model_max_length": stated}))
         model = resolve(str(model_directory))
         Tokenizer(model)
         assert model.max_tokens >= 3
+        assert model.pad_id < 2**31
     except ModelUnusable:
         pass
     finally:

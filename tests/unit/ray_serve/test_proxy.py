@@ -9,8 +9,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.api.browsers import ALLOWED_HOSTS
 from serve_app.errors import ELSEWHERE, PROBLEM_JSON, RevisionMismatch
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.proxy import MAX_KEPT_BYTES, ServeErrors, WithoutServeHeaders, middlewares
 
 

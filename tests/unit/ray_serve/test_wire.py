@@ -14,8 +14,8 @@ from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
 from serve_app.api.app import create_app
-from serve_app.api.browsers import ALLOWED_HOSTS
 from serve_app.api_keys import hash_of
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import HAPROXY
 from serve_app.ray_serve.proxy import middlewares
 from serve_app.settings import GatewaySettings

@@ -1,7 +1,8 @@
 import pytest
 
-from serve_app.api.browsers import ALLOWED_HOSTS, allowed_hosts, check_host, loopback_hosts
+from serve_app.api.middleware import check_host, loopback_hosts
 from serve_app.errors import MisdirectedRequest
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS, allowed_hosts
 
 OURS = frozenset({"localhost", "127.0.0.1", "[::1]", "lab.example"})
 
