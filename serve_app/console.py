@@ -9,9 +9,30 @@ from serve_app.errors import StartupError
 Extra = Literal["serve", "torch", "batch", "tracing", "kuberay", "loadtest"]
 
 
+def clean(text: str, kept: str = "") -> str:
+    """Return a text with an escape in place of what commands a terminal or turns a line around.
+
+    A blank takes the place of other white space, but for characters that are to be kept.
+    """
+    # Those two join letters and emoji.
+    return "".join(
+        each if each.isprintable() or each in f"\u200c\u200d{kept}" else _escape(each)
+        for each in text
+    )
+
+
+def _escape(character: str) -> str:
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
 def say(line: str) -> None:
     """Print a line of progress to standard error, apart from results."""
-    print(line, file=sys.stderr, flush=True)
+    print(clean(line), file=sys.stderr, flush=True)
+
+
+def show(lines: str) -> None:
+    """Print lines of a result to standard output."""
+    print(clean(lines, "\n"))
 
 
 def colours() -> bool:

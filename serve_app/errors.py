@@ -15,6 +15,10 @@ ELSEWHERE: Final = "X-Retry-Elsewhere"
 MAX_RETRY_AFTER_S: Final = 30.0
 
 
+FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
+FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
+
+
 class StartupError(Exception):
     """The service or a command cannot start.
 
@@ -121,6 +125,14 @@ class ServiceError(Exception):
         self.headers = self.default_headers
 
 
+class MalformedRequest(ServiceError):
+    """What was received is not HTTP, or can be read in two ways."""
+
+    status = 400
+    slug = "malformed-request"
+    title = "Malformed request"
+
+
 class Unauthorized(ServiceError):
     """The request has no valid API key."""
 
@@ -130,6 +142,14 @@ class Unauthorized(ServiceError):
     default_headers: ClassVar[dict[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sentiment-serve"'
     }
+
+
+class CrossOriginRequest(ServiceError):
+    """A page of a foreign origin sent the request."""
+
+    status = 403
+    slug = "cross-origin-request"
+    title = "Cross-origin request"
 
 
 class NotFound(ServiceError):
@@ -164,6 +184,14 @@ class BodyTooLarge(ServiceError):
     status = 413
     slug = "body-too-large"
     title = "Body too large"
+
+
+class MisdirectedRequest(ServiceError):
+    """The header Host names another server than this one, which listens on loopback alone."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "Misdirected request"
 
 
 class InvalidRequest(ServiceError):
@@ -254,6 +282,8 @@ PROBLEM_JSON: Final = "application/problem+json"
 FAILED: Final = ServiceError("The service failed on this request.")
 LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 NOBODY: Final = ModelUnavailable("No replica of the service can answer now.")
+NOT_HTTP: Final = MalformedRequest("This is no HTTP request that can be read.")
+NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
 LATE: Final = DeadlineExceeded("There was no answer in time.")
 
 

@@ -16,51 +16,31 @@ from starlette.types import Scope
 
 from serve_app.api.problems import CLIENT_LEFT
 from serve_app.scores import Classification, StageTimes
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, timestamp
-from serve_app.telemetry.metrics import (
-    CACHE_SECONDS,
-    REFUSED_TEXTS,
-    REQUEST_SECONDS,
-    REQUESTS,
-    TRUNCATED_TEXTS,
-    MetricSink,
-)
+from serve_app.telemetry.metrics import MetricSink
 
 
+@dataclass(slots=True)
 class RequestContext:
-    """The state of a prediction request under way.
+    """The state of a prediction request under way, with what is known of it so far.
 
-    Attributes:
-        started: Time of its arrival, by `time.perf_counter`.
-        texts: How many texts it asks for, once they are counted.
-        result: Their scores, once there are any.
-        problem: Last part of the problem's type, once there is one.
+    `started` is of `time.perf_counter`; `problem` is the last part of the problem's type.
     """
 
-    __slots__ = ("problem", "result", "started", "texts")
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.texts: int | None = None
-        self.result: Classification | None = None
-        self.problem: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+    texts: int | None = None
+    result: Classification | None = None
+    problem: str | None = None
 
 
 class RequestRecord(NamedTuple):
     """A prediction request that is over, without its texts.
 
-    Attributes:
-        ended: Time of its end, in seconds since the epoch.
-        request_id: Its `X-Request-ID`, which the client may have chosen.
-        path: One of the paths of predictions.
-        status: HTTP status; 499 where the client left.
-        outcome: `ok`, `disconnected`, or the last part of the problem's type.
-        texts: How many texts it asked for; None where it was refused before they were counted.
-        hits: How many came from the cache.
-        misses: How many did not; both are zero where there is no answer.
-        truncated: How many had more tokens than the model reads.
-        times: Stage times in milliseconds; None where there is no answer.
-        seconds: Time from the request's arrival to the last byte of the answer.
+    It ended at a time since the epoch, and took `seconds` from its arrival to the last byte of the
+    answer. The status is 499 and the outcome `disconnected` where the client left; other outcomes
+    are `ok` and the last part of the problem's type. `texts` is None where they were not counted.
+    Hits and misses are zero where there is no answer, the times in milliseconds None.
     """
 
     ended: float
@@ -83,14 +63,7 @@ Observer = Callable[[RequestRecord], None]
 def notify(
     observers: Sequence[Observer], scope: Scope, context: RequestContext, status: int
 ) -> None:
-    """Give observers the record of a request that is over.
-
-    Args:
-        observers: Who gets it.
-        scope: The request's.
-        context: Its state at the end.
-        status: HTTP status of its answer.
-    """
+    """Give observers the record of a request that is over."""
     result = context.result
     record = RequestRecord(
         ended=time.time(),
@@ -119,17 +92,10 @@ MAX_ID_CHARS: Final = 128
 
 
 class RequestLog:
-    """An observer that writes a line for each request.
+    """An observer that writes a line for each request while it is `enabled`.
 
     The lines are made and written by whoever calls `write`, so that no request waits for a
-    terminal, a pipe or a disk.
-
-    Args:
-        form: JSON for programs, text for a person.
-        stream: Standard output where it is None.
-
-    Attributes:
-        enabled: Whether requests are logged; may change at any time.
+    terminal, a pipe or a disk. The stream is standard output by default.
     """
 
     def __init__(self, form: LogForm, stream: TextIO | None = None) -> None:
@@ -196,24 +162,23 @@ def text_line(record: RequestRecord) -> str:
     return f"{line} id={json.dumps(record.request_id[:MAX_ID_CHARS])}"
 
 
+@dataclass(frozen=True)
 class RequestMetrics:
     """An observer that counts requests in the metrics."""
 
-    def __init__(self, meters: MetricSink) -> None:
-        self._meters = meters
+    sink: MetricSink
 
     def __call__(self, record: RequestRecord) -> None:
         """Count one request that is over."""
-        meters = self._meters
-        meters.count(REQUESTS, 1, str(record.status), record.outcome)
+        self.sink.count(metrics.REQUESTS, 1, str(record.status), record.outcome)
         if record.outcome == "ok":
-            meters.observe(REQUEST_SECONDS, record.seconds)
+            self.sink.observe(metrics.REQUEST_SECONDS, record.seconds)
             if record.truncated:
-                meters.count(TRUNCATED_TEXTS, record.truncated)
+                self.sink.count(metrics.TRUNCATED_TEXTS, record.truncated)
         elif record.texts:
-            meters.count(REFUSED_TEXTS, record.texts, record.outcome)
+            self.sink.count(metrics.REFUSED_TEXTS, record.texts, record.outcome)
         if record.times:
-            meters.observe(CACHE_SECONDS, record.times.cache / 1000)
+            self.sink.observe(metrics.CACHE_SECONDS, record.times.cache / 1000)
 
 
 WINDOW_S: Final = 10
@@ -237,15 +202,10 @@ def middle(index: int) -> float:
 
 @dataclass
 class RecentFigures:
-    """Counts of recent requests.
+    """Counts of recent requests: answers with their texts, cache hits and times, and refusals.
 
-    Attributes:
-        answered: Requests answered with predictions.
-        refused: Other requests, except those whose clients left.
-        texts: Texts of the answers.
-        hits: Texts of the answers that came from the cache.
-        times: Number of answers by the `bucket` of their time.
-        classifiers: Replicas of the classifier that a gateway knows.
+    Clients who left are not counted. `times` counts answers by the `bucket` of their time, and
+    `classifiers` are the replicas that a gateway knows.
     """
 
     answered: int = 0

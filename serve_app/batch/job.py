@@ -145,8 +145,8 @@ def _partitions(paths: list[str]) -> list[list[PartitionColumn]]:
     for name in sorted({name for each in stated for name in each}):
         raw = [each.get(name, NO_VALUE) for each in stated]
         values = [None if value == NO_VALUE else unquote(value) for value in raw]
-        found = set(values) - {None}
-        # An integer is what its digits give back: 007 is none.
+        found = {value for value in values if value is not None}
+        # An integer is written as its digits: 007 is a string.
         integers = found and all(re.fullmatch(r"0|-?[1-9]\d{,17}", value) for value in found)
         for column, value in zip(columns, values, strict=True):
             kind = "int64" if integers else "string"

@@ -28,8 +28,6 @@ from serve_app.settings import EngineName
 
 PREFIX = "sentiment"
 KEY_VERSION = 1
-TEXT_DIGEST_BYTES = 16
-
 MAGIC = b"SL"
 VALUE_VERSION = 1
 TRUNCATED = 0b1
@@ -40,10 +38,9 @@ _CHECKSUM = struct.Struct("<I")
 
 def encode(key: bytes, value: TextLogits) -> bytes:
     """Pack at most 255 logits, each finite and exact in float32, for storage under a key."""
-    count = len(value.logits)
-    flags = TRUNCATED if value.truncated else 0
-    body = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count)
-    body += struct.pack(f"<{count}f", *value.logits)
+    flags, count = TRUNCATED if value.truncated else 0, len(value.logits)
+    header = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count)
+    body = header + struct.pack(f"<{count}f", *value.logits)
     return body + _checksum(key, body)
 
 
@@ -74,9 +71,5 @@ class KeySpace:
         self._prefix = f"{PREFIX}:{KEY_VERSION}:{digest}:{engine}:".encode()
 
     def key(self, text: str) -> bytes:
-        """Return the key of a text, which is not normalized, since the model's input is not.
-
-        Raises:
-            UnicodeEncodeError: The text holds a lone surrogate.
-        """
-        return self._prefix + blake2b(text.encode(), digest_size=TEXT_DIGEST_BYTES).digest()
+        """Return the key of a text, which is not normalized, since the model's input is not."""
+        return self._prefix + blake2b(text.encode(), digest_size=16).digest()

@@ -150,13 +150,10 @@ class RedisTier:
 
     Connects on first use and belongs to the event loop that uses it first. A cancelled or
     timed-out call closes its connection, so that no later call can read its answer.
-    It has two breakers, because a full or read-only Redis still answers reads.
-
-    Attributes:
-        timeout_s: Deadline of every call in seconds, which may be changed at any time.
-        failures: Number of calls that failed or were too slow, by operation, in all.
-        breakers: `read` shows whether Redis answers at all, `write` whether it takes writes.
-        problem: Words for the last failure, while the state is `degraded`.
+    It has two breakers, because a full or read-only Redis still answers reads: `read` shows whether
+    Redis answers at all, `write` whether it takes writes. `failures` counts calls that failed or
+    were too slow. The deadline of every call, `timeout_s`, may be changed at any time.
+    `problem` has words for the last failure while the state is `degraded`.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
@@ -245,11 +242,11 @@ class RedisTier:
         options = {name: self._options[name] for name in self._options.keys() - _NOT_OF_CLUSTER}
         # The deadline of a call leaves no time to wait.
         retry = Retry(NoBackoff(), 1)
-        cluster = RedisCluster(**options, ssl=self._is_tls, retry=retry)  # type: ignore[abstract]
+        cluster = RedisCluster(**options, ssl=self._is_tls, retry=retry)
         if self._is_tls:
             cluster.connection_kwargs["connection_class"] = self._pool.secured
             for node in cluster.startup_nodes:
-                node.connection_class = self._pool.secured
+                node.connection_class = self._pool.secured  # type: ignore[assignment]
         logger.info("the shared cache is a Redis cluster")
         return cluster
 

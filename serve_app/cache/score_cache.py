@@ -21,8 +21,7 @@ CacheState = Literal["ok", "degraded", "off"]
 class MemoryTier:
     """An LRU of scores, each with a lifetime of its own; it belongs to one thread.
 
-    Attributes:
-        size: Number of entries after the last change, for any thread: to count them expires some.
+    Any thread may read `size`, the number of entries after the last change: to count expires some.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,20 +55,10 @@ class MemoryTier:
 
 
 class ScoreCache:
-    """Scores by key. A failure of Redis means that less is found or kept, never an error.
-
-    Attributes:
-        memory: Tier of this replica.
-        shared: Tier that replicas share, if there is one; closed with this cache.
-        memory_hits: Number of values that were found in memory, in all.
-        shared_hits: Number of values that were found in the shared tier, in all.
-    """
+    """Scores by key. A failure of Redis means that less is found or kept, never an error."""
 
     def __init__(
-        self,
-        labels: int,
-        settings: GatewaySettings,
-        shared: RedisTier | None = None,
+        self, labels: int, settings: GatewaySettings, shared: RedisTier | None = None
     ) -> None:
         self.memory = MemoryTier(settings.cache_memory_entries)
         self.shared = shared
@@ -143,16 +132,16 @@ class ScoreCache:
 def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
     """Return the cache that a URL names; nothing connects before the first call.
 
-    Raises:
-        InvalidConfig: The URL has another form or an option that the Redis client refuses. The
-            message does not repeat the URL, which may hold a password.
+    Raises `InvalidConfig` if the URL has another form or an option that the Redis client refuses,
+    without the URL, which may hold a password.
     """
     try:
         check_cache_url(url)
         shared = None if url == "memory://" else RedisTier(url, settings.cache_timeout_s)
     except (ValueError, TypeError, OSError, RedisError) as error:
-        raise InvalidConfig(
-            f"the cache URL has a wrong form or option ({type(error).__name__})",
-            "use memory://, redis://host:port/db or rediss://host:port/db with redis-py's options",
-        ) from None
+        problem = f"the cache URL has a wrong form or option ({type(error).__name__})"
+        hint = (
+            "use memory://, redis://host:port/db or rediss://host:port/db with redis-py's options"
+        )
+        raise InvalidConfig(problem, hint) from None
     return ScoreCache(labels, settings, shared)

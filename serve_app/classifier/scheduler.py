@@ -44,11 +44,9 @@ class AlternatingOrder:
         self._by_size = False
 
     def next(self, items: Sequence[T], size: Callable[[T], int]) -> list[int]:
-        """Return the items' indices in service order: the first time by size, then by arrival.
+        """Return the indices of items, given in the order of arrival, in the order of service.
 
-        Args:
-            items: What waits, in the order of arrival.
-            size: Returns the size of an item's request.
+        `size` is that of an item's request. The first call goes by size, the second by arrival.
         """
         self._by_size = not self._by_size
         order = list(range(len(items)))
@@ -64,17 +62,11 @@ class Scored(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One tokenized text that is to be scored.
+    """One tokenized text that is to be scored until a monotonic deadline.
 
-    Attributes:
-        tokens: The model's input.
-        deadline: Monotonic time after which nobody waits for the result.
-        arrived: Monotonic time of arrival.
-        result: Ends with the score, with None where the model could not score the text, or with
-            `DeadlineExceeded`; a job whose result is cancelled is not computed.
-        origin: The caller's span, where there is one.
-        request_chars: Characters of all texts of its request.
-        alone: Whether its batch has failed, so that it is to run in one of its own.
+    The result ends with the score, with None where the model could not score the text, or with
+    `DeadlineExceeded`; a job whose result is cancelled is not computed. It runs `alone` if its
+    batch has failed. `request_chars` are the characters of all texts of its request.
     """
 
     tokens: "Tokens"
@@ -89,12 +81,8 @@ class Job(NamedTuple):
 class ForwardPass(NamedTuple):
     """A successful run of the model over one batch.
 
-    Attributes:
-        lengths: Tokens of each text.
-        queue_s: Age of the oldest text at the start.
-        inference_s: Time of the run.
-        logits: Of shape [texts, labels].
-        origins: The callers' spans, one entry a text.
+    `lengths` are the texts' tokens, `queue_s` the age of the oldest text at the start. The logits
+    are of shape [texts, labels].
     """
 
     lengths: list[int]
@@ -107,20 +95,10 @@ class ForwardPass(NamedTuple):
 class BatchScheduler:
     """A queue of jobs for one engine, which runs one batch at a time.
 
-    Jobs that arrive while the engine computes form the next batch.
-
-    Args:
-        engine: Computes in a thread of its own.
-        max_batch_tokens: Maximum of tokens in a batch, padding included.
-        record: Called after every successful forward pass.
-
-    Attributes:
-        throughput: Estimates of what the replica can do.
-        left: Total of texts dropped because their callers had left.
-        late: Total of texts dropped because their deadlines had passed.
-        failed: Total of texts that the model could not score.
-        died: Whether the loop that feeds the engine has ever ended by a defect; the batch that
-            it had taken has no result.
+    Jobs that arrive while the engine computes form the next batch, of at most `max_batch_tokens`
+    with padding. Texts are counted as `left` or `late` where they were dropped because their caller
+    had left or their deadline had passed, and as `failed` where the model could not score them. If
+    the loop that feeds the engine `died` by a defect, the batch that it had taken has no result.
     """
 
     def __init__(
@@ -177,19 +155,6 @@ class BatchScheduler:
             logger.error("the loop that feeds the engine ended with %s", type(error).__name__)
 
     def _next_batch(self) -> list[Job]:
-        self._drop_abandoned()
-        if not self._waiting:
-            return []
-        if self._waiting[0].alone:
-            return [self._waiting.pop(0)]
-        order = self._order.next(self._waiting, lambda job: job.request_chars)
-        lengths = [len(self._waiting[index].tokens.ids) for index in order]
-        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
-        batch = [self._waiting[index] for index in sorted(taken)]
-        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
-        return batch
-
-    def _drop_abandoned(self) -> None:
         now = time.monotonic()
         kept = []
         for job in self._waiting:
@@ -201,6 +166,16 @@ class BatchScheduler:
             else:
                 kept.append(job)
         self._waiting = kept
+        if not kept:
+            return []
+        if self._waiting[0].alone:
+            return [self._waiting.pop(0)]
+        order = self._order.next(self._waiting, lambda job: job.request_chars)
+        lengths = [len(self._waiting[index].tokens.ids) for index in order]
+        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
+        batch = [self._waiting[index] for index in sorted(taken)]
+        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
+        return batch
 
     async def _run(self, batch: list[Job]) -> None:
         full = not batch[0].alone and self.pending_tokens >= self.max_batch_tokens
@@ -256,8 +231,7 @@ def select_batch(lengths: Sequence[int], max_tokens: int) -> list[int]:
 
     Args:
         lengths: Tokens of each waiting text, in the order of service; not empty.
-        max_tokens: Maximum of tokens in the batch, padding included; the first text alone may
-            have more.
+        max_tokens: Maximum of tokens in the batch, padding included; one text may have more.
 
     Returns:
         Indices of the selected texts, in the same order, 0 among them.

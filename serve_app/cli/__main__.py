@@ -16,7 +16,7 @@ import typer
 from serve_app.api_keys import hash_of, new_key
 from serve_app.cli import batch, model, predict, rollout
 from serve_app.cli.help import KILLED, group_help, help_text
-from serve_app.console import Extra, fail, install, say
+from serve_app.console import Extra, fail, install, say, show
 from serve_app.errors import StartupError
 
 # Entry points of other packages that add verbs, as `loadtest` does.
@@ -145,7 +145,7 @@ def capacity(
         source = f"{measure} on onnx-int8, measured here"
     elif tokens_per_second is not None:
         rate, source = tokens_per_second, "given by you"
-    print(table.report(table.Load(rps, texts, tokens, hit_rate), rate, source))
+    show(table.report(table.Load(rps, texts, tokens, hit_rate), rate, source))
 
 
 app.command(help=predict.HELP)(predict.predict)

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import typer
 
-from serve_app.console import colours
+from serve_app.console import clean, colours
 from serve_app.decoding import HEAD_BYTES
 from serve_app.errors import StartupError
 from serve_app.files.reader import (
@@ -85,7 +85,7 @@ def open_input(path: Path, given: Format | None, column: str, stack: ExitStack) 
     form = given or format_of(path)
     if form is None:
         raise typer.BadParameter(
-            f"the name of {path} has no known format ({', '.join(Format)}): "
+            f"the name of {clean(str(path))} has no known format ({', '.join(Format)}): "
             "name the format with --input-format"
         )
     if path == STDIN:
@@ -106,6 +106,7 @@ def open_output(
     given: Format | None,
     source: Input,
     labels: tuple[str, ...],
+    escape: bool,
     *,
     resume: bool,
     stack: ExitStack,
@@ -118,6 +119,7 @@ def open_output(
             lines. Text is for a person: the default for texts at a terminal, and for no file.
         source: The rows.
         labels: The model's labels.
+        escape: Whether fields that a spreadsheet would compute get an apostrophe.
         resume: Whether the file may hold rows.
         stack: Closes the file.
 
@@ -127,7 +129,7 @@ def open_output(
     form = given or _default_format(path, source.format)
     if form is Format.PARQUET or (path and path.suffix.lower() in NOT_WRITTEN):
         raise typer.BadParameter("rows are written as tsv, csv or jsonl, and are not packed")
-    layout = Layout(form, source.source.columns, labels)
+    layout = Layout(form, source.source.columns, labels, escape)
     if path is None:
         stdout = sys.stdout.buffer
         if form is Format.TEXT:
@@ -157,11 +159,10 @@ def _lines(results: Iterable[ScoredRow], labels: tuple[str, ...]) -> str:
 def _line(result: ScoredRow, width: int, room: int) -> str:
     match result.outcome:
         case Failure(reason):
-            return f"{_styled('-'.ljust(width))}  {'-':5}  {reason}\n"
+            return f"{_styled('-'.ljust(width))}  {'-':5}  {clean(reason)}\n"
         case prediction:
-            label = _styled(prediction.label.ljust(width))
-            # Other characters may be commands to the terminal.
-            text = "".join(each if each.isprintable() else " " for each in result.row.text)
+            label = _styled(clean(prediction.label).ljust(width))
+            text = clean(result.row.text)
             text = text if len(text) <= room else text[: room - 1] + "…"
             return f"{label}  {prediction.score:.3f}  {text}\n"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from serve_app.cli.help import group_help, help_text
-from serve_app.console import say
+from serve_app.console import say, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,9 +55,9 @@ def info(source: Source = "embedded") -> None:
 
     model = resolve(source)
     for name, value in model._asdict().items():
-        print(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
+        show(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
     bundle = find_bundle(model)
-    print(f"{'prepared':10} {bundle.directory if bundle else 'no'}")
+    show(f"{'prepared':10} {bundle.directory if bundle else 'no'}")
 
 
 @app.command(help=PREPARE)
@@ -74,8 +74,8 @@ def prepare(
     from serve_app.model.store import resolve  # noqa: PLC0415
 
     bundle = preparation.prepare(resolve(source), say, beside=beside)
-    print(parity_table(bundle))
-    print(f"{bundle.default_engine} is the default; files in {bundle.directory}")
+    show(parity_table(bundle))
+    show(f"{bundle.default_engine} is the default; files in {bundle.directory}")
 
 
 @app.command(help=EVALUATE)
@@ -89,4 +89,4 @@ def evaluate(
     from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    print(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))
+    show(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))

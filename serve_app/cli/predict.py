@@ -57,7 +57,8 @@ zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
 Each row comes out once, in order, with the columns predicted_label, score_LABEL for
 each label, and {ERROR}, which says why a row has no scores.
 Files are UTF-8; CSV and TSV have a header. TSV has no quotes: a tab or line end in a
-field is written as a space. ${API_KEY} is sent to a service that wants a key.
+field is written as a space. Fields stay as they are, formulas too: add --escape-formulas
+to an output for a spreadsheet. ${API_KEY} is sent to a service that wants a key.
 """,
     exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED),
 )
@@ -101,6 +102,12 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the rows of the output, and go on.")
     ] = False,
+    escape: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas", help="In CSV and TSV, put ' before what a spreadsheet computes."
+        ),
+    ] = False,
     on_error: Annotated[
         OnError,
         typer.Option(help="Record a row that cannot be scored, or stop."),
@@ -141,7 +148,13 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
             else:
                 scorer = _connect(url, concurrency, stack)
             output = files.open_output(
-                target, output_format, given, scorer.labels, resume=resume, stack=stack
+                target,
+                output_format,
+                given,
+                scorer.labels,
+                escape=escape,
+                resume=resume,
+                stack=stack,
             )
             rows = given.source.aligned() if output.format in TABLES else given.source.rows
             _skip(rows, output.rows)

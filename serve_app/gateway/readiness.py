@@ -21,12 +21,9 @@ MAX_SILENCE_S: Final = 15.0
 
 
 class Readiness(NamedTuple):
-    """State of the parts that a prediction needs.
+    """State of the parts that a prediction needs; without a `degraded` cache it is only slower.
 
-    Attributes:
-        model: `ok` when the classifier has just answered, or is busy and has answered lately.
-        cache: `degraded` when predictions go on without it.
-        cache_problem: Words for the cause of that.
+    `cache_problem` has words for the cause of a `degraded` cache.
     """
 
     model: Literal["ok", "unavailable"]

@@ -41,13 +41,10 @@ class Classifier:
 
     Args:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
-        digest: The digest that the gateway's cache keys are built from.
-        engine: Name of the engine.
+        digest: The digest that the gateway's cache keys are built from; `ModelUnusable` is raised
+            where the model has another one.
         simulated: Cost of a batch of the simulated engine.
         log_form: Form of what is logged; None leaves logging as it is.
-
-    Raises:
-        ModelUnusable: The model is missing or is not the one that the gateway knows.
     """
 
     def __init__(
@@ -95,20 +92,11 @@ class Classifier:
     async def classify_as(
         self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
     ) -> CallReply:
-        """Score one chunk of texts, unless another model than this one is asked for.
+        """Score at least one text, or raise `DeadlineExceeded` after so many seconds.
 
-        While a model is replaced in place, gateways of one revision reach classifiers of the
-        other, whose scores they would give out, and cache, as their own.
-
-        Args:
-            digest: The model's that is asked for.
-            texts: At least one text.
-            within_s: Seconds after which the caller no longer waits.
-            sizes: Characters of the request of each text; unknown where it is empty.
-
-        Raises:
-            RevisionMismatch: This replica serves another model.
-            DeadlineExceeded: Not all texts could be scored in time.
+        Raises `RevisionMismatch` if the caller expects another model: while one is replaced in
+        place, gateways of one revision reach classifiers of the other and would cache its scores.
+        `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
             raise RevisionMismatch("this replica serves another revision of the model")
@@ -149,10 +137,8 @@ class Classifier:
         return [None] * len(calls)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Publish the tokens that wait, and how many are done each second; Serve asks.
-
-        A coroutine, since Serve gives a plain method a new thread each time.
-        """
+        """Publish the tokens that wait, and how many are done each second; Serve asks."""
+        # A coroutine, since Serve gives a plain method a new thread each time.
         scheduler = self._scheduler
         return classifier_stats(
             waiting=scheduler.pending_tokens,
@@ -175,10 +161,7 @@ class Classifier:
 
 
 class ForwardPassRecorder:
-    """A recorder of forward passes in metrics, and in the traces of their callers.
-
-    The labels are the model's, in the order of the logits.
-    """
+    """A recorder of forward passes in metrics, and in the traces of their callers."""
 
     def __init__(self, labels: Sequence[str], sink: MetricSink) -> None:
         self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
@@ -212,8 +195,7 @@ def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
 def count_predictions(logits: NDArray[np.float32]) -> Counter[tuple[int, int]]:
     """Count texts by index of the predicted label and by its probability, in tenths rounded up.
 
-    Args:
-        logits: Of shape [texts, labels]; texts with a logit that is not finite do not count.
+    The logits are of shape [texts, labels]; texts with one that is not finite do not count.
     """
     finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
     # The largest term of the softmax is exp(0), so its probability is one over the sum.

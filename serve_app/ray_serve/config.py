@@ -1,7 +1,7 @@
 """The schema of configuration files; an error names the key that is wrong."""
 
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -20,6 +20,9 @@ from serve_app.settings import (
 # A gateway's readiness probe is a call to the classifier too.
 GATEWAY_PROBES: Final = 1
 _START_FROM: Final = "start from a copy of configs/dev.yaml"
+
+
+HostName = Annotated[str, Field(pattern=r"^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])$")]
 
 
 class WorkPolicySchema(Settings):
@@ -193,6 +196,8 @@ class ServeConfig(Settings):
         http_options: The address that they listen on.
         metrics_port: Port of `sentiment serve` for Prometheus; 0 takes a free one. Ray ignores
             this key.
+        allowed_hosts: Names, without a port, by which `sentiment serve` is reached on loopback
+            beside localhost; a request for another host is refused. Ray ignores this key.
         logging_config: Format and level of the log.
         applications: The sentiment service, and the lab or None.
     """
@@ -201,6 +206,7 @@ class ServeConfig(Settings):
     proxy_location: Literal["EveryNode", "HeadOnly"]
     http_options: StrictHttpOptions
     metrics_port: int = Field(default=0, ge=0, lt=65536)
+    allowed_hosts: tuple[HostName, ...] = ()
     logging_config: LoggingConfig
     applications: tuple[SentimentApplication, LabApplication | None]
 

@@ -17,6 +17,7 @@ from serve_app.files.reader import Format, read
 from tests.contract.server import serving
 from tests.files.cases import CASES, Case
 from tests.lab.service import WordService, origin
+from tests.unit.files.test_writer import FORMULAS
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +101,15 @@ def test_the_column_of_the_texts_is_guessed(
     assert call(page, "csv", "guess", rows) == {"column": column, "header": header}
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", FORMULAS)
 def test_no_cell_that_is_written_is_a_formula(page: Page, start: str) -> None:
     written = call(page, "csv", "format", [[f"{start}cmd|'/c calc'!A0", 0.5]])
     assert written.removeprefix('"').startswith(f"'{start}")
+
+
+@pytest.mark.parametrize("cell", ["a=b", " a", "", "'=1", "1+1", "5 - 1"])
+def test_a_cell_that_is_no_formula_is_written_as_it_is(page: Page, cell: str) -> None:
+    assert call(page, "csv", "format", [[cell, -0.5]]) == f"{cell},-0.5\r\n"
 
 
 LIMITS = {"max_texts": 256, "max_chars": 100, "max_body_bytes": 400}

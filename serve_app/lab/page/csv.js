@@ -4,8 +4,8 @@ import { FileRefused } from "/lab/decoding.js";
 
 const NAMES = /^(text|sentence|review|comment|body|content|message|tweet|title)s?$/i;
 const SEPARATORS = [",", ";", "\t"];
-/** What spreadsheets take for the beginning of a formula: OWASP, "CSV Injection". */
-const FORMULA = /^[=+\-@\t\r]/;
+/** What spreadsheets compute, as `FORMULA` of serve_app/files/writer.py has it. */
+const FORMULA = /^(?:[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/;
 
 /**
  * Return the rows of a file, each a list of fields; blank lines are not rows.

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from loadtest.ports import free_port
 from serve_app.cli.__main__ import app
 from serve_app.cli.help import API_KEY
+from serve_app.errors import Unauthorized
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
@@ -299,8 +300,42 @@ def test_a_person_at_a_terminal_gets_plain_coloured_lines(
     os.close(shown)
     assert "\x1b[1m" in output
     assert "\x1b[31m" not in output
-    assert "red  [31m text" in output
+    assert "red \\x1b[31m text" in output
     assert "predicted_label" not in output
+
+
+HOSTILE = "a\x1b]0;owned\x07\x9b31m\u202egpj.exe\u2066\r\n"
+COMMANDS = set("\x1b\x07\x9b\u202e\u2066\r")
+
+
+def test_a_column_commands_no_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.jsonl"
+    path.write_text(json.dumps({HOSTILE: "good"}))
+    done = run("--input", path)
+    assert done.returncode == 1
+    assert "\\x1b]0;owned\\x07" in done.stderr
+    assert not COMMANDS & set(done.stderr)
+
+
+def test_a_file_name_commands_no_terminal(run: Run, tmp_path: Path) -> None:
+    for name in (f"{HOSTILE}.foo", f"{HOSTILE}.csv"):
+        done = run("--input", tmp_path / name)
+        assert done.returncode in {1, 2}
+        assert not COMMANDS & set(done.stdout + done.stderr)
+
+
+def test_labels_and_reasons_of_a_service_command_no_terminal(
+    run: Run, environment: dict[str, str]
+) -> None:
+    model = MODEL._replace(labels=(HOSTILE, f"{HOSTILE}!"))
+    service = HashService(GatewaySettings(max_chars=3), None, False, READY, model)
+    refusing = HashService(GatewaySettings(), Unauthorized(HOSTILE), False, READY, MODEL)
+    for each, status in ((service, 9), (refusing, 1)):
+        with serving(hosted(each)) as url:
+            done = run("--url", url, "--output-format", "text", "abc", "too long")
+        assert done.returncode == status
+        assert "\\u202e" in done.stdout + done.stderr
+        assert not COMMANDS & set(done.stdout + done.stderr)
 
 
 def test_a_progress_bar_is_for_a_terminal(

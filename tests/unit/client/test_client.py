@@ -114,6 +114,7 @@ async def test_what_is_not_a_string_ends_an_asynchronous_stream(server: "Start")
 
 
 def test_strings_of_pandas_and_numpy_are_texts(server: "Start", predict: "Predict") -> None:
+
     url, texts = server().url, ["a", "b"]
     expected = predict(url, texts)
     for given in (

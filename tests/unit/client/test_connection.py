@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 import pytest
@@ -193,6 +193,11 @@ INFO = {
 }  # fmt: skip
 
 
+_NOT_PREDICTIONS: Final[tuple[Any, ...]] = (
+    [], [[]], [5], {"a": 1}, [["a"]], [[{"label": "a"}]], None,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -206,7 +211,7 @@ INFO = {
         json.dumps(INFO | {"limits": [1]}).encode(),
         *(
             json.dumps(INFO | {"predictions": predictions}).encode()
-            for predictions in ([], [[]], [5], {"a": 1}, [["a"]], [[{"label": "a"}]], None)
+            for predictions in _NOT_PREDICTIONS
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_file_with_unusable_columns_is_refused_with_a_hint(
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("source", [Format.TEXT, *TABLES, Format.JSONL])
+@pytest.mark.parametrize("source", [Format.TEXT, *sorted(TABLES), Format.JSONL])
 def test_a_file_that_is_empty_or_has_only_a_header_has_no_rows(
     scorer: "HashScorer", source: Format
 ) -> None:
