@@ -1,6 +1,6 @@
 """Lines of text out of the bytes of files, whatever reads them: predict, evaluate, training.
 
-tests/files/cases.json has the rules by example; the lab's rows.js follows them too.
+tests/unit/files/cases.json has the rules by example; the lab's rows.js follows them too.
 """
 
 import codecs

@@ -25,7 +25,6 @@ SHARDS: Final = 1000
 MIN_ROWS: Final = 2048
 MAX_ROWS: Final = 65_536
 
-
 # The value of a Hive partition without one.
 NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 

@@ -48,7 +48,8 @@ PROBE_KEY: Final = b"sentiment:ready?"
 
 # The words for an error, by its class or a part of its text.
 _WORDS: Final = (
-    ("NoPermissionError", "its user may not run MGET, GET and SET on keys sentiment:*"),
+    ("NoPermissionError", "its user needs +mget +set ~sentiment:*, in a cluster +get +command too"),
+    ("RedisClusterException", "no node tells the cluster's slots; a user needs +cluster|slots"),
     ("AuthenticationError", "it refuses the user or the password"),
     ("unknown command", "it does not know MGET or SET; is it a sentinel? name the Redis itself"),
     ("'db' must be 0", "a cluster has the database 0 alone; write redis://host:port/0"),

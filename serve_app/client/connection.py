@@ -54,10 +54,8 @@ def _host(url: str) -> str:
         parsed.host.encode("idna")
     except (httpx2.InvalidURL, UnicodeError) as error:
         raise ValueError(f"{url!r} is not a URL: {error}") from None
-    if not parsed.host:
-        raise ValueError(f"{url!r} has no host")
-    if parsed.port is not None and parsed.port > MAX_PORT:
-        raise ValueError(f"{url!r} has a port above {MAX_PORT}")
+    if not parsed.host or (parsed.port or 0) > MAX_PORT:
+        raise ValueError(f"{url!r} has no host, or a port above {MAX_PORT}")
     return parsed.host
 
 
@@ -71,9 +69,8 @@ def _is_loopback(host: str) -> bool:
 
 def _proxies() -> str:
     """Return the variables that name proxies, in words; empty without one."""
-    named = {name.lower() for name in os.environ if name.lower().endswith("_proxy")}
-    proxies = (f"{name}_proxy" for name in ("http", "https", "all") if getproxies().get(name))
-    return " and ".join(f"${name.upper()}" for name in proxies if name in named)
+    named = (name for name in ("http", "https", "all") if getproxies().get(name))
+    return " and ".join(f"${name.upper()}_PROXY" for name in named)
 
 
 def _tls(url: str) -> ssl.SSLContext:

@@ -25,13 +25,17 @@ class SentimentError(Exception):
         message: One line for a person.
         request_id: The `X-Request-ID` in the service's log; empty where nothing was sent.
         hint: What to do, where the cause tells.
+        final: Whether another attempt would certainly fail too.
     """
 
-    def __init__(self, message: str, request_id: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, request_id: str = "", hint: str = "", *, final: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.request_id = request_id
         self.hint = hint
+        self.final = final
 
     def __str__(self) -> str:
         """Return the message, the hint and the request's id, where there are such."""
@@ -54,20 +58,7 @@ class TextRefused(SentimentError):
 
 
 class ConnectionFailed(SentimentError):
-    """No connection, or one that broke before the answer was whole.
-
-    Args:
-        message: One line for a person.
-        request_id: The request's id.
-        hint: What to do, where the cause tells.
-        final: Whether another attempt would fail too; else this came after all retries.
-    """
-
-    def __init__(
-        self, message: str, request_id: str = "", hint: str = "", *, final: bool = False
-    ) -> None:
-        super().__init__(message, request_id, hint)
-        self.final = final
+    """No connection, or one that broke before the answer was whole, after all retries."""
 
 
 class DeadlinePassed(SentimentError):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
@@ -57,10 +58,6 @@ class Info(NamedTuple):
     versions: dict[str, str]
 
 
-OK: Final = 200
-REDIRECTS: Final = 3
-BAD_REQUEST: Final = 400
-PROXY_WANTS_A_USER: Final = 407
 # A proxy may answer in place of the service, with a page of its own.
 MAX_QUOTED_CHARS: Final = 200
 MAX_BEGINNING_CHARS: Final = 60
@@ -82,20 +79,19 @@ def raise_for_status(reply: Reply, request_id: str) -> Reply:
     Raises:
         StatusError: It has another status, from the service or from a proxy.
     """
-    if reply.status == OK:
+    if reply.status == HTTPStatus.OK:
         return reply
     hint = ""
     try:
         problem: dict[str, Any] = dict(json.loads(reply.body))
     except (ValueError, TypeError, RecursionError):
         problem = {"detail": _quoted(reply.body)}
-    location = reply.headers.get("location", "")
-    if location and reply.status // 100 == REDIRECTS:
+    if location := reply.headers.get("location"):
         problem = {"title": "Redirect", "detail": f"to {_quoted(location.encode())}"}
         hint = "give the address that it leads to, without /project"
-    elif reply.status == PROXY_WANTS_A_USER:
+    elif reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         hint = "give the proxy's URL a user and a password: http://user:password@host:port"
-    elif b"HTTPS" in reply.body and reply.status == BAD_REQUEST:
+    elif b"HTTPS" in reply.body and reply.status == HTTPStatus.BAD_REQUEST:
         hint = "use https://"
     kind = BY_STATUS.get(reply.status, StatusError)
     asked_s = retry_after_s(reply.headers.get("retry-after"), datetime.now(UTC))

@@ -80,12 +80,10 @@ class Attempts:
         Raises:
             SentimentError: There is no next attempt: this error, or `DeadlinePassed`.
         """
-        if isinstance(error, ConnectionFailed) and error.final:
-            raise error
         left_s = self.left_s()
         asked_s = error.retry_after_s if isinstance(error, StatusError) else None
         wait_s = self._policy.wait_s(self._retries, asked_s)
-        if self._retries >= self._policy.retries or wait_s >= left_s:
+        if error.final or self._retries >= self._policy.retries or wait_s >= left_s:
             raise error
         self._retries += 1
         return wait_s

@@ -15,8 +15,8 @@ from playwright.sync_api import Error as PlaywrightError
 from serve_app.errors import StartupError
 from serve_app.files.reader import Format, read
 from tests.contract.server import serving
-from tests.files.cases import CASES, Case
 from tests.lab.service import WordService, origin
+from tests.unit.files.cases import CASES, Case
 from tests.unit.files.test_writer import FORMULAS
 
 

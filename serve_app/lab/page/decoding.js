@@ -1,4 +1,4 @@
-/** The text in the bytes of a file, by the rules of `sentiment predict`: tests/files/cases.json. */
+/** The text in the bytes of a file, by the rules of `sentiment predict`: tests/unit/files/cases.json. */
 
 const GZIP = [0x1f, 0x8b];
 const UNPACK = "Unpack it, and give the file that is in it.";

@@ -14,7 +14,7 @@ import pytest
 from serve_app.decoding import HEAD_BYTES
 from serve_app.errors import StartupError
 from serve_app.files.reader import MAX_FIELD_CHARS, TABLES, Format, format_of, read
-from tests.files.cases import CASES, Case
+from tests.unit.files.cases import CASES, Case
 from tests.unit.files.pipeline import all_of
 
 if TYPE_CHECKING:
