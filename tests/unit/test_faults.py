@@ -7,11 +7,12 @@ import pytest
 from tests.chaos.cases import CASES, LONG
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "faults.md").read_text()
+PAGES = [ROOT / "docs" / "faults.md", ROOT / "SECURITY.md"]
 ROWS = [
     [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-    for line in PAGE.splitlines()
-    if line.startswith("|") and not line.startswith(("|---", "| Fault |"))
+    for page in PAGES
+    for line in page.read_text().splitlines()
+    if line.startswith("|") and not line.startswith(("|---", "| Fault |", "| Attack |"))
 ]
 NAMED = sorted({name for row in ROWS for name in re.findall(r"`([^`]+)`", row[2])})
 

@@ -130,6 +130,16 @@ def test_a_second_host_does_not_hide_the_first(url: str, head: str) -> None:
     assert ask(url, f"{head}\r\n\r\n".encode()).status in {400, 421}
 
 
+def test_what_haproxy_refuses_itself_is_html(haproxy: str) -> None:
+    for head in (
+        "GET http://evil.example/ HTTP/1.1\r\nHost: localhost",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: a",
+        "no HTTP",
+    ):
+        reply = ask(haproxy, f"{head}\r\n\r\n".encode())
+        assert (reply.status, reply.headers["content-type"]) == (400, "text/html")
+
+
 def test_a_target_that_is_no_path_is_not_found(url: str) -> None:
     reply = ask(url, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (reply.status, reply.headers["content-type"]) == (404, PROBLEM)
