@@ -6,6 +6,7 @@ A configuration file overrides the defaults below. Secrets come only from the en
 import os
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -159,7 +160,7 @@ def _from_environment(value: str, example: str) -> str:
 
 def is_directory(source: str) -> bool:
     """Tell whether a model's source names a directory; other names are those of a hub."""
-    return source.startswith((".", "/", "~"))
+    return source.startswith((".", "/", "~")) or Path(source).is_dir()
 
 
 def check_cache_url(url: str) -> None:

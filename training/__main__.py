@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serve_app.errors import StartupError
 from training.base import BaseError
 from training.corpus import CorpusError
 from training.experiment import Experiment
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = error.errors()[0]
         print(f"training: --{_flag(first['loc'])}: {first['msg']}", file=sys.stderr)
         return 1
-    except (CorpusError, BaseError, ResumeError) as error:
+    except (CorpusError, BaseError, ResumeError, StartupError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
     return 0

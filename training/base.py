@@ -1,6 +1,7 @@
 """Pretrained models and tokenizers to start from."""
 
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from transformers import (
@@ -13,10 +14,18 @@ from transformers import (
     set_seed,
 )
 
+from serve_app.engine.checkpoint import misfits
+from serve_app.model.store import first_line
 from training.conversion import distilbert_from_bert
 from training.corpus import LABELS
 from training.model_directory import load_tokenizer
 from training.recipe import Recipe
+
+LOADING: Final[dict[str, Any]] = {
+    "ignore_mismatched_sizes": True,
+    "output_loading_info": True,
+    "trust_remote_code": False,
+}
 
 
 class BaseError(ValueError):
@@ -34,8 +43,8 @@ class Base:
 def load_base(source: str, recipe: Recipe) -> Base:
     """Load the model to fine-tune.
 
-    The source's classification head is kept, unless the recipe converts the model; the recipe's
-    seed determines the weights of a new head.
+    The source's classification head is kept where it has as many labels, unless the recipe
+    converts the model; the recipe's seed determines the weights of a new head.
 
     Args:
         source: Directory or hub id.
@@ -45,16 +54,18 @@ def load_base(source: str, recipe: Recipe) -> Base:
         The classifier and its tokenizer, which does not pad or cut by itself.
 
     Raises:
-        BaseError: The source cannot be loaded, or does not fit the recipe.
+        BaseError: The source cannot be loaded, lacks weights, or does not fit the recipe.
     """
     set_seed(recipe.seed)
     try:
         tokenizer = load_tokenizer(source, recipe.max_tokens)
         model = _converted(source) if recipe.convert else _classifier(source)
-    except OSError as error:
+    except BaseError:
+        raise
+    except Exception as error:  # transformers raises whatever its parts do
         raise BaseError(
             f"cannot load {source}: pass a model directory or hub id as --base-path "
-            f"({str(error).splitlines()[0]})"
+            f"({first_line(error)})"
         ) from error
     if not tokenizer.is_fast:
         raise BaseError(f"{source} has no tokenizer.json: convert its tokenizer to a fast one")
@@ -64,22 +75,42 @@ def load_base(source: str, recipe: Recipe) -> Base:
 
 
 def _converted(source: str) -> PreTrainedModel:
-    bert = AutoModel.from_pretrained(source)
+    bert, report = AutoModel.from_pretrained(source, **LOADING)
     if not isinstance(bert, BertModel):
         raise BaseError(f"{source} is not a BERT: pass --convert false to keep its architecture")
+    # Neither the pooler nor another head is converted.
+    missing = {name for name in report["missing_keys"] if not name.startswith("pooler.")}
+    _check_body(source, bert, report | {"missing_keys": missing, "unexpected_keys": ()})
     return distilbert_from_bert(bert)
 
 
 def _classifier(source: str) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(
         source,
+        num_labels=len(LABELS),
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
+        problem_type="single_label_classification",
+        trust_remote_code=False,
     )
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        source, config=config, dtype=torch.float32
+    loaded, report = AutoModelForSequenceClassification.from_pretrained(
+        source, config=config, dtype=torch.float32, **LOADING
     )
+    model: PreTrainedModel = loaded
+    body = f"{model.base_model_prefix}."
+    # A head that is missing, or has another number of labels, is a new one.
+    of_body = {
+        "missing_keys": {name for name in report["missing_keys"] if name.startswith(body)},
+        "unexpected_keys": {name for name in report["unexpected_keys"] if name.startswith(body)},
+        "mismatched_keys": {key for key in report["mismatched_keys"] if key[0].startswith(body)},
+    }
+    _check_body(source, model, report | of_body)
     return model
+
+
+def _check_body(source: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    if problem := misfits(model, report):
+        raise BaseError(f"the weights of {source} do not fit its config.json: {problem}")
 
 
 def _set_dropout(model: PreTrainedModel, recipe: Recipe) -> None:

@@ -35,12 +35,12 @@ Labels = tuple[str, ...]
 class RequestFormat(Generic[AnyTextsRequest]):
     """The JSON form of a request and of its answer.
 
-    `render` returns the answer's JSON, given the request, the model's labels and the logits.
+    `render` returns the answer's JSON, given the request, the model and the logits.
     `instead` says, by place in the body, what to write in place of what is refused.
     """
 
     schema: type[AnyTextsRequest]
-    render: Callable[[AnyTextsRequest, Labels, Sequence[TextLogits]], bytes]
+    render: Callable[[AnyTextsRequest, ModelIdentity, Sequence[TextLogits]], bytes]
     instead: Mapping[tuple[int | str, ...], str] = field(default_factory=dict)
 
     def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
@@ -63,7 +63,7 @@ class RequestFormat(Generic[AnyTextsRequest]):
     ) -> Response:
         """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
         assert context.result is not None
-        content = self.render(asked, model.labels, context.result.texts)
+        content = self.render(asked, model, context.result.texts)
         total_ms = (time.perf_counter() - context.started) * 1000
         headers = prediction_headers(model, context.result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
@@ -138,20 +138,22 @@ def decimal(value: np.float32) -> str:
     return np.format_float_positional(value, unique=True, trim="0")
 
 
-def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
+def render_predictions(
+    labels: Labels, texts: Iterable[TextLogits], transform: schemas.Transform = "softmax"
+) -> bytes:
     """Return the JSON of the contract's answer; `InferenceFailed` as `label_scores`."""
-    lists = (label_scores(labels, text.logits, "softmax", None) for text in texts)
+    lists = (label_scores(labels, text.logits, transform, None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 
 
 def _render_hugging_face(
-    asked: schemas.HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
+    asked: schemas.HuggingFaceRequest, model: ModelIdentity, texts: Sequence[TextLogits]
 ) -> bytes:
     parameters = asked.parameters or schemas.Parameters()
-    transform = parameters.function_to_apply or "softmax"
+    transform = parameters.function_to_apply or model.transform
     best_alone = parameters.return_all_scores is False
     top_k = parameters.top_k or (1 if best_alone else None)
-    lists = (label_scores(labels, text.logits, transform, top_k) for text in texts)
+    lists = (label_scores(model.labels, text.logits, transform, top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
 
 
@@ -201,7 +203,8 @@ def _places(
 
 
 PREDICT: Final = RequestFormat(
-    schemas.PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
+    schemas.PredictRequest,
+    lambda _, model, texts: render_predictions(model.labels, texts, model.transform),
 )
 _INSTEAD: Final[dict[tuple[int | str, ...], str]] = {
     **{(name,): "Write it in parameters" for name in schemas.Parameters.model_fields},

@@ -9,13 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_app.errors import (
-    PROBLEM_JSON,
-    MethodNotAllowed,
-    NotFound,
-    ServiceError,
-    problem_members,
-)
+from serve_app.errors import PROBLEM_JSON, MethodNotAllowed, NotFound, ServiceError, problem_members
 
 logger = logging.getLogger(__name__)
 

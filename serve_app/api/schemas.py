@@ -88,7 +88,7 @@ class Parameters(Form):
         default=None, description="`false` stands for a `top_k` of 1, if that is null."
     )
     function_to_apply: Annotated[Transform | None, BeforeValidator(_as_lower)] = Field(
-        default=None, description="`softmax` where it is null."
+        default=None, description="`softmax` where it is null, `sigmoid` for a multi-label model."
     )
     truncation: Literal[True, "longest_first", "only_first"] | None = Field(
         default=None, description="Texts of too many tokens are truncated in any case."

@@ -10,7 +10,7 @@ All integers and floats of a value are little-endian::
     0       2     magic, b"SL"
     2       1     format version
     3       1     flags; bit 0: the text was truncated
-    4       1     number of labels n
+    4       1     number of labels n, modulo 256: the length says the rest
     5       4n    logits, float32
     5 + 4n  4     CRC-32 of key + all bytes above
 
@@ -37,9 +37,9 @@ _CHECKSUM = struct.Struct("<I")
 
 
 def encode(key: bytes, value: TextLogits) -> bytes:
-    """Pack at most 255 logits, each finite and exact in float32, for storage under a key."""
+    """Pack logits, each finite and exact in float32, for storage under a key."""
     flags, count = TRUNCATED if value.truncated else 0, len(value.logits)
-    header = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count)
+    header = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count % 256)
     body = header + struct.pack(f"<{count}f", *value.logits)
     return body + _checksum(key, body)
 
@@ -52,7 +52,7 @@ def decode(key: bytes, raw: bytes | None, labels: int) -> TextLogits | None:
     if checksum != _checksum(key, body):
         return None
     magic, version, flags, count = _HEADER.unpack_from(body)
-    if (magic, version, count) != (MAGIC, VALUE_VERSION, labels) or flags & ~TRUNCATED:
+    if (magic, version, count) != (MAGIC, VALUE_VERSION, labels % 256) or flags & ~TRUNCATED:
         return None
     logits = struct.unpack_from(f"<{labels}f", body, _HEADER.size)
     if not all(map(math.isfinite, logits)):

@@ -139,9 +139,8 @@ def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
         check_cache_url(url)
         shared = None if url == "memory://" else RedisTier(url, settings.cache_timeout_s)
     except (ValueError, TypeError, OSError, RedisError) as error:
-        problem = f"the cache URL has a wrong form or option ({type(error).__name__})"
-        hint = (
-            "use memory://, redis://host:port/db or rediss://host:port/db with redis-py's options"
-        )
-        raise InvalidConfig(problem, hint) from None
+        raise InvalidConfig(
+            f"the cache URL has a wrong form or option ({type(error).__name__})",
+            "use memory://, redis://host:port/db or rediss://host:port/db with redis-py's options",
+        ) from None
     return ScoreCache(labels, settings, shared)

@@ -1,5 +1,6 @@
 """`sentiment model`: look at, prepare and evaluate models."""
 
+from math import prod
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,12 +20,21 @@ sentiment model prepare organization/name@revision
     ),
 )
 
+TOKENIZER_SETTINGS: Final = (
+    "tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars",
+    "add_prefix_space", "add_bos_token", "add_eos_token", "truncation_side", "model_max_length",
+)  # fmt: skip
+SCORES: Final = {
+    "softmax": "softmax: one label a text, the scores sum to 1",
+    "sigmoid": "sigmoid: labels do not exclude each other, the scores do not sum to 1",
+}
+
 Source = Annotated[
     str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
 ]
 
 INFO: Final = help_text(
-    "Print what identifies a model, and whether it is prepared.",
+    "Print what was understood of a model, and how it will be served.",
     """
 sentiment model info embedded
 sentiment model info path/to/model
@@ -50,14 +60,39 @@ sentiment model evaluate path/to/dev.tsv --model path/to/model
 @app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
     """Print what a model is; `INFO` is the text of its help."""
-    from serve_app.model.onnx_bundle import find_bundle  # noqa: PLC0415
-    from serve_app.model.store import resolve  # noqa: PLC0415
+    from serve_app.model import store  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.config import head  # noqa: PLC0415
+    from serve_app.model.onnx_bundle import ENGINES, find_bundle  # noqa: PLC0415
 
-    model = resolve(source)
-    for name, value in model._asdict().items():
-        show(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
-    bundle = find_bundle(model)
-    show(f"{'prepared':10} {bundle.directory if bundle else 'no'}")
+    model = store.resolve(source)
+    settings, bundle = store.settings_of(model.path), find_bundle(model)
+    tensors = store.read_tensors(model.path)
+    heads = [f"{name} {list(shape)}" for name, shape in head(tensors).items()]
+    parameters = sum(prod(shape) for shape, _ in tensors.values())
+    dtypes = ", ".join(sorted({dtype for _, dtype in tensors.values()}))
+    config = model.path / store.TOKENIZER_CONFIG
+    given = store.read_json(config) if config.exists() else {}
+    shown = {name: value for name, value in given.items() if name in TOKENIZER_SETTINGS}
+    served = [f"{name}: {bundle.refusal(name) or 'faithful'}" for name in ENGINES] if bundle else []
+    lines = {
+        **{name: getattr(model, name) for name in ("model_id", "path", "revision", "digest")},
+        "classifier": settings.architecture,
+        "labels": ", ".join(model.labels),
+        "head": ", ".join(heads) or "found by transformers",
+        "scores": SCORES[model.transform],
+        "max_tokens": f"{model.max_tokens}: {settings.lengths.explained}",
+        "pad_id": model.pad_id,
+        "tokenizer": ", ".join(file.name for file in store.tokenizer_files(model.path)),
+        "settings": ", ".join(f"{name} {value}" for name, value in shown.items()) or "none",
+        "weights": f"{len(tensors)} tensors, {parameters / 1e6:.1f} million parameters, {dtypes}, "
+        f"in {', '.join(file.name for file in store.weight_files(model.path))}",
+        "prepared": bundle.directory if bundle else "no",
+        "served": "; ".join([*served, f"auto takes {bundle.default_engine}"])
+        if bundle
+        else "with torch, or with ONNX after `sentiment model prepare`",
+    }
+    for name, value in lines.items():
+        show(f"{name:10} {value}")
 
 
 @app.command(help=PREPARE)

@@ -57,8 +57,8 @@ zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
 Each row comes out once, in order, with the columns predicted_label, score_LABEL for
 each label, and {ERROR}, which says why a row has no scores.
 Files are UTF-8 or UTF-16, plain or .gz; CSV and TSV have a header, blank lines are not
-rows. TSV has no quotes: a tab or line end in a field is written as a space. Fields
-stay as they are, formulas too: add --escape-formulas to an output for a spreadsheet.
+rows. TSV has no quotes: a tab or line end in a field is written as a space. Fields stay
+as they are, formulas too: add --escape-formulas to an output for a spreadsheet.
 ${API_KEY} is sent to a service that wants a key.
 """,
     exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED),

@@ -38,8 +38,9 @@ class LocalScorer:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         model = resolve(source)
         self.labels = model.labels
-        self._tokenizer = Tokenizer(model)
+        self._transform = model.transform
         self._engine = load_engine(model, resolve_engine(model, engine, progress), threads=1)
+        self._tokenizer = Tokenizer(model)
 
     def refusal(self, text: str) -> str:
         """Accept any length; see `Scorer.refusal`."""
@@ -69,7 +70,7 @@ class LocalScorer:
     def _outcome(self, logits: tuple[float, ...], truncated: bool) -> Outcome:
         try:
             # The service's own rendering, so that both ways agree to the last digit.
-            labels = json.loads(label_scores(self.labels, logits, "softmax", None))
+            labels = json.loads(label_scores(self.labels, logits, self._transform, None))
         except InferenceFailed as error:
             return Failure(error.detail)
         return prediction(labels, truncated)

@@ -18,6 +18,8 @@ from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, Job
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, RevisionMismatch
+from serve_app.model.config import Transform
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.scores import CallReply
@@ -67,7 +69,9 @@ class Classifier:
         # Ray sets this to the CPUs that the replica was given, at least one.
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         self._digest = digest
-        self._tokenizer = Tokenizer(model)
+        # The simulated engine needs no exact tokens, and no transformers to make them.
+        plain = model.path / "tokenizer.json" if engine == "simulated" else None
+        self._tokenizer = Tokenizer(model, plain)
         self._settings = ClassifierSettings()
         # Ray types it by its batches, not by its calls.
         self._queue: Any = self._batch
@@ -75,7 +79,7 @@ class Classifier:
         self._scheduler = BatchScheduler(
             load_engine(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            ForwardPassRecorder(model.labels, self._metrics),
+            ForwardPassRecorder(model.labels, self._metrics, model.transform),
         )
         follow_scheduler(self._metrics, self._scheduler)
         follow_tasks(self._metrics)
@@ -163,9 +167,12 @@ class Classifier:
 class ForwardPassRecorder:
     """A recorder of forward passes in metrics, and in the traces of their callers."""
 
-    def __init__(self, labels: Sequence[str], sink: MetricSink) -> None:
+    def __init__(
+        self, labels: Sequence[str], sink: MetricSink, transform: Transform = "softmax"
+    ) -> None:
         self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
         self._sink = sink
+        self._transform = transform
 
     def __call__(self, forward_pass: ForwardPass) -> None:
         """Record one forward pass."""
@@ -178,7 +185,7 @@ class ForwardPassRecorder:
         self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
         self._sink.count(metrics.TOKENS, tokens, "text")
         self._sink.count(metrics.TOKENS, padding, "padding")
-        for (label, tenths), count in count_predictions(logits).items():
+        for (label, tenths), count in count_predictions(logits, self._transform).items():
             self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
         callers = list({origin.span_id: origin for origin in origins if origin}.values())
         shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
@@ -192,13 +199,15 @@ def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
     sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
 
 
-def count_predictions(logits: NDArray[np.float32]) -> Counter[tuple[int, int]]:
+def count_predictions(
+    logits: NDArray[np.float32], transform: Transform = "softmax"
+) -> Counter[tuple[int, int]]:
     """Count texts by index of the predicted label and by its probability, in tenths rounded up.
 
     The logits are of shape [texts, labels]; texts with one that is not finite do not count.
+    `transform` makes scores of them.
     """
-    finite = logits[np.isfinite(logits).all(axis=1)].astype(np.float64)
-    # The largest term of the softmax is exp(0), so its probability is one over the sum.
-    highest = 1 / np.exp(finite - finite.max(axis=1, keepdims=True)).sum(axis=1)
+    finite = logits[np.isfinite(logits).all(axis=1)]
+    highest = probabilities(finite, transform).max(axis=1)
     tenths = np.ceil(highest * 10).astype(int)
     return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -259,7 +259,7 @@ def read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InvalidConfig(f"cannot read {path}: {error.strerror}", _START_FROM) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InvalidConfig(f"{path} is not YAML: {reason}", _START_FROM) from None
     if not isinstance(content, dict):

@@ -102,7 +102,7 @@ def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
     """
     try:
         configured = dict(yaml.safe_load(path.read_text())["environment"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError):
         configured = {}
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},

@@ -7,7 +7,7 @@ configuration files do.
 import json
 import uuid
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import httptools
 import uvicorn.config
@@ -46,7 +46,7 @@ SERVE_HEADERS: Final = {
 READ_BY_SERVE: Final = {b"x-request-id", b"traceparent", b"tracestate"}
 
 
-def middlewares() -> list[Middleware]:
+def middlewares() -> list[Any]:
     """Return the stages that Ray Serve wraps its HTTP application in, the outermost last.
 
     Ray Serve calls this before it starts its HTTP server, whose protocol is chosen here too.

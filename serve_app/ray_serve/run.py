@@ -110,8 +110,8 @@ def check_model(args: AppArgs) -> None:
     """
     args.cache_url()
     model = resolve(args.model_source())
-    Tokenizer(model)
     engine = resolve_engine(model, args.engine, say)
+    Tokenizer(model, model.path / "tokenizer.json" if engine == "simulated" else None)
     scheme = args.cache.partition("://")[0]
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 

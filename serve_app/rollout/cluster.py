@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from yaml import YAMLError
 
 from serve_app.console import install
-from serve_app.errors import (
-    ConnectionLost,
-    InvalidManifest,
-    RolloutRefused,
-    StartupError,
-)
+from serve_app.errors import ConnectionLost, InvalidManifest, RolloutRefused, StartupError
 from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -5,6 +6,7 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
+from tests.contract.hash_service import MODEL, logits_of
 from tests.contract.server import hosted, serving
 
 if TYPE_CHECKING:
@@ -193,3 +195,16 @@ async def test_wrong_bodies_are_refused_with_their_place(
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["loc"] for error in answer.json()["errors"]] == [loc]
+
+
+async def test_labels_that_do_not_exclude_each_other_get_sigmoids(serve: "Serve") -> None:
+    client = serve(model=MODEL._replace(transform="sigmoid"))
+    for path, body in (("/project/predict", {"text": ["a"]}), ("/project", {"inputs": "a"})):
+        answer = (await client.post(path, json=body)).json()
+        [scores] = answer["predictions"] if "text" in body else answer
+        expected = [1 / (1 + math.exp(-logit)) for logit in sorted(logits_of("a"), reverse=True)]
+        assert [each["score"] for each in scores] == pytest.approx(expected)
+        assert sum(expected) != pytest.approx(1)
+    wanted = {"inputs": "a", "parameters": {"function_to_apply": "softmax"}}
+    [scores] = (await client.post("/project", json=wanted)).json()
+    assert sum(each["score"] for each in scores) == pytest.approx(1)

@@ -5,11 +5,13 @@ https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from tests.serve.wire import Connection, Reply, ask, post
 
 HIDDEN: Final = b"GET /project/info HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: hidden\r\n\r\n"
+SILENCE_S: Final = 5.0
 _HEAD: Final = b"POST /project/predict HTTP/1.1\r\nHost: localhost\r\n"
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 _LAST: Final = b"0\r\n\r\n" + HIDDEN
@@ -69,8 +71,9 @@ SMUGGLING: Final = {
 
 
 def answers(url: str, request: bytes) -> Iterator[Reply]:
-    """Yield all answers to what is sent on one connection."""
-    with Connection(url) as connection:
+    """Yield all answers to what is sent on one connection, which may then be silent."""
+    with Connection(url) as connection, suppress(TimeoutError):
+        connection.settimeout(SILENCE_S)
         connection.send_all(request)
         # The last one, whose answer ends the connection.
         connection.send_all(post(b"", "Connection: close", "X-Request-ID: last"))
@@ -78,12 +81,17 @@ def answers(url: str, request: bytes) -> Iterator[Reply]:
             yield reply
 
 
-def assert_nothing_is_smuggled(url: str, request: bytes) -> None:
-    """Send an attack, and see that neither it nor anybody else gets an answer to what is hidden."""
+def withstands(url: str, request: bytes) -> bool:
+    """Tell whether neither the sender nor anybody else gets an answer to what is hidden."""
     replies = list(answers(url, request))
-    assert "hidden" not in {reply.headers.get("x-request-id") for reply in replies}
-    assert all(400 <= reply.status < 500 for reply in replies)
+    if any(
+        reply.headers.get("x-request-id") == "hidden" or not 400 <= reply.status < 500
+        for reply in replies
+    ):
+        return False
     # Where two readers disagree on the end of a request, the next one gets a foreign answer.
-    for number in range(5):
-        own = ask(url, post(b'{"text": ["own"]}', f"X-Request-ID: {number}"))
-        assert (own.status, own.headers["x-request-id"]) == (200, str(number))
+    others = [
+        ask(url, post(b'{"text": ["own"]}', f"X-Request-ID: {number}")) for number in range(3)
+    ]
+    ids = [(other.status, other.headers.get("x-request-id")) for other in others]
+    return ids == [(200, "0"), (200, "1"), (200, "2")]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from tests.serve import attacks
 from tests.serve.attacks import HIDDEN
 from tests.serve.wire import Connection
 
@@ -86,3 +87,10 @@ SMUGGLING: Final[dict[str, tuple[Fields, bytes]]] = {
 def fine(authority: bytes = b"localhost", *more: tuple[bytes, bytes]) -> tuple[Fields, bytes]:
     """Return a request that is in order, if its authority is."""
     return _fields(*more, authority=authority), BODY
+
+
+def withstands(url: str, name: str) -> bool:
+    """Tell whether an attack is refused, and harms nobody else."""
+    answered = status(url, *SMUGGLING[name])
+    refused = answered == 0 or 400 <= answered < 500
+    return refused and attacks.withstands(url, attacks.SMUGGLING["a length and chunks"])

@@ -52,3 +52,14 @@ def test_a_model_that_was_not_prepared_says_how_to_prepare_it(
 ) -> None:
     with pytest.raises(ModelUnusable, match="sentiment model prepare"):
         load_engine(model, "onnx-int8", threads=1)
+
+
+def test_a_batch_in_parts_has_the_logits_of_each_text(
+    model: ModelIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    engine = load_engine(model, "torch", threads=1)
+    texts = [[2, word, 3] for word in range(5, 12)]
+    together = engine.logits(texts)
+    monkeypatch.setattr("serve_app.engine.tokenizer.MAX_PAIRS", 20)
+    assert engine.logits(texts) == pytest.approx(together, abs=1e-6)
