@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any, ClassVar, Final, Self, TypedDict
 
+# Header of an answer whose request another gateway can answer.
 ELSEWHERE: Final = "X-Retry-Elsewhere"
-"""Header of an answer whose request another gateway can answer."""
-
 # More replicas may have started after this time.
 MAX_RETRY_AFTER_S: Final = 30.0
-
 
 FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
 FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."

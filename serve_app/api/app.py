@@ -1,4 +1,4 @@
-"""The HTTP application; it knows nothing of Ray."""
+"""The HTTP application; it does not import Ray."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -79,7 +79,7 @@ def _as_integer(value: Any) -> Any:
 
 
 class Parameters(Form):
-    """How to turn the model's output into an answer."""
+    """Options for turning logits into scores."""
 
     top_k: Annotated[int | None, BeforeValidator(_as_integer)] = Field(
         default=None, ge=1, description="All labels where it is null."
@@ -149,7 +149,7 @@ class Ready(Form):
 
 
 class Limits(Form):
-    """What one request may ask for."""
+    """Limits of one request."""
 
     max_texts: int
     max_chars: int = Field(description="Per text.")
@@ -159,7 +159,7 @@ class Limits(Form):
 
 
 class Info(Form):
-    """What answers here."""
+    """The model, its limits and the versions."""
 
     model: str
     revision: str

@@ -1,4 +1,4 @@
-"""From the work that arrives and waits to a number of replicas. Knows nothing of Ray.
+"""The number of replicas, computed from the work that arrives and waits. It does not import Ray.
 
 Work is counted in units that a replica does at a known rate: tokens for the classifier, seconds
 of CPU time for the gateway.

@@ -23,12 +23,8 @@ def run(
 ) -> Iterator[int]:
     """Score the shards of a job that have not been written, and yield the rows of each.
 
-    Args:
-        job: The job.
-        source: The file system of its input.
-        output: The directory of its shards.
-        address: Address of a cluster; None starts one on this machine.
-        actors: Maximum number of engines; by default one for each CPU of the cluster.
+    An address of None starts a cluster on this machine. There are at most `actors` engines, by
+    default one for each CPU of the cluster.
 
     Raises:
         StartupError: The cluster is not available, or a shard cannot be read or written.

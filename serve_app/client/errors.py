@@ -1,19 +1,4 @@
-"""The errors of the client, in one tree.
-
-SentimentError
-├── TextRefused        the service would refuse this text; nothing was sent
-├── ConnectionFailed   no answer
-├── DeadlinePassed     no answer within the client's deadline
-├── UnexpectedAnswer   another service answered
-└── StatusError        the service answered with an error
-    ├── Unauthorized   401, 403
-    ├── BodyTooLarge   413
-    ├── InvalidRequest 422
-    ├── Overloaded     429, after all retries
-    ├── ServerFailed   500
-    ├── Unavailable    502, 503, after all retries
-    └── ServerTimeout  504, after all retries
-"""
+"""The errors of the client; `BY_STATUS` has those of an answer by its status."""
 
 from typing import Any, Final
 

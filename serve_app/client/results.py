@@ -11,13 +11,10 @@ from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
 
 
 class Prediction(NamedTuple):
-    """The model's prediction for one text.
+    """The model's prediction for one text: its most probable label and that one's probability.
 
-    Attributes:
-        label: The most probable label.
-        score: Its probability.
-        scores: Probability by label, highest first; they sum to 1.
-        truncated: Whether the text has more tokens than the model reads.
+    `scores` are the probabilities of all labels, highest first; they sum to 1. `truncated` says
+    whether the text has more tokens than the model reads.
     """
 
     label: str
@@ -39,14 +36,8 @@ class Limits(NamedTuple):
 class Info(NamedTuple):
     """The model and the limits of a service.
 
-    Attributes:
-        model: Name of the model.
-        revision: Its revision.
-        digest: Hexadecimal digest of its files.
-        engine: The engine that runs it.
-        labels: Its labels, in the order of its outputs.
-        limits: The limits of one request.
-        versions: Versions of the packages that scores can depend on, by name.
+    `labels` are in the order of the model's outputs, `digest` is hexadecimal and of its files, and
+    `versions` has the packages that scores can depend on.
     """
 
     model: str

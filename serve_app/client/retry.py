@@ -20,7 +20,7 @@ RETRYABLE: Final = (ConnectionFailed, Overloaded, Unavailable, ServerTimeout)
 
 
 class RetryPolicy(NamedTuple):
-    """How often and how patiently a request is repeated.
+    """The number of retries and the waits between them.
 
     Attributes:
         retries: Maximum number of repetitions.

@@ -1,4 +1,4 @@
-"""One computation for a text, however many requests ask for it at the same time."""
+"""Coalescing: requests that ask for the same text share one computation."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ class ModelScores(NamedTuple):
 class Coalescer:
     """The texts that are being computed, by key, and counts of those `started` and `joined`.
 
-    A call belongs to nobody: the request that started it may leave, and the call goes on as long
+    No request owns a call: the request that started it may leave, and the call goes on as long
     as another request waits for it. It is cancelled when the last one leaves.
     """
 

@@ -21,10 +21,7 @@ from serve_app.settings import ClassifierSettings, EngineChoice
 class LocalScorer:
     """A model in this process, on one thread for each call of `score`.
 
-    Args:
-        source: The model; see `serve_app.model.store.resolve`.
-        engine: The engine that runs it.
-        progress: Called with a line for each step, where the model has to be prepared.
+    `progress` is called with a line for each step, where the model has to be prepared.
 
     Raises:
         ModelUnusable: The model or the engine is missing.

@@ -132,13 +132,7 @@ def _cell(value: Any) -> str:
 
 
 class Written(NamedTuple):
-    """The whole rows of an output.
-
-    Attributes:
-        rows: How many there are, the header not counted.
-        failed: How many of them have no scores.
-        bytes: Where the last of them ends; the rest is torn.
-    """
+    """The whole rows of an output without its header, those of them without scores, their end."""
 
     rows: int
     failed: int

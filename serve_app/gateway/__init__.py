@@ -1,4 +1,4 @@
-"""The gateway as the HTTP layer sees it; the modules of this package are its stages."""
+"""The gateway as the HTTP layer sees it; the modules of this package are its parts."""
 
 from collections.abc import Sequence
 from typing import Protocol

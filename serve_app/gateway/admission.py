@@ -1,4 +1,4 @@
-"""Admission: the texts that may wait for the model, and the work that callers want of it."""
+"""Admission: refuses requests that would wait too long, and counts the work that arrives."""
 
 import time
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""Readiness: whether the parts answer that a prediction needs."""
+"""Readiness: checks that the model answers, and tells the state of the cache."""
 
 import asyncio
 import math
@@ -32,7 +32,7 @@ class Readiness(NamedTuple):
 
 
 class ModelProbe:
-    """A prediction that is asked for when the model has given none lately.
+    """A test prediction, made if the model has not answered lately.
 
     Probes are shared and live for `PROBE_LIFETIME_S`, so that they cost next to nothing. A model
     that is busy is ready as long as it has answered anything for `MAX_SILENCE_S`.
