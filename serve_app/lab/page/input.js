@@ -47,6 +47,16 @@ export class Input {
     return file ? column(file.rows, file.column, file.header) : lines(this.area.value);
   }
 
+  /** The texts as rows of a table: its columns, and which of them has the texts. */
+  get table() {
+    const { file } = this;
+    if (!file?.table) return { columns: ["text"], rows: this.texts.map((text) => [text]), column: 0 };
+    const rows = file.header ? file.rows.slice(1) : file.rows;
+    const width = file.rows.reduce((widest, row) => Math.max(widest, row.length), 0);
+    const columns = Array.from({ length: width }, (_, index) => columnName(file, index));
+    return { columns, rows, column: file.column };
+  }
+
   /** What a person changes the texts with. */
   get control() {
     return this.file ? byId("file-remove") : this.area;
@@ -99,14 +109,13 @@ export class Input {
     if (!file) return;
     const columns = Math.max(...file.rows.slice(0, 50).map((row) => row.length));
     byId("file-name").textContent = file.name;
-    byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length, "row")}`;
+    byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length - file.header, "row")}`;
     byId("file-columns").hidden = !file.table;
     byId("file-header").checked = file.header;
     byId("file-column").replaceChildren(
-      ...Array.from({ length: columns }, (_, index) => {
-        const name = file.header ? file.rows[0][index] : "";
-        return el("option", { value: index }, name || `column ${index + 1}`);
-      }),
+      ...Array.from({ length: columns }, (_, index) =>
+        el("option", { value: index }, columnName(file, index)),
+      ),
     );
     byId("file-column").value = file.column;
   }
@@ -138,4 +147,8 @@ export class Input {
       else this.onProblem({ title: "This cannot be taken", detail: "There is no file in it." });
     });
   }
+}
+
+function columnName({ header, rows }, index) {
+  return (header && rows[0][index]) || `column ${index + 1}`;
 }
