@@ -25,7 +25,7 @@ def fail(error: StartupError) -> NoReturn:
     sys.exit(error.exit_status)
 
 
-Extra = Literal["batch", "kuberay", "loadtest", "torch", "tracing"]
+Extra = Literal["batch", "kuberay", "loadtest", "torch", "tracing", "training"]
 
 
 def install(extra: Extra) -> str:

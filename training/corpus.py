@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.recipe import LABELS
+
 COLUMNS = ("text", "label")
-LABELS = ("NEGATIVE", "POSITIVE")
 MIN_SENTENCE_WORDS = 10
 
 
@@ -20,7 +21,7 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True)
 class Example:
-    """One text and its label: 0 for negative, 1 for positive."""
+    """One text and its label, an index into the names of the labels."""
 
     text: str
     label: int
@@ -29,13 +30,14 @@ class Example:
 Corpus = Sequence[Example]
 
 
-def read_corpus(path: Path) -> list[Example]:
+def read_corpus(path: Path, labels: Sequence[str] = LABELS) -> list[Example]:
     """Read a tab-separated file with the columns ``text`` and ``label``.
 
     Quote characters are ordinary text, as in the GLUE distribution of SST-2.
 
     Args:
         path: UTF-8 file whose first line names the columns.
+        labels: Names of the labels, in order; the file has these names, or their numbers from 0 on.
 
     Returns:
         The examples in file order.
@@ -43,18 +45,58 @@ def read_corpus(path: Path) -> list[Example]:
     Raises:
         CorpusError: The file is missing or empty, or a column or label is wrong.
     """
-    if not path.is_file():
-        raise CorpusError(f"no data file at {path}: pass an existing TSV file")
-    try:
-        corpus = _read(path)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is not UTF-8 text with short lines: {error}") from error
-    if not corpus:
-        raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
+    numbers = {str(number): number for number in range(len(labels))}
+    numbers |= {label: number for number, label in enumerate(labels)}
+    corpus = []
+    for line, text, label in _rows(path):
+        if label not in numbers:
+            known = ", ".join(f"{name} or {number}" for number, name in enumerate(labels))
+            raise CorpusError(
+                f"{path}, line {line}: the label is {label!r}; it must be one of {known}: "
+                "correct it, or name all labels with --labels"
+            )
+        corpus.append(Example(text, numbers[label]))
     return corpus
 
 
-def _read(path: Path) -> list[Example]:
+def find_labels(path: Path) -> tuple[str, ...]:
+    """Return the names of the labels that a file has, sorted; those of SST-2 where it has 0 and 1.
+
+    Raises:
+        CorpusError: The file cannot be read, or its labels are numbers that nobody has named,
+            differ only in case, or are fewer than two.
+    """
+    found = sorted({label for _, _, label in _rows(path)})
+    if set(found) <= {"0", "1"}:
+        return LABELS
+    if all(label.isdecimal() for label in found):
+        raise CorpusError(
+            f"{path} has the numbers {', '.join(found)} as labels: write names there, or name "
+            "those from 0 on in order, for example --labels negative neutral positive"
+        )
+    if len({label.casefold() for label in found}) < len(found):
+        raise CorpusError(
+            f"{path} has labels that differ only in case, {', '.join(found)}: write each in one way"
+        )
+    if len(found) == 1:
+        raise CorpusError(f"{path} has the label {found[0]} alone: a classifier needs two at least")
+    return tuple(found)
+
+
+def _rows(path: Path) -> list[tuple[int, str, str]]:
+    """Return the line, text and label of each example."""
+    if not path.is_file():
+        raise CorpusError(f"no data file at {path}: pass an existing TSV file")
+    try:
+        rows = _read(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path} is not UTF-8 text with short lines: {error}") from error
+    if not rows:
+        raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
+    return rows
+
+
+def _read(path: Path) -> list[tuple[int, str, str]]:
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         if missing := set(COLUMNS) - set(reader.fieldnames or ()):
@@ -62,17 +104,15 @@ def _read(path: Path) -> list[Example]:
                 f"{path} lacks the column(s) {', '.join(sorted(missing))}: "
                 "its first line must name the tab-separated columns text and label"
             )
-        return list(_examples(reader, path))
+        return list(_stripped(reader, path))
 
 
-def _examples(reader: "csv.DictReader[str]", path: Path) -> Iterator[Example]:
+def _stripped(reader: "csv.DictReader[str]", path: Path) -> Iterator[tuple[int, str, str]]:
     for row in reader:
         text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
-        if not text or label not in {"0", "1"}:
-            raise CorpusError(
-                f"{path}, line {reader.line_num}: expected a text, a tab and the label 0 or 1"
-            )
-        yield Example(text, int(label))
+        if not text or not label:
+            raise CorpusError(f"{path}, line {reader.line_num}: expected a text, a tab and a label")
+        yield reader.line_num, text, label
 
 
 def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:
