@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _experiment(options).run(resume=options.resume)
     except ValidationError as error:
         first = error.errors()[0]
-        print(f"training: --{_flag(first['loc'])}: {first['msg']}", file=sys.stderr)
+        message = first["msg"].removeprefix("Value error, ")
+        print(f"training: --{_flag(first['loc'])}: {message}", file=sys.stderr)
         return 1
     except (CorpusError, BaseError, ResumeError) as error:
         print(f"training: {error}", file=sys.stderr)

@@ -91,7 +91,7 @@ def predict(
     steps = plan_epoch(
         [len(ids) for ids in token_ids], len(corpus), microbatch_tokens, "evaluation"
     )
-    logits = np.zeros((len(corpus), model.config.num_labels))
+    logits = np.zeros((len(corpus), len(model.config.id2label or ())))
     with torch.inference_mode():
         for batch in tqdm([b for step in steps for b in step], desc="evaluate", leave=False):
             rows = list(batch.rows)

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 LABELS = ("NEGATIVE", "POSITIVE")
 EMBEDDED = "embedded"
@@ -85,6 +85,15 @@ class Recipe(BaseModel):
     weights: Literal["float16", "float32"] = Field(default="float32", description="as saved")
     seed: int = Field(default=0, ge=0, description="of all random choices")
 
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(labels) == 1:
+            raise ValueError("name two labels at least")
+        if len(set(labels)) < len(labels):
+            raise ValueError("name each label once")
+        return labels
+
     @property
     def label_names(self) -> tuple[str, ...]:
         """The names of the labels, in order."""
@@ -96,7 +105,7 @@ PRESETS = {
         name="Embedded model fine-tuned on own texts",
         base=EMBEDDED,
         dataset="",
-        epochs=4,
+        epochs=3,
         batch_size=32,
         microbatch_tokens=4096,
         learning_rate=5e-4,
