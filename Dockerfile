@@ -27,8 +27,9 @@ ENV PATH=/opt/venv/bin:$PATH
 
 FROM base AS requirements
 COPY pyproject.toml /
-RUN python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["tracing"], sep="\n")' > /service.txt \
-    && python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; print(*p["optional-dependencies"]["torch"], sep="\n")' > /torch.txt
+# An extra may name others of this project, which is not published.
+RUN python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; x = p["optional-dependencies"]; print(*p["dependencies"], *x["serve"], *(r for r in x["tracing"] if not r.startswith(p["name"])), sep="\n")' > /service.txt \
+    && python3 -c 'import tomllib; p = tomllib.load(open("/pyproject.toml", "rb"))["project"]; x = p["optional-dependencies"]; print(*(r for r in x["torch"] if not r.startswith(p["name"])), sep="\n")' > /torch.txt
 
 
 # The secret `pip` is a pip.conf for indexes of one's own; it leaves no trace in the image.

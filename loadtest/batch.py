@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.export.prepare import resolve_engine
-from serve_app.files.scorers import batches
+from serve_app.files.local import batches
 from serve_app.model.store import resolve
 
 # Scored together by the loop: enough to find others of like length among them.

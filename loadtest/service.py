@@ -19,6 +19,7 @@ import psutil
 from loadtest.configs import write_config
 from loadtest.processes import serving
 from loadtest.redis_server import RedisServer
+from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.ray_serve.config import read
 
@@ -210,7 +211,9 @@ def started(
         StartupError: The configuration or the service is at fault.
     """
     path = write_config(content, directory, {"cache": redis.url} if redis else {})
-    with Service(path, None, directory / LOG) as service:
+    service = Service(path, None, directory / LOG)
+    say(f"starting the service on {service.url}")
+    with service:
         roots = (service.root, *([psutil.Process(redis.pid)] if redis else []))
         yield Running(service.url, roots)
 

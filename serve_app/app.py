@@ -10,13 +10,12 @@ from typing import Final
 from ray import serve
 from ray.serve import Application
 
-from serve_app.app_args import AppArgs
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.classifier import Classifier
 from serve_app.ray_serve.classifier_client import FewestCallsRouter
 from serve_app.ray_serve.gateway import GatewayIngress
-from serve_app.settings import ClassifierSettings, GatewaySettings
+from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
 
 logger = logging.getLogger("serve_app")
 

@@ -1,4 +1,4 @@
-"""From a load to gateways, classifiers, pods and nodes. Pure arithmetic."""
+"""The sizes of pods and nodes, and the number of them that a load needed."""
 
 import time
 from math import ceil, pow
@@ -10,58 +10,58 @@ from serve_app.settings import ClassifierSettings, EngineName, ScalingSettings
 
 
 class Role(NamedTuple):
-    """One deployment's share of a worker pod.
+    """A deployment's share of a worker pod.
 
     Attributes:
         cpus: CPUs that Ray reserves for a replica, which computes in one thread.
-        per_pod: Replicas that a full pod holds.
+        per_pod: Replicas in a full pod.
     """
 
     cpus: int
     per_pod: int
 
     @property
-    def least(self) -> int:
-        """Fewest replicas: one more than a pod holds, so that two pods always serve."""
+    def min_replicas(self) -> int:
+        """One more than in a pod, so that two pods always serve."""
         return self.per_pod + 1
 
     @property
-    def most(self) -> int:
-        """Most replicas: those of all pods."""
-        return self.per_pod * PODS_MOST
+    def max_replicas(self) -> int:
+        """The replicas of all pods."""
+        return self.per_pod * MAX_PODS
 
 
-# A classifier computes without pause under load. A gateway takes the requests of two of them and
-# cached ones besides, see "How many gateways" in docs/scaling.md.
+# A gateway handles the requests of two busy classifiers and cached requests besides: see "How many
+# gateways" in docs/scaling.md.
 GATEWAY: Final = Role(cpus=1, per_pod=2)
 CLASSIFIER: Final = Role(cpus=1, per_pod=4)
 
-# What Ray may give to replicas; HAProxy and Ray's own processes take half a CPU more.
+# CPUs for replicas; HAProxy and Ray's own processes take half a CPU more.
 POD_CPUS: Final = GATEWAY.cpus * GATEWAY.per_pod + CLASSIFIER.cpus * CLASSIFIER.per_pod
 POD_CPU_REQUEST: Final = POD_CPUS + 0.5
-PODS_LEAST: Final = 2
-PODS_MOST: Final = 8
+MIN_PODS: Final = 2
+MAX_PODS: Final = 8
 
-# One worker pod fills a node: what AKS leaves of eight CPUs is 7.8, daemons take some of it.
+# One worker pod fills a node: AKS leaves 7.8 of eight CPUs, and daemons take some of them.
 NODE_SIZE: Final = "Standard_D8ds_v5"
 NODE_CPUS: Final = 8
-# While a new version starts, two clusters run side by side.
-NODES_MOST: Final = 2 * PODS_MOST
+# Two clusters run side by side while a new version starts.
+MAX_NODES: Final = 2 * MAX_PODS
 
-# Each step waits for the one before to settle: replicas go after the first of these, their pod
-# after the second more, its node ten minutes later, the default of the AKS autoscaler.
+# A replica goes after the first time, its pod after the second, its node after ten more minutes,
+# the default of the AKS autoscaler.
 REPLICA_IDLE_S: Final = 300
 POD_IDLE_S: Final = 300
 
 
 class Load(NamedTuple):
-    """What clients send.
+    """Traffic of clients.
 
     Attributes:
         rps: Requests each second.
         texts: Texts in a request.
         tokens: Tokens in a text, special tokens included.
-        hit_rate: Share of the texts that the cache knows, from 0 to 1.
+        hit_rate: Share of the texts in the cache, from 0 to 1.
     """
 
     rps: float
@@ -74,10 +74,10 @@ class GatewayCost(NamedTuple):
     """CPU time of a gateway, measured, in milliseconds.
 
     Attributes:
-        request_ms: For a request, whatever it holds.
-        hit_ms: For a text that the cache knows.
-        ask_ms: For a request that asks classifiers, its texts apart.
-        miss_ms: For a text that they are asked for.
+        request_ms: For each request.
+        hit_ms: For a text in the cache.
+        ask_ms: For a request that calls classifiers, without its texts.
+        miss_ms: For a text that is sent to them.
     """
 
     request_ms: float
@@ -86,29 +86,18 @@ class GatewayCost(NamedTuple):
     miss_ms: float
 
     def of(self, texts: float, hit_rate: float) -> float:
-        """Return the milliseconds for a request, on average.
-
-        Each text is taken to be a hit or not whatever the others of its request are.
-
-        Args:
-            texts: Texts in the request.
-            hit_rate: Share of the texts that the cache knows, from 0 to 1.
-        """
+        """Return the average for a request, whose texts are hits independently of each other."""
         asks = 1 - pow(hit_rate, texts)
         text_ms = hit_rate * self.hit_ms + (1 - hit_rate) * self.miss_ms
         return self.request_ms + asks * self.ask_ms + texts * text_ms
 
 
 class Plan(NamedTuple):
-    """What a load needs.
+    """Replicas, worker pods and their nodes for a load.
 
     Attributes:
-        gateways: Gateway replicas.
-        classifiers: Classifier replicas.
-        pods: Worker pods.
-        nodes: Nodes for the worker pods, one each.
-        gateway_use: Share of their CPU time that the gateways then use.
-        classifier_use: The same of the classifiers.
+        gateway_use: Share of their CPU time that the gateways use.
+        classifier_use: Share of their CPU time that the classifiers use.
     """
 
     gateways: int
@@ -120,31 +109,31 @@ class Plan(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the limits of the table allow it."""
-        return self.pods <= PODS_MOST
+        """Whether it is within the limit of pods."""
+        return self.pods <= MAX_PODS
 
     @property
     def fits_an_upgrade(self) -> bool:
         """Whether a second cluster of the same size fits the node pool beside it."""
-        return 2 * self.nodes <= NODES_MOST
+        return 2 * self.nodes <= MAX_NODES
 
 
 def plan(load: Load, tokens_per_s: float, cost: GatewayCost, utilization: float) -> Plan:
-    """Return what a load needs.
+    """Return the plan for a load.
 
     Args:
-        load: What clients send.
-        tokens_per_s: Tokens that a classifier computes each second in full batches.
-        cost: What a gateway computes.
-        utilization: Share of a replica's CPU time to plan with; the rest is headroom, for
-            bursts, for a pod that is lost, and so that queues stay short.
+        load: Traffic of clients.
+        tokens_per_s: Rate of a classifier in full batches.
+        cost: CPU time of a gateway.
+        utilization: Share of a replica's CPU time to plan with; the rest is headroom for
+            bursts, for the loss of a pod, and for short queues.
     """
     missed = load.rps * load.texts * (1 - load.hit_rate)
     classifier_cpus = missed * load.tokens / tokens_per_s
     gateway_cpus = load.rps * cost.of(load.texts, load.hit_rate) / 1000
     classifiers = _replicas(classifier_cpus, CLASSIFIER, utilization)
     gateways = _replicas(gateway_cpus, GATEWAY, utilization)
-    pods = max(PODS_LEAST, ceil(classifiers / CLASSIFIER.per_pod), ceil(gateways / GATEWAY.per_pod))
+    pods = max(MIN_PODS, ceil(classifiers / CLASSIFIER.per_pod), ceil(gateways / GATEWAY.per_pod))
     return Plan(
         gateways=gateways,
         classifiers=classifiers,
@@ -156,7 +145,7 @@ def plan(load: Load, tokens_per_s: float, cost: GatewayCost, utilization: float)
 
 
 def _replicas(cpus: float, role: Role, utilization: float) -> int:
-    return max(role.least, ceil(cpus / (role.cpus * utilization)))
+    return max(role.min_replicas, ceil(cpus / (role.cpus * utilization)))
 
 
 # docs/benchmarks.md, U16: 89.5 ms of a classifier's CPU for 16 texts of 21 tokens.
@@ -176,13 +165,11 @@ MEASURE_S: Final = 5.0
 
 
 def tokens_per_second(model: ModelIdentity, engine: EngineName, tokens: int) -> float:
-    """Run full batches in one thread for a few seconds of CPU time.
-
-    CPU time, because what else this machine does is not to count: a replica has a CPU to itself.
+    """Measure full batches in one thread, in CPU time, which other processes do not change.
 
     Args:
         model: A prepared model.
-        engine: What runs it.
+        engine: Engine to run it.
         tokens: Tokens in each text.
 
     Raises:
@@ -200,21 +187,21 @@ def tokens_per_second(model: ModelIdentity, engine: EngineName, tokens: int) -> 
 
 
 def report(load: Load, tokens_per_s: float, source: str) -> str:
-    """Return what a load needs, a line for each part.
+    """Return the plan for a load as text.
 
     Args:
-        load: What clients send.
-        tokens_per_s: What one classifier replica computes each second.
-        source: Where that figure comes from.
+        load: Traffic of clients.
+        tokens_per_s: Rate of a classifier in full batches.
+        source: Origin of that rate, for the reader.
     """
     utilization = ScalingSettings().target_utilization
     cost = GATEWAY_COST
-    needs = plan(load, tokens_per_s, cost, utilization)
+    needed = plan(load, tokens_per_s, cost, utilization)
     lines = [
-        f"gateways     {needs.gateways:4}   used by {needs.gateway_use:.0%}",
-        f"classifiers  {needs.classifiers:4}   used by {needs.classifier_use:.0%}",
-        f"worker pods  {needs.pods:4}   {POD_CPUS} CPUs each for replicas",
-        f"nodes        {needs.nodes:4}   {NODE_SIZE}, one pod each; twice as many in an upgrade",
+        f"gateways     {needed.gateways:4}   used by {needed.gateway_use:.0%}",
+        f"classifiers  {needed.classifiers:4}   used by {needed.classifier_use:.0%}",
+        f"worker pods  {needed.pods:4}   {POD_CPUS} CPUs each for replicas",
+        f"nodes        {needed.nodes:4}   {NODE_SIZE}, one pod each; twice as many in an upgrade",
         "",
         "This rests on",
         f"  {tokens_per_s:,.0f} tokens/s a classifier: {source}",
@@ -225,8 +212,8 @@ def report(load: Load, tokens_per_s: float, source: str) -> str:
         f"  {1 - utilization:.0%} headroom: target_utilization is {utilization:g}",
         "  at least as many replicas as keep two pods busy",
     ]
-    if not needs.fits:
-        lines.append(f"It exceeds the limit of {PODS_MOST} pods: raise PODS_MOST in the table.")
-    elif not needs.fits_an_upgrade:
-        lines.append(f"An upgrade would need more than the limit of {NODES_MOST} nodes.")
+    if not needed.fits:
+        lines.append(f"It exceeds the limit of {MAX_PODS} pods: raise MAX_PODS in the table.")
+    elif not needed.fits_an_upgrade:
+        lines.append(f"An upgrade would need more than the limit of {MAX_NODES} nodes.")
     return "\n".join(lines)

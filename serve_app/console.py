@@ -1,4 +1,4 @@
-"""What a person at a terminal reads."""
+"""Output for a person at a terminal."""
 
 import os
 import sys
@@ -6,10 +6,33 @@ from typing import Literal, NoReturn
 
 from serve_app.errors import StartupError
 
+Extra = Literal["serve", "torch", "batch", "tracing", "kuberay", "loadtest", "training"]
+
+
+def clean(text: str, kept: str = "") -> str:
+    """Return a text with an escape in place of what commands a terminal or turns a line around.
+
+    A blank takes the place of other white space, but for characters that are to be kept.
+    """
+    # Those two join letters and emoji.
+    return "".join(
+        each if each.isprintable() or each in f"\u200c\u200d{kept}" else _escape(each)
+        for each in text
+    )
+
+
+def _escape(character: str) -> str:
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
 
 def say(line: str) -> None:
-    """Print a line of progress to standard error, where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line of progress to standard error, apart from results."""
+    print(clean(line), file=sys.stderr, flush=True)
+
+
+def show(lines: str) -> None:
+    """Print lines of a result to standard output."""
+    print(clean(lines, "\n"))
 
 
 def colours() -> bool:
@@ -18,19 +41,16 @@ def colours() -> bool:
 
 
 def fail(error: StartupError) -> NoReturn:
-    """End the process with the problem in one line and what to do in the next."""
+    """End the process with the problem in one line and the next step in another."""
     say(f"error: {error.problem}")
     if error.hint:
         say(f"hint: {error.hint}")
     sys.exit(error.exit_status)
 
 
-Extra = Literal["batch", "kuberay", "loadtest", "torch", "tracing", "training"]
-
-
 def install(extra: Extra) -> str:
     """Return the hint that says how to install an extra of `pyproject.toml`.
 
-    Nothing is published under the project's name, so that only a checkout can be installed.
+    Only a checkout can be installed: nothing is published under the project's name.
     """
     return f"in a checkout: pip install -c constraints.txt -e '.[{extra}]'"

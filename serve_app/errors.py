@@ -1,33 +1,7 @@
-"""Everything that can go wrong, in one tree.
+"""The errors of the service and its commands.
 
-Exception
-├── StartupError              the process ends with one line and a hint
-│   ├── InvalidConfig
-│   ├── ModelUnusable
-│   ├── UnfaithfulExport
-│   ├── PortTaken
-│   ├── RunUnreadable
-│   ├── InvalidManifest
-│   └── RolloutError          with an exit status of its own
-│       ├── RolloutRefused    3
-│       ├── RolloutFailed     4
-│       ├── RolloutTimeout    5
-│       ├── ConnectionLost    6
-│       └── PredictionFailed  7
-└── ServiceError              a request ends with an RFC 9457 problem
-    ├── Unauthorized          401, WWW-Authenticate
-    ├── NotFound              404
-    ├── MethodNotAllowed      405
-    ├── BodyTooLarge          413
-    ├── InvalidRequest        422
-    ├── Overloaded            429, Retry-After
-    ├── InferenceFailed       500
-    ├── ModelUnavailable      503, Retry-After
-    │   └── RevisionMismatch
-    ├── FiguresUnavailable    503, Retry-After
-    └── DeadlineExceeded      504
-
-What a caller of the service meets is the client's: `serve_app.client.errors`.
+A `StartupError` ends the process with one line and a hint, a `ServiceError` ends a request with an
+RFC 9457 problem. The client has its own errors: `serve_app.client.errors`.
 """
 
 from collections.abc import Sequence
@@ -37,8 +11,12 @@ from typing import Any, ClassVar, Final, Self, TypedDict
 ELSEWHERE: Final = "X-Retry-Elsewhere"
 """Header of an answer whose request another gateway can answer."""
 
-# A client that would have to wait longer should ask again: more replicas may have started.
+# More replicas may have started after this time.
 MAX_RETRY_AFTER_S: Final = 30.0
+
+
+FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
+FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
 
 
 class StartupError(Exception):
@@ -62,7 +40,7 @@ class StartupError(Exception):
 
 
 class InvalidConfig(StartupError):
-    """A configuration has an unknown key, an impossible value or contradicts itself."""
+    """A configuration has an unknown key, an impossible value or a contradiction."""
 
 
 class ModelUnusable(StartupError):
@@ -70,19 +48,19 @@ class ModelUnusable(StartupError):
 
 
 class UnfaithfulExport(StartupError):
-    """A derived model file does not agree with the torch reference within its bounds."""
+    """A derived model file differs too much from the torch reference."""
 
 
 class PortTaken(StartupError):
-    """Another process listens on the port that the service is to use."""
+    """Another process listens on the port of the service."""
 
 
 class RunUnreadable(StartupError):
-    """The files of a load test are missing, cut off, or of another form."""
+    """The files of a load test are missing, cut off, or in another format."""
 
 
 class InvalidManifest(StartupError):
-    """A manifest or a revision cannot be applied as it is; nothing was changed."""
+    """A manifest or a revision cannot be applied; nothing was changed."""
 
 
 class RolloutError(StartupError):
@@ -90,19 +68,19 @@ class RolloutError(StartupError):
 
 
 class RolloutRefused(RolloutError):
-    """The API server or the operator refuses what was applied."""
+    """The API server or the operator refuses a manifest."""
 
     exit_status = 3
 
 
 class RolloutFailed(RolloutError):
-    """The new version does not start; the cluster that an upgrade was to replace still serves."""
+    """The new version does not start; the old cluster still serves."""
 
     exit_status = 4
 
 
 class RolloutTimeout(RolloutError):
-    """The rollout was neither done nor failed in time; it may still go on."""
+    """The rollout was not done in time; it may still go on."""
 
     exit_status = 5
 
@@ -120,7 +98,7 @@ class PredictionFailed(RolloutError):
 
 
 class FieldError(TypedDict):
-    """One place of a request body that breaks the contract."""
+    """An invalid place of a request body."""
 
     loc: list[str | int]
     msg: str
@@ -128,12 +106,12 @@ class FieldError(TypedDict):
 
 
 class ServiceError(Exception):
-    """A request that cannot be answered with a prediction.
+    """A request cannot be answered with a prediction.
 
-    Subclasses fix `status`, `slug` (the last part of the problem's `type`) and `title`.
+    Subclasses set `status`, `title`, `default_headers` and `slug`, the end of the problem's `type`.
 
     Args:
-        detail: One sentence for the person who sent the request.
+        detail: One sentence for the client.
     """
 
     status: ClassVar[int] = 500
@@ -147,8 +125,16 @@ class ServiceError(Exception):
         self.headers = self.default_headers
 
 
+class MalformedRequest(ServiceError):
+    """What was received is not HTTP, or can be read in two ways."""
+
+    status = 400
+    slug = "malformed-request"
+    title = "Malformed request"
+
+
 class Unauthorized(ServiceError):
-    """The request carries no API key that the service knows."""
+    """The request has no valid API key."""
 
     status = 401
     slug = "unauthorized"
@@ -156,6 +142,14 @@ class Unauthorized(ServiceError):
     default_headers: ClassVar[dict[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sentiment-serve"'
     }
+
+
+class CrossOriginRequest(ServiceError):
+    """A page of a foreign origin sent the request."""
+
+    status = 403
+    slug = "cross-origin-request"
+    title = "Cross-origin request"
 
 
 class NotFound(ServiceError):
@@ -185,19 +179,27 @@ class MethodNotAllowed(ServiceError):
 
 
 class BodyTooLarge(ServiceError):
-    """The body has more bytes than the limit; it was not read whole."""
+    """The body has more bytes than the limit."""
 
     status = 413
     slug = "body-too-large"
     title = "Body too large"
 
 
+class MisdirectedRequest(ServiceError):
+    """The header Host names another server than this one, which listens on loopback alone."""
+
+    status = 421
+    slug = "misdirected-request"
+    title = "Misdirected request"
+
+
 class InvalidRequest(ServiceError):
-    """The body is not the JSON that the contract asks for.
+    """The body is not JSON of the contract.
 
     Args:
-        detail: One sentence for the person who sent the request.
-        errors: The places that are wrong, with a location that starts at `body`.
+        detail: One sentence for the client.
+        errors: The invalid places, with a location that starts at `body`.
     """
 
     status = 422
@@ -218,8 +220,8 @@ class Overloaded(ServiceError):
     """Every queue that could take the request is full.
 
     Args:
-        detail: One sentence for the person who sent the request.
-        wait_s: Seconds after which the queue of now will be done, if known.
+        detail: One sentence for the client.
+        wait_s: Estimated seconds until the queue is done, if known; sets `Retry-After`.
     """
 
     status = 429
@@ -233,14 +235,14 @@ class Overloaded(ServiceError):
 
 
 class InferenceFailed(ServiceError):
-    """The model raised on a text of this request; other requests are unharmed."""
+    """The model failed on a text of this request."""
 
     slug = "inference-failed"
     title = "Inference failed"
 
 
 class ModelUnavailable(ServiceError):
-    """No model replica can answer at the moment."""
+    """No model replica can answer now."""
 
     status = 503
     slug = "model-unavailable"
@@ -249,17 +251,16 @@ class ModelUnavailable(ServiceError):
 
 
 class RevisionMismatch(ModelUnavailable):
-    """The replica serves another revision of the model than the one that is asked for.
+    """The replica serves another revision of the model than its gateway.
 
-    Gateways of that revision are there as well, and the next attempt reaches one of them: what
-    wraps Ray's proxy makes it by itself, told by a header of its own.
+    A gateway of the replica's revision can answer, so the proxy middleware tries another one.
     """
 
     default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1", ELSEWHERE: "1"}
 
 
 class FiguresUnavailable(ServiceError):
-    """No gateway tells the lab its live figures at the moment."""
+    """No gateway has live figures for the lab now."""
 
     status = 503
     slug = "figures-unavailable"
@@ -268,7 +269,7 @@ class FiguresUnavailable(ServiceError):
 
 
 class DeadlineExceeded(ServiceError):
-    """The answer did not come within the request's deadline."""
+    """The deadline of the request passed before the answer."""
 
     status = 504
     slug = "deadline-exceeded"
@@ -277,10 +278,12 @@ class DeadlineExceeded(ServiceError):
 
 PROBLEM_JSON: Final = "application/problem+json"
 
-# What a proxy says where no gateway did.
+# The answers of a proxy in place of a gateway's.
 FAILED: Final = ServiceError("The service failed on this request.")
 LOST: Final = ModelUnavailable("No replica that had this request could answer it.")
 NOBODY: Final = ModelUnavailable("No replica of the service can answer now.")
+NOT_HTTP: Final = MalformedRequest("This is no HTTP request that can be read.")
+NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
 LATE: Final = DeadlineExceeded("There was no answer in time.")
 
 

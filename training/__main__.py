@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from serve_app.console import install
+from serve_app.errors import StartupError
 from training.recipe import EMBEDDED, PRESETS, Recipe
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = first["msg"].removeprefix("Value error, ")
         print(f"training: --{_flag(first['loc'])}: {message}", file=sys.stderr)
         return 1
-    except (CorpusError, BaseError, ResumeError) as error:
+    except (CorpusError, BaseError, ResumeError, StartupError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 1
     return 0

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("bert", help="directory or hub id of the BERT encoder")
     parser.add_argument("output", type=Path, help="directory for the DistilBERT classifier")
     arguments = parser.parse_args()
-    bert = AutoModel.from_pretrained(arguments.bert)
+    bert = AutoModel.from_pretrained(arguments.bert, trust_remote_code=False)
     if not isinstance(bert, BertModel):
         parser.error(f"{arguments.bert} is a {type(bert).__name__}: pass a BERT encoder")
     distilbert_from_bert(bert).save_pretrained(arguments.output)

@@ -1,6 +1,5 @@
 """Labelled text corpora: reading, checking and splitting them."""
 
-import csv
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.decoding import labelled_lines
+from serve_app.errors import StartupError
 from training.recipe import LABELS
 
 COLUMNS = ("text", "label")
@@ -36,7 +37,7 @@ def read_corpus(path: Path, labels: Sequence[str] = LABELS) -> list[Example]:
     Quote characters are ordinary text, as in the GLUE distribution of SST-2.
 
     Args:
-        path: UTF-8 file whose first line names the columns.
+        path: File in UTF-8 or UTF-16 whose first line names the columns.
         labels: Names of the labels, in order; the file has these names, or their numbers from 0 on.
 
     Returns:
@@ -87,32 +88,17 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
     """Return the line, text and label of each example."""
     if not path.is_file():
         raise CorpusError(f"no data file at {path}: pass an existing TSV file")
+    rows = []
     try:
-        rows = _read(path)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path} is not UTF-8 text with short lines: {error}") from error
+        for number, text, label in labelled_lines(path):
+            if not text.strip() or not label.strip():
+                raise CorpusError(f"{path}, line {number}: expected a text, a tab and a label")
+            rows.append((number, text.strip(), label.strip()))
+    except StartupError as error:
+        raise CorpusError(f"{error.problem}: {error.hint}") from None
     if not rows:
         raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
     return rows
-
-
-def _read(path: Path) -> list[tuple[int, str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-            raise CorpusError(
-                f"{path} lacks the column(s) {', '.join(sorted(missing))}: "
-                "its first line must name the tab-separated columns text and label"
-            )
-        return list(_stripped(reader, path))
-
-
-def _stripped(reader: "csv.DictReader[str]", path: Path) -> Iterator[tuple[int, str, str]]:
-    for row in reader:
-        text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
-        if not text or not label:
-            raise CorpusError(f"{path}, line {reader.line_num}: expected a text, a tab and a label")
-        yield reader.line_num, text, label
 
 
 def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from transformers import (
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+from serve_app.engine import checkpoint
 
 # Safetensors files are created readable by their owner alone; servers run as another user.
 READABLE_BY_ALL = 0o644
@@ -43,11 +44,11 @@ def load_classifier(path: Path, device: str | torch.device = "cpu") -> PreTraine
 
     Returns:
         The model with its weights widened to float32, whatever they were saved as.
+
+    Raises:
+        ModelUnusable: It cannot be loaded, or its weights do not fit.
     """
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        path, dtype=torch.float32, device_map=device
-    )
-    return model
+    return checkpoint.load_classifier(path, dtype=torch.float32, device_map=device)
 
 
 def save_classifier(
@@ -85,7 +86,7 @@ def load_tokenizer(
         The tokenizer.
     """
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        source, model_max_length=max_tokens, local_files_only=offline
+        source, model_max_length=max_tokens, trust_remote_code=False, local_files_only=offline
     )
     for setting in LEFTOVERS:
         tokenizer.init_kwargs.pop(setting, None)

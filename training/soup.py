@@ -16,6 +16,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from transformers import AutoTokenizer, PreTrainedModel
 
+from serve_app.errors import StartupError
 from training.model_directory import load_classifier, replace_directory, save_classifier
 
 FILES = ("config.json", "model.safetensors")
@@ -46,7 +47,7 @@ def write_soup(models: Sequence[Path], output: Path) -> None:
                 f"{path} has another shape than {models[0]}: pass models of one architecture"
             )
         average.update_parameters(model)
-    tokenizer = AutoTokenizer.from_pretrained(models[0])
+    tokenizer = AutoTokenizer.from_pretrained(models[0], trust_remote_code=False)
     replace_directory(output, lambda path: save_classifier(mean, tokenizer, "float32", path))
 
 
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         write_soup(options.models, options.output)
-    except SoupError as error:
+    except (SoupError, StartupError) as error:
         print(f"training.soup: {error}", file=sys.stderr)
         return 1
     return 0

@@ -21,7 +21,7 @@ sentiment report results/before results/after --output comparison/
 app = typer.Typer()
 
 
-@app.command(help=HELP)
+@app.command(help=HELP, rich_help_panel="With the extra `loadtest`")
 def report(
     results: Annotated[
         list[Path], typer.Argument(help="Directory of a run, or of two to compare.")

@@ -1,4 +1,4 @@
-"""The HTTP application; it knows nothing of Ray."""
+"""The HTTP application; it does not import Ray."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import CrossOrigin, NoSniff, UnexpectedErrors, check_key
+from serve_app.api.middleware import check_key, cross_origin, no_sniff, unexpected_errors
 from serve_app.api.pages import DOCS, OPEN_PATHS, STATES
 from serve_app.api.predict import BodyBudget, PredictEndpoint
 from serve_app.api.problems import on_error
@@ -20,12 +20,7 @@ from serve_app.gateway import SentimentService
 
 
 def create_app(service: SentimentService, observers: Sequence[Observer] = ()) -> Starlette:
-    """Build the application over a service.
-
-    Args:
-        service: Answers the requests.
-        observers: Get a record of every prediction request when it is over.
-    """
+    """Build the application over a service; observers get a record of each prediction request."""
     budget = BodyBudget()
 
     async def on_http_error(request: Request, error: Exception) -> Response:
@@ -44,12 +39,12 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
                 for path, request_format in PREDICTIONS.items()
             ),
             *(Route(path, partial(page, service)) for path, page in STATES.items()),
-            *(Route(path, page) for path, page in DOCS.items()),
+            *(Route(path, page, methods=["GET"]) for path, page in DOCS.items()),
         ],
         middleware=[
-            Middleware(NoSniff),
-            Middleware(CrossOrigin, service),
-            Middleware(UnexpectedErrors),
+            Middleware(no_sniff),
+            Middleware(cross_origin, service),
+            Middleware(unexpected_errors),
         ],
         exception_handlers={404: on_http_error, 405: on_http_error, ServiceError: on_error},
     )

@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -13,14 +13,8 @@ import numpy as np
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from serve_app.api import schemas
 from serve_app.api.request_record import RequestContext
-from serve_app.api.schemas import (
-    HuggingFaceRequest,
-    Parameters,
-    PredictRequest,
-    TextsRequest,
-    Transform,
-)
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, TextLogits
@@ -33,7 +27,7 @@ MAX_RENDERED: Final = 16_384
 
 _VISIBLE_ASCII: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
-AnyTextsRequest = TypeVar("AnyTextsRequest", bound=TextsRequest)
+AnyTextsRequest = TypeVar("AnyTextsRequest", bound=schemas.TextsRequest)
 Labels = tuple[str, ...]
 
 
@@ -41,49 +35,42 @@ Labels = tuple[str, ...]
 class RequestFormat(Generic[AnyTextsRequest]):
     """The JSON form of a request and of its answer.
 
-    Attributes:
-        schema: Form of the request's body.
-        render: Returns the answer's JSON, given the request, the model's labels and the logits.
+    `render` returns the answer's JSON, given the request, the model and the logits.
+    `instead` says, by place in the body, what to write in place of what is refused.
     """
 
     schema: type[AnyTextsRequest]
-    render: Callable[[AnyTextsRequest, Labels, Sequence[TextLogits]], bytes]
+    render: Callable[[AnyTextsRequest, ModelIdentity, Sequence[TextLogits]], bytes]
+    instead: Mapping[tuple[int | str, ...], str] = field(default_factory=dict)
 
     def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
         """Parse a body; its bytes count, whatever Content-Type it was sent with.
 
-        Raises:
-            InvalidRequest: The body is not JSON of this form, or exceeds a limit. The errors
-                repeat nothing of it but the names of its fields, shortened.
+        Raises `InvalidRequest` if it is not JSON of this form, or exceeds a limit. Errors repeat
+        nothing of it but the names of its fields, shortened.
         """
         try:
             asked = self.schema.model_validate_json(body)
         except ValidationError as error:
-            raise InvalidRequest("The body is not the JSON asked for.", _places(error)) from None
+            raise InvalidRequest(
+                "The body is not the JSON asked for.", _places(error, self.instead)
+            ) from None
         check_limits(asked, settings)
         return asked
 
     def respond(
         self, asked: AnyTextsRequest, model: ModelIdentity, context: RequestContext
     ) -> Response:
-        """Return the answer to a request whose context has a result.
-
-        Raises:
-            InferenceFailed: A score is not finite.
-        """
+        """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
         assert context.result is not None
-        content = self.render(asked, model.labels, context.result.texts)
+        content = self.render(asked, model, context.result.texts)
         total_ms = (time.perf_counter() - context.started) * 1000
         headers = prediction_headers(model, context.result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
 
 
-def check_limits(asked: TextsRequest, settings: GatewaySettings) -> None:
-    """Refuse more or longer texts than the settings allow.
-
-    Raises:
-        InvalidRequest: There are too many texts, or one of them is too long.
-    """
+def check_limits(asked: schemas.TextsRequest, settings: GatewaySettings) -> None:
+    """Refuse more or longer texts than the settings allow with `InvalidRequest`."""
     texts = asked.texts
     if len(texts) > settings.max_texts:
         msg = f"At most {settings.max_texts} texts are accepted, these are {len(texts)}"
@@ -122,20 +109,15 @@ def prediction_headers(
 
 @lru_cache(MAX_RENDERED)
 def label_scores(
-    labels: Labels, logits: tuple[float, ...], transform: Transform, top_k: int | None
+    labels: Labels, logits: tuple[float, ...], transform: schemas.Transform, top_k: int | None
 ) -> bytes:
-    """Return the JSON list of one text's labels, highest score first.
-
-    Equal scores keep the order of the labels.
+    """Return the JSON list of one text's labels, highest score first; equal ones in their order.
 
     Args:
         labels: Label names.
-        logits: One float32 value per label.
+        logits: One float32 value per label; `InferenceFailed` is raised if one is not finite.
         transform: Turns the logits into scores.
         top_k: How many labels to return; all where it is None or larger.
-
-    Raises:
-        InferenceFailed: A logit is not finite.
     """
     if not all(map(math.isfinite, logits)):
         raise InferenceFailed("The model gave a text a score that is not finite.")
@@ -156,22 +138,22 @@ def decimal(value: np.float32) -> str:
     return np.format_float_positional(value, unique=True, trim="0")
 
 
-def render_predictions(labels: Labels, texts: Iterable[TextLogits]) -> bytes:
-    """Return the JSON of the contract's answer: every label of every text.
-
-    Raises:
-        InferenceFailed: A logit is not finite.
-    """
-    lists = (label_scores(labels, text.logits, "softmax", None) for text in texts)
+def render_predictions(
+    labels: Labels, texts: Iterable[TextLogits], transform: schemas.Transform = "softmax"
+) -> bytes:
+    """Return the JSON of the contract's answer; `InferenceFailed` as `label_scores`."""
+    lists = (label_scores(labels, text.logits, transform, None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 
 
 def _render_hugging_face(
-    asked: HuggingFaceRequest, labels: Labels, texts: Sequence[TextLogits]
+    asked: schemas.HuggingFaceRequest, model: ModelIdentity, texts: Sequence[TextLogits]
 ) -> bytes:
-    parameters = asked.parameters or Parameters()
-    transform = parameters.function_to_apply or "softmax"
-    lists = (label_scores(labels, text.logits, transform, parameters.top_k) for text in texts)
+    parameters = asked.parameters or schemas.Parameters()
+    transform = parameters.function_to_apply or model.transform
+    best_alone = parameters.return_all_scores is False
+    top_k = parameters.top_k or (1 if best_alone else None)
+    lists = (label_scores(model.labels, text.logits, transform, top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
 
 
@@ -192,7 +174,7 @@ def _sigmoid(logits: Sequence[float]) -> list[float]:
     ]
 
 
-_TRANSFORMS: dict[Transform, Callable[[Sequence[float]], list[float]]] = {
+_TRANSFORMS: dict[schemas.Transform, Callable[[Sequence[float]], list[float]]] = {
     "softmax": _softmax,
     "sigmoid": _sigmoid,
     "none": list,
@@ -205,29 +187,38 @@ def _header_value(name: str) -> str:
     return quote(name, safe=_VISIBLE_ASCII)
 
 
-def _places(error: ValidationError) -> list[FieldError]:
+def _places(
+    error: ValidationError, instead: Mapping[tuple[int | str, ...], str]
+) -> list[FieldError]:
     if error.error_count() > MAX_ERRORS:
         # Listing them takes pydantic seconds for the many unknown fields that a body can hold.
         msg = f"More than {MAX_ERRORS} fields are missing or unknown"
         return [{"loc": ["body"], "msg": msg, "type": "too_many_errors"}]
-    return [
-        {
-            "loc": ["body", *(_shortened(part) for part in place["loc"])],
-            "msg": place["msg"],
-            "type": place["type"],
-        }
-        for place in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-
-
-def _shortened(part: int | str) -> int | str:
-    return part[:MAX_KEY_CHARS] if isinstance(part, str) else part
+    places: list[FieldError] = []
+    for place in error.errors(include_url=False, include_context=False, include_input=False):
+        loc = (key[:MAX_KEY_CHARS] if isinstance(key, str) else key for key in place["loc"])
+        msg = ". ".join(filter(None, (place["msg"], instead.get(place["loc"]))))
+        places.append({"loc": ["body", *loc], "msg": msg, "type": place["type"]})
+    return places
 
 
 PREDICT: Final = RequestFormat(
-    PredictRequest, lambda _, labels, texts: render_predictions(labels, texts)
+    schemas.PredictRequest,
+    lambda _, model, texts: render_predictions(model.labels, texts, model.transform),
 )
-HUGGING_FACE: Final = RequestFormat(HuggingFaceRequest, _render_hugging_face)
+_INSTEAD: Final[dict[tuple[int | str, ...], str]] = {
+    **{(name,): "Write it in parameters" for name in schemas.Parameters.model_fields},
+    **{(name,): "Write it in options" for name in schemas.Options.model_fields},
+    **{(name,): "Write the texts as inputs" for name in ("text", "texts", "sequences")},
+    ("parameters", "truncation"): "Leave it out: a text over max_tokens of /project/info is "
+    "truncated, and X-Truncated names it",
+    ("parameters", "max_length"): "Leave it out: max_tokens of /project/info holds for all texts",
+    ("parameters", "padding"): "Leave it out: it does not change a score",
+    ("parameters", "candidate_labels"): "Leave it out: /project/info names the model's labels",
+    ("parameters", "raw_scores"): 'Write "function_to_apply": "none"',
+    ("options", "use_gpu"): "Leave it out: who runs the service chooses what it runs on",
+}
+HUGGING_FACE: Final = RequestFormat(schemas.HuggingFaceRequest, _render_hugging_face, _INSTEAD)
 
 PREDICTIONS: Final[dict[str, RequestFormat[Any]]] = {
     "/project": HUGGING_FACE,

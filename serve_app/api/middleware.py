@@ -1,5 +1,7 @@
-"""The application's ASGI stages, and the check of API keys that endpoints call."""
+"""The application's ASGI middleware, and checks of API key, host and origin."""
 
+import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
@@ -9,89 +11,74 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app import api_keys
-from serve_app.api.openapi import header_components
+from serve_app.api.openapi import HEADERS
 from serve_app.api.problems import on_error
-from serve_app.errors import Unauthorized
+from serve_app.errors import (
+    FOREIGN_HOST,
+    FOREIGN_PAGE,
+    CrossOriginRequest,
+    MisdirectedRequest,
+    Unauthorized,
+)
 from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 # https://fetch.spec.whatwg.org/#x-content-type-options-header
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+FETCH_SITE: Final = "sec-fetch-site"
+_LOOPBACK: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
-class NoSniff:
-    """ASGI middleware that keeps browsers from guessing an answer's type.
+def no_sniff(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that keeps browsers from guessing an answer's type."""
 
-    Answers may hold texts of users.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and mark its answer."""
-
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         async def marked_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], NO_SNIFF]
             await send(message)
 
-        await self._app(scope, receive, marked_send)
+        await app(scope, receive, marked_send)
+
+    return stage
 
 
-class CrossOrigin:
-    """ASGI middleware that grants CORS to the origins of the settings.
+def cross_origin(app: ASGIApp, service: SentimentService) -> ASGIApp:
+    """Return ASGI middleware that grants CORS to the origins of the service's settings.
 
     Starlette's own middleware fixes the origins and refuses others in plain text. Here the origins
     may change while the service runs, and a request of another origin is answered like any
     request: its browser keeps the answer from the page.
-
-    Args:
-        app: The next stage.
-        service: Its settings name the origins.
     """
 
-    def __init__(self, app: ASGIApp, service: SentimentService) -> None:
-        self._app = app
-        self._service = service
-        self._granting = lru_cache(1)(self._grant)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        origins = self._service.settings.cors_origins
-        app = self._app
-        if origins and scope["type"] == "http":
-            origin = Headers(scope=scope).get("origin")
-            if origin in origins or (origin and "*" in origins):
-                app = self._granting(origins)
-        await app(scope, receive, send)
-
-    def _grant(self, origins: tuple[str, ...]) -> ASGIApp:
+    @lru_cache(1)
+    def granting(origins: tuple[str, ...]) -> ASGIApp:
         return CORSMiddleware(
-            self._app,
+            app,
             allow_origins=origins,
             # Cookies are never allowed, so a page gains nothing that its server could not ask for.
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=list(header_components()),
+            expose_headers=list(HEADERS),
         )
 
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
+        origins = service.settings.cors_origins
+        origin = Headers(scope=scope).get("origin") if origins and scope["type"] == "http" else None
+        granted = origin and (origin in origins or "*" in origins)
+        await (granting(origins) if granted else app)(scope, receive, send)
 
-class UnexpectedErrors:
-    """ASGI middleware that answers an unexpected error with a problem of status 500.
+    return stage
+
+
+def unexpected_errors(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that answers an unexpected error with a problem of status 500.
 
     Starlette's own raises the error again, and the server would log its message, which may quote
     a user's text.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def observed_send(message: Message) -> None:
@@ -100,28 +87,59 @@ class UnexpectedErrors:
             await send(message)
 
         try:
-            await self._app(scope, receive, observed_send)
+            await app(scope, receive, observed_send)
         except Exception as error:
-            if started:
+            if started or scope["type"] != "http":
                 raise
             response = await on_error(Request(scope), error)
             await response(scope, receive, send)
 
+    return stage
+
 
 def check_key(settings: GatewaySettings, scope: Scope) -> None:
-    """Refuse a request without a known API key, where the settings name keys (RFC 6750).
-
-    Raises:
-        Unauthorized: The request has no key, or an unknown one.
-    """
+    """Raise `Unauthorized` where the settings name API keys and the request has none (RFC 6750)."""
     if settings.api_keys:
-        key = _bearer_token(scope)
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Starlette decodes headers as latin-1, which gives every byte back.
+        key = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
         if not api_keys.accepts(settings.api_keys, key):
             problem = "This API key is not known." if key else "An API key is needed."
             raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
 
 
-def _bearer_token(scope: Scope) -> bytes:
-    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    # Starlette decodes headers as latin-1, which gives every byte back.
-    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
+    """Return the hosts of a service on loopback, with more names; none for another address."""
+    own = ("localhost", "127.0.0.1", "[::1]", address, *names)
+    return own if _LOOPBACK.fullmatch(address) else ()
+
+
+def check_host(scope: Scope, allowed: Collection[str]) -> None:
+    """Refuse a request for another `Host`, whatever its port; a request without one passes.
+
+    Raises:
+        MisdirectedRequest: The host is not allowed.
+    """
+    for host in Headers(scope=scope).getlist("host") if allowed else ():
+        if re.sub(r":\d*$", "", host).lower() not in allowed:
+            raise MisdirectedRequest(FOREIGN_HOST)
+
+
+def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
+    """Refuse a request of a page of another origin, as browsers mark it.
+
+    Raises:
+        CrossOriginRequest: The origin is neither the service's nor among these.
+    """
+    headers = Headers(scope=scope)
+    site, origin = headers.get(FETCH_SITE), headers.get("origin", "")
+    # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
+    own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
+    if not own and origin not in cors_origins and "*" not in cors_origins:
+        raise CrossOriginRequest(FOREIGN_PAGE)
+
+
+def _is_own(origin: str, headers: Headers) -> bool:
+    scheme, _, host = origin.partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return host.removesuffix(port) == headers.get("host", "").lower().removesuffix(port) != ""

@@ -1,11 +1,12 @@
 """The pages that answer `GET`: health, readiness, information, and the documentation."""
 
 import platform
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -24,19 +25,12 @@ DOCS_PATH: Final = "/project/docs"
 
 # Scripts, styles and requests come from and go to this origin alone; Swagger UI has its icons in
 # its style sheet.
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_MAX_AGE: Final = "public, max-age=3600"
+_SECURE: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+_CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 
 _PAGE: Final = f"""<!doctype html>
 <html lang="en">
@@ -55,6 +49,7 @@ _PAGE: Final = f"""<!doctype html>
 </body>
 </html>
 """
+# The policy forbids a script within the page.
 _START: Final = """const place = document.getElementById("swagger-ui");
 SwaggerUIBundle({ domNode: place, url: place.dataset.document, deepLinking: true });
 """
@@ -66,25 +61,18 @@ async def health(_: SentimentService, __: Request) -> Response:
 
 
 async def ready(service: SentimentService, request: Request) -> Response:
-    """Answer 200 when a prediction would succeed now, else 503 with the parts' states.
-
-    Raises:
-        DeadlineExceeded: The parts did not answer within a request's deadline.
-    """
+    """Answer 200 when a prediction would succeed now, else 503 with the parts' states."""
     async with deadline(service.settings.deadline_s):
         state = await service.readiness()
     if state.model == "unavailable":
         error = ModelUnavailable("No model replica answers at the moment.")
-        return problem(request, error, **state._asdict())
-    return _json(Ready(cache=state.cache))
+        stated = {name: value for name, value in state._asdict().items() if value}
+        return problem(request, error, **stated)
+    return _json(Ready(cache=state.cache, cache_problem=state.cache_problem or None))
 
 
 async def info(service: SentimentService, request: Request) -> Response:
-    """Answer with what a client may want to know before it sends texts.
-
-    Raises:
-        Unauthorized: The request carries no known API key.
-    """
+    """Answer with what a client may want to know before it sends texts, if its API key is known."""
     model, settings = service.model, service.settings
     check_key(settings, request.scope)
     answer = Info(
@@ -112,41 +100,24 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-async def openapi(_: Request) -> Response:
-    """Answer with the OpenAPI document."""
-    return JSONResponse(document())
-
-
-async def docs(_: Request) -> Response:
-    """Answer with the page of the documentation."""
-    return HTMLResponse(
-        _PAGE, headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
-    )
-
-
-async def docs_script(_: Request) -> Response:
-    """Answer with the script that starts Swagger UI; the policy forbids one within the page."""
-    return Response(_START, headers={"Cache-Control": _MAX_AGE}, media_type="text/javascript")
-
-
 async def docs_file(request: Request) -> Response:
     """Answer with the file of Swagger UI that the path ends with."""
     name = request.url.path.rpartition("/")[2]
     path = Path(str(files("fastapi_swagger").joinpath("resources", name)))
-    return FileResponse(path, headers={"Cache-Control": _MAX_AGE})
+    return FileResponse(path, headers=_CACHED)
 
 
 def _json(content: BaseModel) -> Response:
-    return Response(content.model_dump_json(), media_type="application/json")
+    return Response(content.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}
 """The pages that tell the state of a service, by path."""
 
-DOCS: Final = {
-    DOCUMENT: openapi,
-    DOCS_PATH: docs,
-    f"{DOCS_PATH}/start.js": docs_script,
+DOCS: Final[dict[str, Callable[..., Any]]] = {
+    DOCUMENT: JSONResponse(document()),
+    DOCS_PATH: HTMLResponse(_PAGE, headers=_SECURE),
+    f"{DOCS_PATH}/start.js": Response(_START, headers=_CACHED, media_type="text/javascript"),
     f"{DOCS_PATH}/swagger-ui-bundle.js": docs_file,
     f"{DOCS_PATH}/swagger-ui.css": docs_file,
     f"{DOCS_PATH}/favicon-32x32.png": docs_file,

@@ -2,25 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from serve_app import errors
 from serve_app.api.formats import RequestFormat
-from serve_app.api.middleware import check_key
+from serve_app.api.middleware import check_key, check_origin
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
 from serve_app.api.request_record import Observer, RequestContext, notify
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
-from serve_app.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    InvalidRequest,
-    MethodNotAllowed,
-    Overloaded,
-)
 from serve_app.gateway import SentimentService
 from serve_app.scores import KeyedTexts
 
@@ -39,27 +34,14 @@ class ParsedRequest(NamedTuple):
     keyed: KeyedTexts
 
 
+@dataclass(frozen=True)
 class PredictEndpoint:
-    """ASGI endpoint that scores the texts of a request.
+    """ASGI endpoint that scores the texts of a request; observers get a record at its end."""
 
-    Args:
-        service: Scores the texts.
-        request_format: The forms of the body and of the answer.
-        budget: Bounds the bytes of all bodies together.
-        observers: Get a record of each request when it is over.
-    """
-
-    def __init__(
-        self,
-        service: SentimentService,
-        request_format: RequestFormat[Any],
-        budget: "BodyBudget",
-        observers: Sequence[Observer] = (),
-    ) -> None:
-        self._service = service
-        self._format = request_format
-        self._budget = budget
-        self._observers = observers
+    service: SentimentService
+    request_format: RequestFormat[Any]
+    budget: "BodyBudget"
+    observers: Sequence[Observer] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, and record it."""
@@ -69,7 +51,7 @@ class PredictEndpoint:
             await response(scope, receive, send)
             status = response.status_code
         finally:
-            notify(self._observers, scope, context, status)
+            notify(self.observers, scope, context, status)
 
     async def _answer(self, request: Request, context: RequestContext) -> Response:
         try:
@@ -82,34 +64,28 @@ class PredictEndpoint:
             return problem(request, known)
 
     async def _predict(self, request: Request, context: RequestContext) -> Response:
-        service, settings = self._service, self._service.settings
+        service, settings = self.service, self.service.settings
         check_key(settings, request.scope)
         if request.method != "POST":
-            raise MethodNotAllowed("POST")
+            raise errors.MethodNotAllowed("POST")
+        check_origin(request.scope, settings.cors_origins)
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
-        with self._budget.reserve(settings.max_pending_bytes) as count_bytes:
+        with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:
                 parsed = request.scope.get(_PARSED)
                 if parsed is None:
+                    reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
-                    parsed = parse_request(
-                        service,
-                        self._format,
-                        await read_body(request, settings.max_body_bytes, count_bytes),
-                    )
+                    parsed = parse_request(service, self.request_format, await reading)
                 context.texts = len(parsed.keyed.texts)
                 context.result = await service.classify(parsed.keyed, within_s=seconds_left())
-        return self._format.respond(parsed.asked, service.model, context)
+        return self.request_format.respond(parsed.asked, service.model, context)
 
 
 def parse_request(
     service: SentimentService, request_format: RequestFormat[Any], body: bytes | bytearray
 ) -> ParsedRequest:
-    """Parse a body and hash its texts.
-
-    Raises:
-        InvalidRequest: The body has another form, or asks for more than the settings allow.
-    """
+    """Parse a body and hash its texts; raises `InvalidRequest` as `RequestFormat.parse`."""
     asked = request_format.parse(body, service.settings)
     return ParsedRequest(asked, service.keyed(asked.texts))
 
@@ -120,12 +96,7 @@ def keep_parsed(scope: Scope, parsed: ParsedRequest) -> None:
 
 
 async def read_body(request: Request, limit: int, count_bytes: Callable[[int], None]) -> bytearray:
-    """Read a body, up to the first byte beyond the limit.
-
-    Args:
-        request: A request whose body nobody has read.
-        limit: Most bytes that are accepted.
-        count_bytes: Called with the size of each part.
+    """Read a body, up to the first byte beyond the limit, and count the bytes of each part.
 
     Raises:
         BodyTooLarge: The declared or the received size is beyond the limit.
@@ -135,29 +106,27 @@ async def read_body(request: Request, limit: int, count_bytes: Callable[[int], N
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
-        raise InvalidRequest.at(
+        raise errors.InvalidRequest.at(
             ["body"],
             "The body is to be sent as plain JSON, without Content-Encoding.",
             "An encoded body is not accepted",
             "content_encoding",
         )
-    if _declared_bytes(request) > limit:
-        raise _too_large(limit)
+    too_large = errors.BodyTooLarge(f"The body has more than {limit} bytes.")
+    with suppress(ValueError):
+        if int(request.headers.get("content-length", 0)) > limit:
+            raise too_large
     body = bytearray()
     async for part in request.stream():
         count_bytes(len(part))
         if len(body) + len(part) > limit:
-            raise _too_large(limit)
+            raise too_large
         body += part
     return body
 
 
 class BodyBudget:
-    """A bound on the bytes of all bodies that a gateway holds at a time.
-
-    Attributes:
-        pending: Bytes that are counted now.
-    """
+    """A bound on the bytes of all bodies that a gateway holds at a time, `pending` ones."""
 
     def __init__(self) -> None:
         self.pending = 0
@@ -166,11 +135,7 @@ class BodyBudget:
     def reserve(self, max_pending: int) -> Iterator[Callable[[int], None]]:
         """Count the bytes of one body until the end of the block.
 
-        Args:
-            max_pending: Most bytes of all bodies together.
-
-        Yields:
-            A function that counts bytes; it raises `Overloaded` beyond the bound.
+        It yields a function that counts more, and raises `Overloaded` beyond `max_pending` in all.
         """
         received = reserved = 0
 
@@ -180,7 +145,8 @@ class BodyBudget:
             more = max(0, received - FREE_BYTES) - reserved
             if more:
                 if self.pending + more > max_pending:
-                    raise Overloaded("The bodies of other requests take all the room there is.")
+                    problem = "The bodies of other requests take all the room there is."
+                    raise errors.Overloaded(problem)
                 self.pending += more
                 reserved += more
 
@@ -191,20 +157,15 @@ class BodyBudget:
 
 
 def allowed_s(asked_ms: str | None, max_s: float) -> float:
-    """Return how many seconds a request may take.
+    """Return how many seconds a request may take, given its `X-Deadline-Ms` and the default.
 
-    Args:
-        asked_ms: The client's `X-Deadline-Ms`, if any.
-        max_s: The most that a request gets, and the default.
-
-    Raises:
-        InvalidRequest: The header is not a positive whole number.
+    Raises `InvalidRequest` if the header is not a positive whole number.
     """
     if asked_ms is None:
         return max_s
     digits = asked_ms.lstrip("0")[:MAX_DIGITS]
     if not (digits and asked_ms.isascii() and asked_ms.isdigit()):
-        raise InvalidRequest.at(
+        raise errors.InvalidRequest.at(
             ["header", DEADLINE_HEADER.lower()],
             f"{DEADLINE_HEADER} is not a number of milliseconds.",
             "A positive whole number of milliseconds is accepted",
@@ -215,13 +176,10 @@ def allowed_s(asked_ms: str | None, max_s: float) -> float:
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
-    """Cancel the block when it takes longer than this.
+    """Cancel the block and raise `DeadlineExceeded` when it takes longer than this.
 
-    Yields:
-        A function that returns the seconds left, at least zero.
-
-    Raises:
-        DeadlineExceeded: The block was cancelled. A `TimeoutError` of the block's own passes.
+    It yields a function that returns the seconds left, at least zero. A `TimeoutError` of the
+    block's own passes.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -232,15 +190,4 @@ async def deadline(seconds: float) -> AsyncIterator[Callable[[], float]]:
     except TimeoutError:
         if not timer.expired():
             raise
-        raise DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None
-
-
-def _declared_bytes(request: Request) -> int:
-    try:
-        return int(request.headers.get("content-length", 0))
-    except ValueError:
-        return 0
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body has more than {limit} bytes.")
+        raise errors.DeadlineExceeded(f"There was no answer within {seconds:g} seconds.") from None

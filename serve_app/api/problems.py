@@ -1,7 +1,4 @@
-"""Errors in the form of RFC 9457, `application/problem+json`.
-
-https://www.rfc-editor.org/rfc/rfc9457
-"""
+"""Errors in the form of RFC 9457, https://www.rfc-editor.org/rfc/rfc9457."""
 
 import json
 import logging
@@ -12,13 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_app.errors import (
-    PROBLEM_JSON,
-    MethodNotAllowed,
-    NotFound,
-    ServiceError,
-    problem_members,
-)
+from serve_app.errors import PROBLEM_JSON, MethodNotAllowed, NotFound, ServiceError, problem_members
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +18,9 @@ CLIENT_LEFT: Final = 499
 
 
 def problem(request: Request, error: ServiceError, **extension: str) -> Response:
-    """Return the problem document of an error.
+    """Return the problem document of an error, with the request's id and more members.
 
-    Args:
-        request: Its `X-Request-ID`, which Ray Serve adds where the client sends none, is repeated
-            in the document. Ray Serve sets the header of the answer.
-        error: The error.
-        extension: Members beside those of every problem.
+    Ray Serve adds an `X-Request-ID` where the client sends none, and sets the answer's.
     """
     members = problem_members(error, request.headers.get("x-request-id", "")) | extension
     return Response(json.dumps(members), error.status, error.headers, PROBLEM_JSON)

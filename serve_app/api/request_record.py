@@ -1,11 +1,13 @@
-"""Records of prediction requests: the metrics and the request log are made of them."""
+"""Records of prediction requests, and what is made of them: log, metrics, recent figures."""
 
 import json
+import math
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, NamedTuple, TextIO
 
@@ -14,51 +16,31 @@ from starlette.types import Scope
 
 from serve_app.api.problems import CLIENT_LEFT
 from serve_app.scores import Classification, StageTimes
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, timestamp
-from serve_app.telemetry.metrics import (
-    CACHE_SECONDS,
-    REFUSED_TEXTS,
-    REQUEST_SECONDS,
-    REQUESTS,
-    TRUNCATED_TEXTS,
-    MetricSink,
-)
+from serve_app.telemetry.metrics import MetricSink
 
 
+@dataclass(slots=True)
 class RequestContext:
-    """The state of a prediction request under way.
+    """The state of a prediction request under way, with what is known of it so far.
 
-    Attributes:
-        started: Time of its arrival, by `time.perf_counter`.
-        texts: How many texts it asks for, once they are counted.
-        result: Their scores, once there are any.
-        problem: Last part of the problem's type, once there is one.
+    `started` is of `time.perf_counter`; `problem` is the last part of the problem's type.
     """
 
-    __slots__ = ("problem", "result", "started", "texts")
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.texts: int | None = None
-        self.result: Classification | None = None
-        self.problem: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+    texts: int | None = None
+    result: Classification | None = None
+    problem: str | None = None
 
 
 class RequestRecord(NamedTuple):
     """A prediction request that is over, without its texts.
 
-    Attributes:
-        ended: Time of its end, in seconds since the epoch.
-        request_id: Its `X-Request-ID`, which the client may have chosen.
-        path: One of the paths of predictions.
-        status: HTTP status; 499 where the client left.
-        outcome: `ok`, `disconnected`, or the last part of the problem's type.
-        texts: How many texts it asked for; None where it was refused before they were counted.
-        hits: How many came from the cache.
-        misses: How many did not; both are zero where there is no answer.
-        truncated: How many had more tokens than the model reads.
-        times: Stage times in milliseconds; None where there is no answer.
-        seconds: Time from the request's arrival to the last byte of the answer.
+    It ended at a time since the epoch, and took `seconds` from its arrival to the last byte of the
+    answer. The status is 499 and the outcome `disconnected` where the client left; other outcomes
+    are `ok` and the last part of the problem's type. `texts` is None where they were not counted.
+    Hits and misses are zero where there is no answer, the times in milliseconds None.
     """
 
     ended: float
@@ -81,14 +63,7 @@ Observer = Callable[[RequestRecord], None]
 def notify(
     observers: Sequence[Observer], scope: Scope, context: RequestContext, status: int
 ) -> None:
-    """Give observers the record of a request that is over.
-
-    Args:
-        observers: Who gets it.
-        scope: The request's.
-        context: Its state at the end.
-        status: HTTP status of its answer.
-    """
+    """Give observers the record of a request that is over."""
     result = context.result
     record = RequestRecord(
         ended=time.time(),
@@ -117,17 +92,10 @@ MAX_ID_CHARS: Final = 128
 
 
 class RequestLog:
-    """An observer that writes a line for each request.
+    """An observer that writes a line for each request while it is `enabled`.
 
     The lines are made and written by whoever calls `write`, so that no request waits for a
-    terminal, a pipe or a disk.
-
-    Args:
-        form: JSON for programs, text for a person.
-        stream: Standard output where it is None.
-
-    Attributes:
-        enabled: Whether requests are logged; may change at any time.
+    terminal, a pipe or a disk. The stream is standard output by default.
     """
 
     def __init__(self, form: LogForm, stream: TextIO | None = None) -> None:
@@ -194,21 +162,98 @@ def text_line(record: RequestRecord) -> str:
     return f"{line} id={json.dumps(record.request_id[:MAX_ID_CHARS])}"
 
 
+@dataclass(frozen=True)
 class RequestMetrics:
     """An observer that counts requests in the metrics."""
 
-    def __init__(self, meters: MetricSink) -> None:
-        self._meters = meters
+    sink: MetricSink
 
     def __call__(self, record: RequestRecord) -> None:
         """Count one request that is over."""
-        meters = self._meters
-        meters.count(REQUESTS, 1, str(record.status), record.outcome)
+        self.sink.count(metrics.REQUESTS, 1, str(record.status), record.outcome)
         if record.outcome == "ok":
-            meters.observe(REQUEST_SECONDS, record.seconds)
+            self.sink.observe(metrics.REQUEST_SECONDS, record.seconds)
             if record.truncated:
-                meters.count(TRUNCATED_TEXTS, record.truncated)
+                self.sink.count(metrics.TRUNCATED_TEXTS, record.truncated)
         elif record.texts:
-            meters.count(REFUSED_TEXTS, record.texts, record.outcome)
+            self.sink.count(metrics.REFUSED_TEXTS, record.texts, record.outcome)
         if record.times:
-            meters.observe(CACHE_SECONDS, record.times.cache / 1000)
+            self.sink.observe(metrics.CACHE_SECONDS, record.times.cache / 1000)
+
+
+WINDOW_S: Final = 10
+"""Full seconds that the figures cover."""
+
+_MIN_TIME_S: Final = 1e-4
+_BUCKETS_PER_OCTAVE: Final = 8
+
+
+def bucket(seconds: float) -> int:
+    """Return the bucket of a time; bounds grow by 2^(1/8)."""
+    octaves = math.log2(max(seconds, _MIN_TIME_S) / _MIN_TIME_S)
+    return math.floor(_BUCKETS_PER_OCTAVE * octaves)
+
+
+def middle(index: int) -> float:
+    """Return the geometric middle of a bucket in seconds, at most 4.5 % off any time in it."""
+    middle_s: float = _MIN_TIME_S * 2 ** ((index + 0.5) / _BUCKETS_PER_OCTAVE)
+    return middle_s
+
+
+@dataclass
+class RecentFigures:
+    """Counts of recent requests: answers with their texts, cache hits and times, and refusals.
+
+    Clients who left are not counted. `times` counts answers by the `bucket` of their time, and
+    `classifiers` are the replicas that a gateway knows.
+    """
+
+    answered: int = 0
+    refused: int = 0
+    texts: int = 0
+    hits: int = 0
+    times: Counter[int] = field(default_factory=Counter)
+    classifiers: int = 0
+
+
+def total(figures: Iterable[RecentFigures]) -> RecentFigures:
+    """Return the sum of figures; gateways know the same classifiers, some of them earlier."""
+    result = RecentFigures()
+    for each in figures:
+        result.answered += each.answered
+        result.refused += each.refused
+        result.texts += each.texts
+        result.hits += each.hits
+        result.times += each.times
+        result.classifiers = max(result.classifiers, each.classifiers)
+    return result
+
+
+class RecentRequests:
+    """An observer of requests that counts those of the last `WINDOW_S` full seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # The window and the current second.
+        self._seconds: deque[tuple[int, RecentFigures]] = deque(maxlen=WINDOW_S + 1)
+
+    def __call__(self, record: RequestRecord) -> None:
+        """Count a request that has ended."""
+        now = int(self._clock())
+        if not self._seconds or self._seconds[-1][0] != now:
+            self._seconds.append((now, RecentFigures()))
+        _, second = self._seconds[-1]
+        if record.outcome == "ok":
+            second.answered += 1
+            second.texts += record.hits + record.misses
+            second.hits += record.hits
+            second.times[bucket(record.seconds)] += 1
+        elif record.outcome != "disconnected":
+            second.refused += 1
+
+    def figures(self, classifiers: int) -> RecentFigures:
+        """Return the sum of the window, with the number of classifier replicas."""
+        now = int(self._clock())
+        window = total(second for at, second in self._seconds if now - WINDOW_S <= at < now)
+        window.classifiers = classifiers
+        return window

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, RootModel
+from pydantic_core import PydanticCustomError
 
 from serve_app.settings import EngineName
 
@@ -55,7 +56,21 @@ class PredictAnswer(Form):
 
 
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _as_text(value: Any) -> Any:
+    pair = value if isinstance(value, dict) else {}
+    if "text" in pair and pair.keys() <= {"text", "text_pair"} and pair.get("text_pair") is None:
+        return pair["text"]
+    if isinstance(value, list) or "text_pair" in pair:
+        msg = "Text pairs are not served: write each text as a string of its own"
+        raise PydanticCustomError("text_pair", msg)
+    return value
+
+
+def _as_lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _as_integer(value: Any) -> Any:
@@ -64,14 +79,38 @@ def _as_integer(value: Any) -> Any:
 
 
 class Parameters(Form):
-    """How to turn the model's output into an answer."""
+    """Options for turning logits into scores."""
 
     top_k: Annotated[int | None, BeforeValidator(_as_integer)] = Field(
         default=None, ge=1, description="All labels where it is null."
     )
-    function_to_apply: Transform | None = Field(
-        default=None, description="`softmax` where it is null."
+    return_all_scores: bool | None = Field(
+        default=None, description="`false` stands for a `top_k` of 1, if that is null."
     )
+    function_to_apply: Annotated[Transform | None, BeforeValidator(_as_lower)] = Field(
+        default=None, description="`softmax` where it is null, `sigmoid` for a multi-label model."
+    )
+    truncation: Literal[True, "longest_first", "only_first"] | None = Field(
+        default=None, description="Texts of too many tokens are truncated in any case."
+    )
+
+
+class Options(Form):
+    """Options of Hugging Face's hosted API; an answer is the same with and without them."""
+
+    use_cache: bool | None = None
+    wait_for_model: bool | None = None
+
+
+class TextObject(Form):
+    """A text in the form of a pair without its second text."""
+
+    text: str
+    text_pair: None = None
+
+
+_Text = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | TextObject)]
+_Inputs = str | TextObject | list[str | TextObject]
 
 
 class HuggingFaceRequest(TextsRequest):
@@ -80,10 +119,11 @@ class HuggingFaceRequest(TextsRequest):
     https://huggingface.co/docs/inference-providers/tasks/text-classification
     """
 
-    texts: Annotated[Texts, BeforeValidator(_as_list, json_schema_input_type=str | list[str])] = (
-        Field(alias="inputs", examples=["I like you", ["example 1", "example 2"]])
-    )
+    texts: Annotated[
+        list[_Text], FailFast(), BeforeValidator(_as_list, json_schema_input_type=_Inputs)
+    ] = Field(alias="inputs", examples=["I like you", ["example 1", "example 2"]])
     parameters: Parameters | None = None
+    options: Options | None = None
 
 
 class HuggingFaceAnswer(RootModel[list[list[LabelScore]]]):
@@ -105,10 +145,11 @@ class Ready(Form):
     status: Literal["ready"] = "ready"
     model: Literal["ok"] = "ok"
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str | None = Field(None, description="Why the cache is `degraded`.")
 
 
 class Limits(Form):
-    """What one request may ask for."""
+    """Limits of one request."""
 
     max_texts: int
     max_chars: int = Field(description="Per text.")
@@ -118,7 +159,7 @@ class Limits(Form):
 
 
 class Info(Form):
-    """What answers here."""
+    """The model, its limits and the versions."""
 
     model: str
     revision: str
@@ -158,3 +199,4 @@ class UnreadyProblem(Problem):
 
     model: Literal["unavailable"]
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str | None = Field(None, description="Why the cache is `degraded`.")

@@ -1,4 +1,4 @@
-"""From the work that arrives and waits to a number of replicas. Knows nothing of Ray.
+"""The number of replicas, computed from the work that arrives and waits. It does not import Ray.
 
 Work is counted in units that a replica does at a known rate: tokens for the classifier, seconds
 of CPU time for the gateway.
@@ -13,14 +13,10 @@ from serve_app.settings import ScalingSettings
 
 
 class Workload(NamedTuple):
-    """The work of a deployment's replicas.
+    """The work of a deployment's replicas, of which a busy one does `rate` units each second.
 
-    Attributes:
-        arriving: Units of work that arrive each second.
-        waiting: Units that wait or are being done.
-        rate: Units that one busy replica does each second; positive.
-        complete: Whether every running replica has reported lately.
-        rising: As `arriving`, over the last moments alone, in which chance weighs more.
+    Units arrive each second, on average and over the last moments alone (`rising`), in which chance
+    weighs more. It is `complete` if every running replica has reported lately.
     """
 
     arriving: float
@@ -31,14 +27,7 @@ class Workload(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """The replicas of a deployment.
-
-    Attributes:
-        running: How many take work now.
-        target: How many there are to be; the others are starting or stopping.
-        min_replicas: Minimum allowed.
-        max_replicas: Maximum allowed.
-    """
+    """The replicas of a deployment: how many run, and how many there are to be within bounds."""
 
     running: int
     target: int
@@ -79,11 +68,8 @@ def required_replicas(workload: Workload | None, fleet: Fleet, settings: Scaling
     >>> replicas(arriving=300, waiting=1600)  # the queue keeps 8 busy for 2 s
     8
     """
-    wanted = fleet.target if workload is None else _wanted(workload, fleet, settings)
-    return max(fleet.min_replicas, min(fleet.max_replicas, wanted))
-
-
-def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
+    if workload is None:
+        return max(fleet.min_replicas, min(fleet.max_replicas, fleet.target))
     # Replicas that arriving work keeps busy, and those that clear the queue in time.
     busy = min(workload.arriving / workload.rate, fleet.max_replicas)
     rising = min(workload.rising / workload.rate, fleet.max_replicas)
@@ -97,7 +83,8 @@ def _wanted(workload: Workload, fleet: Fleet, settings: ScalingSettings) -> int:
     for_rise = ceil(rising / settings.target_utilization) if excess else 0
     still_busy = max(ceil(busy / settings.release_utilization), ceil(clearing))
     to_keep = min(fleet.target, still_busy) if workload.complete else fleet.target
-    return max(ceil(needed), for_queue, for_rise, to_keep)
+    wanted = max(ceil(needed), for_queue, for_rise, to_keep)
+    return max(fleet.min_replicas, min(fleet.max_replicas, wanted))
 
 
 def classifier_workload(
@@ -105,12 +92,9 @@ def classifier_workload(
 ) -> Workload | None:
     """Return the work of the classifiers, in tokens; None while none has measured its rate.
 
-    Arriving work is what comes to the gateways, whether or not replicas are there to take it. A
-    classifier that has not measured its rate counts with the mean of those that have.
-
-    Args:
-        classifiers: One entry per running replica; None where it has not reported lately.
-        gateways: Likewise.
+    A running replica that has not reported lately is None. Arriving work is what comes to the
+    gateways, whether or not replicas are there to take it. A classifier that has not measured its
+    rate counts with the mean of those that have.
     """
     working = [report for report in classifiers if report]
     asking = [report for report in gateways if report]
@@ -130,10 +114,7 @@ def classifier_workload(
 
 
 def gateway_workload(gateways: Sequence[GatewayReport | None]) -> Workload | None:
-    """Return the work of the gateways, in CPU seconds; see `classifier_workload`.
-
-    A replica does one each second. None while none has reported.
-    """
+    """Return the work of the gateways in CPU seconds, of which a replica does one each second."""
     used = [report.cpu for report in gateways if report]
     if not used:
         return None

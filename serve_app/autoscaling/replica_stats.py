@@ -22,12 +22,10 @@ Series = Sequence[tuple[float, float]]
 
 
 class ClassifierReport(NamedTuple):
-    """One classifier's work.
+    """One classifier's work: tokens that wait or are being computed.
 
-    Attributes:
-        waiting: Tokens that wait or are being computed.
-        rate: Tokens that it does each second when it is busy; None where not yet measured.
-        per_char: Tokens that a character makes; None while no text has come.
+    `rate` is in tokens a second of a busy replica, `per_char` in tokens a character; None before
+    they are measured.
     """
 
     waiting: float
@@ -36,13 +34,10 @@ class ClassifierReport(NamedTuple):
 
 
 class GatewayReport(NamedTuple):
-    """One gateway's work, and what it wants of the classifiers.
+    """One gateway's work in CPU seconds a second, and what it wants of the classifiers.
 
-    Attributes:
-        cpu: CPU seconds that its process takes each second.
-        wanted: Characters for the model that arrive each second.
-        held: Characters that no classifier has been asked for yet.
-        rising: As `wanted`, over the last moments alone.
+    Characters `wanted` arrive each second, `rising` those of the last moments alone; `held` are the
+    characters that no classifier has been asked for yet.
     """
 
     cpu: float
@@ -60,22 +55,14 @@ def classifier_stats(
 
 
 def gateway_stats(*, cpu_seconds: float, wanted_chars: int, held_chars: int) -> dict[str, float]:
-    """Return what a gateway publishes.
-
-    Args:
-        cpu_seconds: CPU time of its process since it started.
-        wanted_chars: Characters for the model that have arrived since it started.
-        held_chars: See `GatewayReport`.
-    """
+    """Return what a gateway publishes; CPU time and wanted characters count from its start."""
     return {CPU: cpu_seconds, WANTED: float(wanted_chars), HELD: float(held_chars)}
 
 
 def read_classifier(samples: Mapping[str, Series], since: float) -> ClassifierReport | None:
     """Return a classifier's report; None where it has not reported lately, or no usable value.
 
-    Args:
-        samples: Those of the look-back period, by name.
-        since: Seconds since the epoch; older samples do not count.
+    The samples are those of the look-back period, by name; those before `since` do not count.
     """
     waiting, rate, per_char = (_latest(samples, name, since) for name in (WAITING, RATE, PER_CHAR))
     return None if waiting is None else ClassifierReport(waiting, rate or None, per_char)
@@ -86,10 +73,7 @@ def read_gateway(
 ) -> GatewayReport | None:
     """Return a gateway's report, likewise; a rate takes two samples.
 
-    Args:
-        samples: Those of the look-back period, by name.
-        since: Seconds since the epoch; older samples do not count.
-        demand_s: Seconds, back from the last sample, over which `wanted` is averaged.
+    `wanted` is averaged over `demand_s` seconds, back from the last sample.
     """
     held = _latest(samples, HELD, since)
     cpu = _growth_per_s(samples, CPU, inf)

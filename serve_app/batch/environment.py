@@ -5,6 +5,14 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from serve_app.errors import StartupError
+
+# The path of a socket has at most 107 bytes.
+MAX_TMPDIR_BYTES: Final = 107 - len(
+    "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+)
 
 
 def prepare() -> str | None:
@@ -12,9 +20,19 @@ def prepare() -> str | None:
 
     Returns:
         The address of the cluster to join; None to start one on this machine.
+
+    Raises:
+        StartupError: The directory for temporary files has too long a name for Ray's sockets.
     """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
+        name = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
+        length = len(os.fsencode(os.environ.get(name, "")))
+        if length > MAX_TMPDIR_BYTES:
+            raise StartupError(
+                f"${name} has {length} bytes, and Ray's sockets leave it {MAX_TMPDIR_BYTES}",
+                f"set it to a shorter directory: {name}=/tmp",
+            )
         os.environ |= {
             # A client of a Ray cluster can run code on it: only this run knows the token.
             "RAY_AUTH_MODE": "token",

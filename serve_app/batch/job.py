@@ -5,9 +5,11 @@ resumes skips the shards that exist, so that every row comes out exactly once.
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,12 @@ from serve_app.settings import EngineName
 SHARDS: Final = 1000
 MIN_ROWS: Final = 2048
 MAX_ROWS: Final = 65_536
+
+# The value of a Hive partition without one.
+NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+
+# A column that directories hold: its name, its value, and its type in Arrow.
+PartitionColumn = tuple[str, str | int | None, str]
 
 
 class Shard(NamedTuple):
@@ -39,11 +47,12 @@ class Shard(NamedTuple):
 
 @dataclass(frozen=True)
 class InputFile:
-    """A Parquet file: its path, its bytes, and the rows of each of its row groups."""
+    """A Parquet file: its path, its bytes, the rows of each of its row groups, its partition."""
 
     path: str
     size: int
     row_groups: tuple[int, ...]
+    partition: tuple[PartitionColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,9 @@ def input_files(
 ) -> tuple[FileSystem, tuple[InputFile, ...]]:
     """Find the Parquet files of a path or URI, and check that they can be scored.
 
+    Files and directories whose names Spark would skip are not data. A directory `name=value`
+    (Hive) gives the rows in it a column, of integers where all its values are.
+
     Raises:
         StartupError: There are no such files, the column does not hold strings, or the output
             would have one of the columns twice.
@@ -102,11 +114,16 @@ def input_files(
             )
         infos = [found]
         if found.type is FileType.Directory:
+            listed = filesystem.get_file_info(FileSelector(path, recursive=True))
             infos = sorted(
-                filter(_is_data, filesystem.get_file_info(FileSelector(path, recursive=True))),
+                (info for info in listed if info.is_file and _is_data(info.path[len(path) :])),
                 key=lambda info: info.path,
             )
-        files = tuple(_input_file(filesystem, info, column, labels) for info in infos)
+        partitions = _partitions([info.path[len(path) :] for info in infos])
+        files = tuple(
+            _input_file(filesystem, info, column, labels, partition)
+            for info, partition in zip(infos, partitions, strict=True)
+        )
     except (OSError, pa.ArrowInvalid) as error:
         raise StartupError(f"cannot read {location}: {_first_line(error)}") from None
     if not files:
@@ -114,12 +131,34 @@ def input_files(
     return filesystem, files
 
 
-def _is_data(info: FileInfo) -> bool:
-    return info.base_name.endswith(".parquet") and not info.base_name.startswith(("_", "."))
+def _is_data(path: str) -> bool:
+    # As Spark's HadoopFSUtils.shouldFilterOutPathName.
+    hidden = re.search(r"(^|/)(\.|_[^/=]*(/|$))", path)
+    return path.lower().endswith(".parquet") and not hidden
+
+
+def _partitions(paths: list[str]) -> list[list[PartitionColumn]]:
+    """Return the columns of each path; all paths have the same, null where one lacks it."""
+    stated = [dict(re.findall("([^/=]+)=([^/]*)/", path)) for path in paths]
+    columns: list[list[PartitionColumn]] = [[] for _ in paths]
+    for name in sorted({name for each in stated for name in each}):
+        raw = [each.get(name, NO_VALUE) for each in stated]
+        values = [None if value == NO_VALUE else unquote(value) for value in raw]
+        found = {value for value in values if value is not None}
+        # An integer is written as its digits: 007 is a string.
+        integers = found and all(re.fullmatch(r"0|-?[1-9]\d{,17}", value) for value in found)
+        for column, value in zip(columns, values, strict=True):
+            kind = "int64" if integers else "string"
+            column.append((unquote(name), int(value) if integers and value else value, kind))
+    return columns
 
 
 def _input_file(
-    filesystem: FileSystem, info: FileInfo, column: str, labels: tuple[str, ...]
+    filesystem: FileSystem,
+    info: FileInfo,
+    column: str,
+    labels: tuple[str, ...],
+    partition: list[PartitionColumn],
 ) -> InputFile:
     path: str = info.path
     with pq.ParquetFile(path, filesystem=filesystem) as file:
@@ -134,9 +173,11 @@ def _input_file(
                 f"the column {column!r} of {path} holds {schema.field(column).type}, not strings",
                 "choose another one with --column",
             )
-        refuse_added_columns(path, schema.names, labels)
+        # A column that the file has too is the file's.
+        added = tuple(each for each in partition if each[0] not in schema.names)
+        refuse_added_columns(path, [*schema.names, *(name for name, *_ in added)], labels)
         groups = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
-        return InputFile(path, info.size, tuple(groups))
+        return InputFile(path, info.size, tuple(groups), added)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -72,14 +72,11 @@ def _cluster(address: str | None) -> Iterator[int]:
     except Exception as error:
         # Ray raises a plain Exception if its processes do not start in time.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        problem, hint = "Ray did not start", "try again with --resume when the machine is less busy"
         if address:
-            raise StartupError(
-                f"no Ray cluster at {address}: {reason}",
-                "correct RAY_ADDRESS, or unset it to score on this machine",
-            ) from error
-        raise StartupError(
-            f"Ray did not start: {reason}", "try again with --resume when the machine is less busy"
-        ) from error
+            problem = f"no Ray cluster at {address}"
+            hint = "correct RAY_ADDRESS, or unset it to score on this machine"
+        raise StartupError(f"{problem}: {reason}", hint) from error
     try:
         yield int(ray.cluster_resources().get("CPU", 1))
     finally:

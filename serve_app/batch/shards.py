@@ -11,8 +11,9 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from serve_app.batch.job import Job, Shard
 from serve_app.client.request import chunks
 from serve_app.errors import ModelUnusable, StartupError
+from serve_app.files.local import LocalScorer
 from serve_app.files.reader import Row
-from serve_app.files.scorers import LocalScorer, score_chunk
+from serve_app.files.scorers import score_chunk
 from serve_app.files.writer import ERROR, LABEL, added_columns, added_fields
 from serve_app.model.store import resolve
 
@@ -119,6 +120,7 @@ class ShardScorer:
         self._job = job
         self._source = source
         self._output = output
+        self._partitions = {file.path: file.partition for file in job.files}
         self._scorer = LocalScorer(job.source, job.engine, print)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +134,8 @@ class ShardScorer:
     def _scored(self, shard: Shard) -> pa.Table:
         with pq.ParquetFile(shard.path, filesystem=self._source) as file:
             table = file.read_row_group(shard.row_group).slice(shard.start, shard.rows)
+        for name, value, kind in self._partitions[shard.path]:
+            table = table.append_column(name, pa.repeat(pa.scalar(value, kind), shard.rows))
         rows = _rows(table.column(self._job.column))
         added = [
             added_fields(self._job.labels, scored.outcome)

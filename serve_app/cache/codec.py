@@ -10,7 +10,7 @@ All integers and floats of a value are little-endian::
     0       2     magic, b"SL"
     2       1     format version
     3       1     flags; bit 0: the text was truncated
-    4       1     number of labels n
+    4       1     number of labels n, modulo 256: the length says the rest
     5       4n    logits, float32
     5 + 4n  4     CRC-32 of key + all bytes above
 
@@ -28,8 +28,6 @@ from serve_app.settings import EngineName
 
 PREFIX = "sentiment"
 KEY_VERSION = 1
-TEXT_DIGEST_BYTES = 16
-
 MAGIC = b"SL"
 VALUE_VERSION = 1
 TRUNCATED = 0b1
@@ -39,11 +37,10 @@ _CHECKSUM = struct.Struct("<I")
 
 
 def encode(key: bytes, value: TextLogits) -> bytes:
-    """Pack at most 255 logits, each finite and exact in float32, for storage under a key."""
-    count = len(value.logits)
-    flags = TRUNCATED if value.truncated else 0
-    body = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count)
-    body += struct.pack(f"<{count}f", *value.logits)
+    """Pack logits, each finite and exact in float32, for storage under a key."""
+    flags, count = TRUNCATED if value.truncated else 0, len(value.logits)
+    header = _HEADER.pack(MAGIC, VALUE_VERSION, flags, count % 256)
+    body = header + struct.pack(f"<{count}f", *value.logits)
     return body + _checksum(key, body)
 
 
@@ -55,7 +52,7 @@ def decode(key: bytes, raw: bytes | None, labels: int) -> TextLogits | None:
     if checksum != _checksum(key, body):
         return None
     magic, version, flags, count = _HEADER.unpack_from(body)
-    if (magic, version, count) != (MAGIC, VALUE_VERSION, labels) or flags & ~TRUNCATED:
+    if (magic, version, count) != (MAGIC, VALUE_VERSION, labels % 256) or flags & ~TRUNCATED:
         return None
     logits = struct.unpack_from(f"<{labels}f", body, _HEADER.size)
     if not all(map(math.isfinite, logits)):
@@ -74,9 +71,5 @@ class KeySpace:
         self._prefix = f"{PREFIX}:{KEY_VERSION}:{digest}:{engine}:".encode()
 
     def key(self, text: str) -> bytes:
-        """Return the key of a text, which is not normalized, since the model's input is not.
-
-        Raises:
-            UnicodeEncodeError: The text holds a lone surrogate.
-        """
-        return self._prefix + blake2b(text.encode(), digest_size=TEXT_DIGEST_BYTES).digest()
+        """Return the key of a text, which is not normalized, since the model's input is not."""
+        return self._prefix + blake2b(text.encode(), digest_size=16).digest()

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
-from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, SSLConnection
 from redis.asyncio.connection import AbstractConnection, RedisSSLContext, parse_url
-from redis.exceptions import ResponseError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ClusterCrossSlotError, MovedError, ResponseError
 
 logger = logging.getLogger("serve_app.cache")
 
@@ -37,6 +39,36 @@ _FIXED_OPTIONS: dict[str, Any] = {
     "decode_responses": False,
     "retry_on_timeout": False,
 }
+# A cluster's client has other ways to find these.
+_NOT_OF_CLUSTER: Final = {"timeout", "retry_on_timeout", "connection_class"}
+_FROM_CLUSTER: Final = (ClusterCrossSlotError, MovedError)
+
+# A read that finds nothing; permissions and slots are those of all keys.
+PROBE_KEY: Final = b"sentiment:ready?"
+
+# The words for an error, by its class or a part of its text.
+_WORDS: Final = (
+    ("NoPermissionError", "its user needs +mget +set ~sentiment:*, in a cluster +get +command too"),
+    ("RedisClusterException", "no node tells the cluster's slots; a user needs +cluster|slots"),
+    ("AuthenticationError", "it refuses the user or the password"),
+    ("unknown command", "it does not know MGET or SET; is it a sentinel? name the Redis itself"),
+    ("'db' must be 0", "a cluster has the database 0 alone; write redis://host:port/0"),
+    ("SELECT is not allowed", "a cluster has the database 0 alone; write redis://host:port/0"),
+    ("DB index is out of range", "it has no database of this number"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not known; add ?ssl_ca_certs=FILE"),
+    ("SSL", "it does not speak TLS; write redis://"),
+    ("onnection closed", "it closes connections; does it want TLS, rediss://?"),
+    ("Connection reset", "it closes connections; does it want TLS, rediss://?"),
+    ("ReadOnlyError", "it is a read-only replica; name the primary"),
+    ("OutOfMemoryError", "it is full; raise maxmemory, or let it evict with allkeys-lru"),
+    ("MISCONF", "it cannot save to its disk"),
+    ("BusyLoadingError", "it loads its data"),
+    ("ClusterDown", "the cluster is down"),
+    ("protected mode", "it is in protected mode, without a password"),
+    ("max number of clients", "it has too many clients"),
+    ("TimeoutError", "no answer in time"),
+    ("ConnectionError", "no connection"),
+)
 
 
 class CircuitBreaker:
@@ -95,6 +127,13 @@ class _ConnectionPool(BlockingConnectionPool):
 
     def make_connection(self) -> AbstractConnection:
         connection: AbstractConnection = super().make_connection()  # type: ignore[no-untyped-call]
+        return self._with_tls(connection)
+
+    def secured(self, **options: Any) -> AbstractConnection:
+        """Return a connection to a node of a cluster, with the same TLS context."""
+        return self._with_tls(SSLConnection(**options))
+
+    def _with_tls(self, connection: AbstractConnection) -> AbstractConnection:
         if isinstance(connection, SSLConnection):
             self._tls = self._tls or connection.ssl_context
             connection.ssl_context = self._tls
@@ -106,16 +145,16 @@ class _WriteRefused(Exception):
 
 
 class RedisTier:
-    """Values in Redis. A call never raises, and costs almost nothing while Redis is away.
+    """Values in a Redis or a Redis cluster, which says itself that it is one.
+
+    A call never raises, and costs almost nothing while Redis is away.
 
     Connects on first use and belongs to the event loop that uses it first. A cancelled or
     timed-out call closes its connection, so that no later call can read its answer.
-    It has two breakers, because a full or read-only Redis still answers reads.
-
-    Attributes:
-        timeout_s: Deadline of every call in seconds, which may be changed at any time.
-        failures: Number of calls that failed or were too slow, by operation, in all.
-        breakers: `read` shows whether Redis answers at all, `write` whether it takes writes.
+    It has two breakers, because a full or read-only Redis still answers reads: `read` shows whether
+    Redis answers at all, `write` whether it takes writes. `failures` counts calls that failed or
+    were too slow. The deadline of every call, `timeout_s`, may be changed at any time.
+    `problem` has words for the last failure while the state is `degraded`.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
@@ -123,10 +162,16 @@ class RedisTier:
         self.failures: dict[Operation, int] = {"read": 0, "write": 0, "probe": 0}
         self._answers, self._stores = CircuitBreaker(), CircuitBreaker()
         self.breakers = {"read": self._answers, "write": self._stores}
+        self.problem = ""
         self._probe_failed = False
         self._logged_state: Literal["ok", "degraded"] = "ok"
-        options = {"max_connections": MAX_CONNECTIONS, **parse_url(url), **_FIXED_OPTIONS}
-        self._client = Redis.from_pool(_ConnectionPool(**options))
+        self._options = {"max_connections": MAX_CONNECTIONS, **parse_url(url), **_FIXED_OPTIONS}
+        self._is_tls = self._options.get("connection_class") is SSLConnection
+        self._pool = _ConnectionPool(**self._options)
+        self._client = Redis.from_pool(self._pool)
+        self._cluster: RedisCluster | None = None
+        # A cluster's client raises where a pool waits for a connection.
+        self._calls = asyncio.Semaphore(self._options["max_connections"])
 
     @property
     def state(self) -> Literal["ok", "degraded"]:
@@ -139,33 +184,80 @@ class RedisTier:
         found: dict[bytes, bytes] = {}
         if self._answers.allow():
             async with self._attempt("read"):
-                pairs = zip(keys, await self._client.mget(keys), strict=True)
+                pairs = zip(keys, await self._get(keys), strict=True)
                 found = {key: reply for key, reply in pairs if isinstance(reply, bytes)}
         return found
 
     async def set_many(self, entries: Mapping[bytes, tuple[bytes, float]]) -> None:
         """Store values with lifetimes in seconds, if Redis takes them in time, by one pipeline."""
-        if not (self._stores.allow() and self._answers.allow()):
+        # Whether Redis answers again is for a read to find out.
+        if self._answers.state != "closed" or not self._stores.allow():
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for key, (value, lifetime_s) in entries.items():
-            pipeline.set(key, value, px=max(1, round(lifetime_s * 1000)))
         async with self._attempt("write"):
-            for reply in await pipeline.execute(raise_on_error=False):
+            for reply in await self._set(entries):
                 if isinstance(reply, ResponseError):
-                    raise _WriteRefused(type(reply).__name__)
+                    raise _WriteRefused(self._in_words(reply))
+                if isinstance(reply, Exception):
+                    raise reply
 
     async def probe(self) -> None:
-        """Ping Redis, unless it was found silent less than a cooldown ago."""
+        """Read from Redis, unless it was found silent less than a cooldown ago."""
         if self._answers.allow():
             async with self._attempt("probe"):
-                await self._client.ping()
+                await self._get([PROBE_KEY])
+
+    async def _get(self, keys: Sequence[bytes]) -> list[Any]:
+        if self._cluster is None:
+            try:
+                return list(await self._client.mget(keys))
+            except _FROM_CLUSTER:
+                self._cluster = self._cluster or self._open_cluster()
+        pipeline = self._cluster.pipeline()
+        for key in keys:
+            pipeline.get(key)
+        async with self._calls:
+            return list(await pipeline.execute())
+
+    async def _set(self, entries: Mapping[bytes, tuple[bytes, float]]) -> list[Any]:
+        pipeline: Any = (self._cluster or self._client).pipeline(transaction=False)
+        for key, (value, lifetime_s) in entries.items():
+            pipeline.set(key, value, px=max(1, round(lifetime_s * 1000)))
+        async with self._calls:
+            replies = list(await pipeline.execute(raise_on_error=False))
+        if self._cluster is None and any(isinstance(reply, _FROM_CLUSTER) for reply in replies):
+            self._cluster = self._cluster or self._open_cluster()
+            return await self._set(entries)
+        return replies
+
+    def _in_words(self, error: Exception) -> str:
+        """Return why a call failed, without the error's text, which may repeat what it was sent."""
+        name, text = type(error).__name__, str(error)
+        words = next((words for sign, words in _WORDS if sign == name or sign in text), name)
+        if isinstance(error, TimeoutError) and self._is_tls:
+            words += "; does it speak TLS?"
+        elif isinstance(error, TimeoutError) and self._cluster is not None:
+            words += "; are all nodes of the cluster up?"
+        return words if words == name else f"{words} ({name})"
+
+    def _open_cluster(self) -> RedisCluster:
+        options = {name: self._options[name] for name in self._options.keys() - _NOT_OF_CLUSTER}
+        # The deadline of a call leaves no time to wait.
+        retry = Retry(NoBackoff(), 1)
+        cluster = RedisCluster(**options, ssl=self._is_tls, retry=retry)
+        if self._is_tls:
+            cluster.connection_kwargs["connection_class"] = self._pool.secured
+            for node in cluster.startup_nodes:
+                node.connection_class = self._pool.secured  # type: ignore[assignment]
+        logger.info("the shared cache is a Redis cluster")
+        return cluster
 
     async def aclose(self) -> None:
         """Close all connections."""
         with suppress(Exception):
             async with asyncio.timeout(self.timeout_s):
                 await self._client.aclose()
+                if self._cluster is not None:
+                    await self._cluster.aclose()
 
     @asynccontextmanager
     async def _attempt(self, operation: Operation) -> AsyncIterator[None]:
@@ -178,17 +270,19 @@ class RedisTier:
             cause = str(error)
         # Not only redis.RedisError: what a foreign server sends makes redis-py raise anything.
         except Exception as error:
-            # The message is left out: a server's error text may repeat the password it was sent.
-            cause, answered = type(error).__name__, False
+            cause, answered = self._in_words(error), False
         self.failures[operation] += bool(cause)
-        (self._answers.success if answered else self._answers.failure)()
-        if answered and operation == "write":
+        if operation == "write" and answered:
             (self._stores.failure if cause else self._stores.success)()
-        self._probe_failed = not answered and (self._probe_failed or operation == "probe")
+        else:
+            # A server that stores may still refuse to be read.
+            (self._answers.success if answered else self._answers.failure)()
+            self._probe_failed = not answered and (self._probe_failed or operation == "probe")
+        self.problem = "" if self.state == "ok" else cause or self.problem
         if self.state == self._logged_state:
             return
         self._logged_state = self.state
         if self.state == "ok":
             logger.info("shared cache recovered")
         else:
-            logger.warning("shared cache degraded: %s failed with %s", operation, cause)
+            logger.warning("shared cache degraded: %s failed: %s", operation, cause)

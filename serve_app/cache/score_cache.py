@@ -9,12 +9,11 @@ from typing import Literal
 from cachetools import TLRUCache
 from redis.exceptions import RedisError
 
-from serve_app.app_args import check_cache_url
 from serve_app.cache import codec
 from serve_app.cache.redis import RedisTier
 from serve_app.errors import InvalidConfig
 from serve_app.scores import TextLogits
-from serve_app.settings import GatewaySettings
+from serve_app.settings import GatewaySettings, check_cache_url
 
 CacheState = Literal["ok", "degraded", "off"]
 
@@ -22,8 +21,7 @@ CacheState = Literal["ok", "degraded", "off"]
 class MemoryTier:
     """An LRU of scores, each with a lifetime of its own; it belongs to one thread.
 
-    Attributes:
-        size: Number of entries after the last change, for any thread: to count them expires some.
+    Any thread may read `size`, the number of entries after the last change: to count expires some.
     """
 
     def __init__(self, max_entries: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,20 +55,10 @@ class MemoryTier:
 
 
 class ScoreCache:
-    """Scores by key. A failure of Redis means that less is found or kept, never an error.
-
-    Attributes:
-        memory: Tier of this replica.
-        shared: Tier that replicas share, if there is one; closed with this cache.
-        memory_hits: Number of values that were found in memory, in all.
-        shared_hits: Number of values that were found in the shared tier, in all.
-    """
+    """Scores by key. A failure of Redis means that less is found or kept, never an error."""
 
     def __init__(
-        self,
-        labels: int,
-        settings: GatewaySettings,
-        shared: RedisTier | None = None,
+        self, labels: int, settings: GatewaySettings, shared: RedisTier | None = None
     ) -> None:
         self.memory = MemoryTier(settings.cache_memory_entries)
         self.shared = shared
@@ -82,6 +70,11 @@ class ScoreCache:
     def state(self) -> CacheState:
         """State of the shared tier; `off` where none is configured."""
         return "off" if self.shared is None else self.shared.state
+
+    @property
+    def problem(self) -> str:
+        """Words for what is wrong with the shared tier; empty unless it is degraded."""
+        return "" if self.shared is None else self.shared.problem
 
     def get_cached(self, keys: Collection[bytes]) -> dict[bytes, TextLogits] | None:
         """Return the values of all keys if memory has them, else None."""
@@ -139,9 +132,8 @@ class ScoreCache:
 def open_cache(url: str, labels: int, settings: GatewaySettings) -> ScoreCache:
     """Return the cache that a URL names; nothing connects before the first call.
 
-    Raises:
-        InvalidConfig: The URL has another form or an option that the Redis client refuses. The
-            message does not repeat the URL, which may hold a password.
+    Raises `InvalidConfig` if the URL has another form or an option that the Redis client refuses,
+    without the URL, which may hold a password.
     """
     try:
         check_cache_url(url)

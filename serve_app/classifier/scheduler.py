@@ -6,20 +6,23 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.classifier.order import AlternatingOrder
 from serve_app.classifier.throughput import ThroughputEstimator
-from serve_app.engine.engine import Engine
-from serve_app.engine.tokenizer import Tokens
 from serve_app.errors import DeadlineExceeded
 from serve_app.scores import TextLogits
 
+# Gateways import this module for `AlternatingOrder`, and need no engine.
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
+
+    from serve_app.engine.engine import Engine
+    from serve_app.engine.tokenizer import Tokens
+
+T = TypeVar("T")
 
 logger = logging.getLogger("serve_app.classifier")
 
@@ -28,6 +31,26 @@ logger = logging.getLogger("serve_app.classifier")
 # attention computes (docs/quantization.md).
 MAX_PADDING_SHARE: Final = 0.5
 MAX_PADDING_TOKENS: Final = 16
+
+
+class AlternatingOrder:
+    """An order of service that alternates between smallest first and arrival.
+
+    A small request does not wait for large ones, and a large one waits at most twice as long as in
+    the order of arrival, however many small ones there are.
+    """
+
+    def __init__(self) -> None:
+        self._by_size = False
+
+    def next(self, items: Sequence[T], size: Callable[[T], int]) -> list[int]:
+        """Return the indices of items, given in the order of arrival, in the order of service.
+
+        `size` is that of an item's request. The first call goes by size, the second by arrival.
+        """
+        self._by_size = not self._by_size
+        order = list(range(len(items)))
+        return sorted(order, key=lambda index: size(items[index])) if self._by_size else order
 
 
 class Scored(NamedTuple):
@@ -39,20 +62,14 @@ class Scored(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One tokenized text that is to be scored.
+    """One tokenized text that is to be scored until a monotonic deadline.
 
-    Attributes:
-        tokens: The model's input.
-        deadline: Monotonic time after which nobody waits for the result.
-        arrived: Monotonic time of arrival.
-        result: Ends with the score, with None where the model could not score the text, or with
-            `DeadlineExceeded`; a job whose result is cancelled is not computed.
-        origin: The caller's span, where there is one.
-        request_chars: Characters of all texts of its request.
-        alone: Whether its batch has failed, so that it is to run in one of its own.
+    The result ends with the score, with None where the model could not score the text, or with
+    `DeadlineExceeded`; a job whose result is cancelled is not computed. It runs `alone` if its
+    batch has failed. `request_chars` are the characters of all texts of its request.
     """
 
-    tokens: Tokens
+    tokens: "Tokens"
     deadline: float
     arrived: float
     result: "asyncio.Future[Scored | None]"
@@ -64,12 +81,8 @@ class Job(NamedTuple):
 class ForwardPass(NamedTuple):
     """A successful run of the model over one batch.
 
-    Attributes:
-        lengths: Tokens of each text.
-        queue_s: Age of the oldest text at the start.
-        inference_s: Time of the run.
-        logits: Of shape [texts, labels].
-        origins: The callers' spans, one entry a text.
+    `lengths` are the texts' tokens, `queue_s` the age of the oldest text at the start. The logits
+    are of shape [texts, labels].
     """
 
     lengths: list[int]
@@ -82,25 +95,15 @@ class ForwardPass(NamedTuple):
 class BatchScheduler:
     """A queue of jobs for one engine, which runs one batch at a time.
 
-    Jobs that arrive while the engine computes form the next batch.
-
-    Args:
-        engine: Computes in a thread of its own.
-        max_batch_tokens: Maximum of tokens in a batch, padding included.
-        record: Called after every successful forward pass.
-
-    Attributes:
-        throughput: Estimates of what the replica can do.
-        left: Total of texts dropped because their callers had left.
-        late: Total of texts dropped because their deadlines had passed.
-        failed: Total of texts that the model could not score.
-        died: Whether the loop that feeds the engine has ever ended by a defect; the batch that
-            it had taken has no result.
+    Jobs that arrive while the engine computes form the next batch, of at most `max_batch_tokens`
+    with padding. Texts are counted as `left` or `late` where they were dropped because their caller
+    had left or their deadline had passed, and as `failed` where the model could not score them. If
+    the loop that feeds the engine `died` by a defect, the batch that it had taken has no result.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: "Engine",
         max_batch_tokens: int,
         record: Callable[[ForwardPass], None] = lambda _: None,
     ) -> None:
@@ -152,19 +155,6 @@ class BatchScheduler:
             logger.error("the loop that feeds the engine ended with %s", type(error).__name__)
 
     def _next_batch(self) -> list[Job]:
-        self._drop_abandoned()
-        if not self._waiting:
-            return []
-        if self._waiting[0].alone:
-            return [self._waiting.pop(0)]
-        order = self._order.next(self._waiting, lambda job: job.request_chars)
-        lengths = [len(self._waiting[index].tokens.ids) for index in order]
-        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
-        batch = [self._waiting[index] for index in sorted(taken)]
-        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
-        return batch
-
-    def _drop_abandoned(self) -> None:
         now = time.monotonic()
         kept = []
         for job in self._waiting:
@@ -176,6 +166,16 @@ class BatchScheduler:
             else:
                 kept.append(job)
         self._waiting = kept
+        if not kept:
+            return []
+        if self._waiting[0].alone:
+            return [self._waiting.pop(0)]
+        order = self._order.next(self._waiting, lambda job: job.request_chars)
+        lengths = [len(self._waiting[index].tokens.ids) for index in order]
+        taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
+        batch = [self._waiting[index] for index in sorted(taken)]
+        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
+        return batch
 
     async def _run(self, batch: list[Job]) -> None:
         full = not batch[0].alone and self.pending_tokens >= self.max_batch_tokens
@@ -231,8 +231,7 @@ def select_batch(lengths: Sequence[int], max_tokens: int) -> list[int]:
 
     Args:
         lengths: Tokens of each waiting text, in the order of service; not empty.
-        max_tokens: Maximum of tokens in the batch, padding included; the first text alone may
-            have more.
+        max_tokens: Maximum of tokens in the batch, padding included; one text may have more.
 
     Returns:
         Indices of the selected texts, in the same order, 0 among them.

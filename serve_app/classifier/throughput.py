@@ -43,11 +43,7 @@ class ThroughputEstimator:
         return self._tokens / self._chars if self._chars else None
 
     def tokens_per_s(self, max_tokens: int) -> float | None:
-        """Return the positive rate at full batches; None before a few batches.
-
-        Args:
-            max_tokens: Tokens in a full batch, where none has been seen yet.
-        """
+        """Return the positive rate at full batches, `max_tokens` by default; None before a few."""
         if self._batches < MIN_BATCHES:
             return None
         full_batches, full_tokens = self._full_sums.tolist()

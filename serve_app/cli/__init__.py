@@ -1,1 +1,1 @@
-"""The `sentiment` command: a module for each of its verbs."""
+"""The `sentiment` command."""

@@ -6,13 +6,9 @@ import typer
 from tqdm import tqdm
 
 from serve_app.batch import environment
-from serve_app.cli.help import INTERRUPTED, ROWS_FAILED, help_text
-from serve_app.cli.scoring import ENGINE, MODEL, Engine
-from serve_app.console import install, say
-from serve_app.errors import StartupError
-from serve_app.export.prepare import resolve_engine
+from serve_app.cli.help import ENGINE, INTERRUPTED, MODEL, ROWS_FAILED, Engine, help_text
+from serve_app.console import say
 from serve_app.files.writer import ERROR
-from serve_app.model.store import resolve
 
 HELP: Final = help_text(
     "Score a Parquet file, or a directory of them, on a Ray cluster.",
@@ -24,9 +20,9 @@ RAY_ADDRESS=auto sentiment batch s3://bucket/reviews s3://bucket/scored
     f"""
 The output is a directory of Parquet files with the columns of the input, predicted_label,
 score_LABEL for each label, and {ERROR}, which says why a row has no scores.
-File names sort as the rows do. A run that broke goes on with --resume: what is there
-stays, and every row comes out exactly once. Without $RAY_ADDRESS, Ray starts on this
-machine for this run.
+File names sort as the rows do. --resume continues a broken run: finished files stay,
+and every row comes out exactly once. Without $RAY_ADDRESS, Ray starts on this machine
+for this run.
 """,
     exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED),
 )
@@ -39,28 +35,25 @@ def batch(  # noqa: PLR0917 - typer calls it by keyword
     model: Annotated[str, typer.Option(help="See `sentiment model info`.")] = MODEL,
     engine: Annotated[Engine, typer.Option(help="What runs the model.")] = ENGINE,
     actors: Annotated[
-        int | None, typer.Option(min=1, help="Most engines at a time; default: one for each CPU.")
+        int | None, typer.Option(min=1, help="Engines at a time; default: one for each CPU.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the parts that the output has, and go on.")
+        bool, typer.Option("--resume", help="Keep the finished files of the output, and go on.")
     ] = False,
 ) -> None:
-    """Score Parquet files; `HELP` is what users read."""
+    """Score Parquet files; `HELP` is the text of its help."""
     address = environment.prepare()
-    try:
-        # After the environment that Ray reads; other verbs do without all of this.
-        from serve_app.batch.job import Job, file_system, input_files  # noqa: PLC0415
-        from serve_app.batch.run import run  # noqa: PLC0415
-        from serve_app.batch.shards import Output  # noqa: PLC0415
-    except ImportError as error:
-        raise StartupError(
-            f"batch needs a package that is not installed: {error.name}",
-            install("batch"),
-        ) from error
+    # Ray reads the environment when it is imported.
+    from serve_app.batch.job import Job, file_system, input_files  # noqa: PLC0415
+    from serve_app.batch.run import run  # noqa: PLC0415
+    from serve_app.batch.shards import Output  # noqa: PLC0415
+    from serve_app.export.prepare import resolve_engine  # noqa: PLC0415
+    from serve_app.model.store import resolve  # noqa: PLC0415
+
     identity = resolve(model)
-    chosen = resolve_engine(identity, engine, say)
+    resolved = resolve_engine(identity, engine, say)
     filesystem, files = input_files(source, column, identity.labels)
-    job = Job(model, identity.digest, chosen, identity.labels, column, files)
+    job = Job(model, identity.digest, resolved, identity.labels, column, files)
     output = Output(*file_system(target))
     output.begin(job, resume=resume)
     say(f"joining the Ray cluster {address}" if address else "starting Ray on this machine")

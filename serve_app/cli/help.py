@@ -1,6 +1,6 @@
-"""What every verb tells about itself: examples, and exit codes of one meaning each."""
+"""Help texts, exit codes and defaults that several verbs share."""
 
-from typing import Final
+from typing import Final, Literal
 
 from serve_app.errors import (
     ConnectionLost,
@@ -11,9 +11,18 @@ from serve_app.errors import (
     StartupError,
 )
 
+API_KEY: Final = "SENTIMENT_API_KEY"
+"""Environment variable with the key that the command line sends to a service."""
+
+# The engines of `serve_app.settings`, which needs Pydantic, without the simulated one, whose scores
+# are invented.
+Engine = Literal["onnx-int8", "onnx-fp32", "torch", "auto"]
+ENGINE: Final[Engine] = "auto"
+MODEL: Final = "embedded"
+
 DIFFERENT: Final = 8
 ROWS_FAILED: Final = 9
-# As a shell reports a program that SIGINT, SIGKILL or SIGPIPE has ended.
+# The exit codes with which a shell reports SIGINT, SIGKILL and SIGPIPE.
 INTERRUPTED: Final = 130
 KILLED: Final = 137
 PIPE_CLOSED: Final = 141
@@ -41,30 +50,25 @@ def help_text(
     details: str = "",
     exit_codes: tuple[int, ...] = (0, 1, 2, INTERRUPTED),
 ) -> str:
-    """Return what `--help` says above the options.
+    """Return the help of a verb, above its options.
 
     Args:
-        summary: What the verb does, in a sentence.
+        summary: One sentence.
         examples: A command on each line.
-        details: What else a user has to know.
-        exit_codes: Those of `EXIT_CODES` that the verb has.
+        details: Further lines.
+        exit_codes: Keys of `EXIT_CODES`.
     """
     meanings = "\n".join(f"{code:5}  {EXIT_CODES[code]}" for code in exit_codes)
     return _paragraphs(summary, examples, details.strip(), f"Exit codes:\n{meanings}")
 
 
 def group_help(summary: str, examples: str) -> str:
-    """Return what `--help` of a group of verbs says above them.
-
-    Args:
-        summary: What they do, in a sentence.
-        examples: A command on each line.
-    """
-    return _paragraphs(summary, examples, "Each verb's own --help has more, and its exit codes.")
+    """Return the help of a group of verbs; see `help_text`."""
+    return _paragraphs(summary, examples, "The --help of each verb has more, and its exit codes.")
 
 
 def _paragraphs(summary: str, examples: str, *others: str) -> str:
     commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    parts = [f"Examples:\n{commands}", *others]
-    # A line with \b keeps the lines below it apart: https://click.palletsprojects.com/documentation
-    return "\n\n".join([summary, *(f"\b\n{part}" for part in parts if part)])
+    paragraphs = [f"Examples:\n{commands}", *others]
+    # After a line with \b, click keeps line breaks: https://click.palletsprojects.com/documentation
+    return "\n\n".join([summary, *(f"\b\n{each}" for each in paragraphs if each)])

@@ -1,12 +1,13 @@
 """`sentiment model`: look at, prepare and evaluate models."""
 
+from math import prod
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from serve_app.cli.help import group_help, help_text
-from serve_app.console import say
+from serve_app.console import say, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,12 +20,21 @@ sentiment model prepare organization/name@revision
     ),
 )
 
+TOKENIZER_SETTINGS: Final = (
+    "tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars",
+    "add_prefix_space", "add_bos_token", "add_eos_token", "truncation_side", "model_max_length",
+)  # fmt: skip
+SCORES: Final = {
+    "softmax": "softmax: one label a text, the scores sum to 1",
+    "sigmoid": "sigmoid: labels do not exclude each other, the scores do not sum to 1",
+}
+
 Source = Annotated[
     str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
 ]
 
 INFO: Final = help_text(
-    "Print what identifies a model, and whether it is prepared.",
+    "Print what was understood of a model, and how it will be served.",
     """
 sentiment model info embedded
 sentiment model info path/to/model
@@ -36,30 +46,53 @@ PREPARE: Final = help_text(
 sentiment model prepare embedded
 sentiment model prepare organization/name@revision
 """,
-    """
-Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.
-""",
+    "Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.",
 )
 EVALUATE: Final = help_text(
     "Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side.",
     """
 sentiment model evaluate path/to/dev.tsv --model path/to/model
 """,
-    "Labels are the names that `sentiment model info` prints, or their numbers from 0 on.",
+    "Labels are the names that `sentiment model info` prints, or their numbers from 0.",
 )
 
 
 @app.command(help=INFO)
 def info(source: Source = "embedded") -> None:
-    """Print what a model is; `INFO` is what users read."""
-    from serve_app.model.onnx_bundle import find_bundle  # noqa: PLC0415 - `serve` needs none of it
-    from serve_app.model.store import resolve  # noqa: PLC0415
+    """Print what a model is; `INFO` is the text of its help."""
+    from serve_app.model import store  # noqa: PLC0415 - `serve` needs none of it
+    from serve_app.model.config import head  # noqa: PLC0415
+    from serve_app.model.onnx_bundle import ENGINES, find_bundle  # noqa: PLC0415
 
-    model = resolve(source)
-    for name, value in model._asdict().items():
-        print(f"{name:10} {', '.join(value) if isinstance(value, tuple) else value}")
-    artefact = find_bundle(model)
-    print(f"{'prepared':10} {artefact.directory if artefact else 'no'}")
+    model = store.resolve(source)
+    settings, bundle = store.settings_of(model.path), find_bundle(model)
+    tensors = store.read_tensors(model.path)
+    heads = [f"{name} {list(shape)}" for name, shape in head(tensors).items()]
+    parameters = sum(prod(shape) for shape, _ in tensors.values())
+    dtypes = ", ".join(sorted({dtype for _, dtype in tensors.values()}))
+    config = model.path / store.TOKENIZER_CONFIG
+    given = store.read_json(config) if config.exists() else {}
+    shown = {name: value for name, value in given.items() if name in TOKENIZER_SETTINGS}
+    served = [f"{name}: {bundle.refusal(name) or 'faithful'}" for name in ENGINES] if bundle else []
+    lines = {
+        **{name: getattr(model, name) for name in ("model_id", "path", "revision", "digest")},
+        "classifier": settings.architecture,
+        "labels": ", ".join(model.labels),
+        "head": ", ".join(heads) or "found by transformers",
+        "scores": SCORES[model.transform],
+        "max_tokens": f"{model.max_tokens}: {settings.lengths.explained}",
+        "pad_id": model.pad_id,
+        "tokenizer": ", ".join(file.name for file in store.tokenizer_files(model.path)),
+        "settings": ", ".join(f"{name} {value}" for name, value in shown.items()) or "none",
+        "weights": f"{len(tensors)} tensors, {parameters / 1e6:.1f} million parameters, {dtypes}, "
+        f"in {', '.join(file.name for file in store.weight_files(model.path))}",
+        "prepared": bundle.directory if bundle else "no",
+        "served": "; ".join([*served, f"auto takes {bundle.default_engine}"])
+        if bundle
+        else "with torch, or with ONNX after `sentiment model prepare`",
+    }
+    for name, value in lines.items():
+        show(f"{name:10} {value}")
 
 
 @app.command(help=PREPARE)
@@ -70,14 +103,14 @@ def prepare(
         typer.Option("--beside", help="Keep the files in the model's directory, for an image."),
     ] = False,
 ) -> None:
-    """Derive and verify ONNX files; `PREPARE` is what users read."""
+    """Derive and verify ONNX files; `PREPARE` is the text of its help."""
     from serve_app.export import prepare as preparation  # noqa: PLC0415
     from serve_app.model.onnx_bundle import parity_table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    artefact = preparation.prepare(resolve(source), say, beside=beside)
-    print(parity_table(artefact))
-    print(f"{artefact.default_engine} is the default; files in {artefact.directory}")
+    bundle = preparation.prepare(resolve(source), say, beside=beside)
+    show(parity_table(bundle))
+    show(f"{bundle.default_engine} is the default; files in {bundle.directory}")
 
 
 @app.command(help=EVALUATE)
@@ -87,8 +120,8 @@ def evaluate(
         str, typer.Option("--model", help="See `sentiment model info`.")
     ] = "embedded",
 ) -> None:
-    """Compare the engines; `EVALUATE` is what users read."""
+    """Compare the engines; `EVALUATE` is the text of its help."""
     from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    print(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))
+    show(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))

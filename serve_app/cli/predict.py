@@ -14,15 +14,35 @@ from typing import Annotated, Final, NoReturn
 import typer
 from tqdm import tqdm
 
-from serve_app.cli import files, scoring
-from serve_app.cli.help import INTERRUPTED, PIPE_CLOSED, ROWS_FAILED, help_text
+from serve_app.cli import files
+from serve_app.cli.help import (
+    API_KEY,
+    ENGINE,
+    INTERRUPTED,
+    MODEL,
+    PIPE_CLOSED,
+    ROWS_FAILED,
+    Engine,
+    help_text,
+)
+from serve_app.client import (
+    ConnectionFailed,
+    RetryPolicy,
+    SentimentClient,
+    SentimentError,
+    StatusError,
+    Unauthorized,
+)
 from serve_app.client import request as connection
-from serve_app.client.errors import SentimentError
 from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.files.reader import TABLES, Failure, Format, Row, ScoredRow
-from serve_app.files.scorers import score
+from serve_app.files.scorers import RemoteScorer, Scorer, score
 from serve_app.files.writer import ERROR
+
+# A run of hours outlives a restart of the service.
+PATIENCE: Final = RetryPolicy(retries=12, cap_s=30.0)
+PATIENCE_S: Final = 600.0
 
 HELP: Final = help_text(
     "Score texts, the lines of standard input, or the rows of a file.",
@@ -36,15 +56,17 @@ zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
     f"""
 Each row comes out once, in order, with the columns predicted_label, score_LABEL for
 each label, and {ERROR}, which says why a row has no scores.
-Files are UTF-8; CSV and TSV have a header. TSV has no quotes: a tab or line end in a
-field is written as a space. ${scoring.API_KEY} is sent to a service that wants a key.
+Files are UTF-8 or UTF-16, plain or .gz; CSV and TSV have a header, blank lines are not
+rows. TSV has no quotes: a tab or line end in a field is written as a space. Fields stay
+as they are, formulas too: add --escape-formulas to an output for a spreadsheet.
+${API_KEY} is sent to a service that wants a key.
 """,
     exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED),
 )
 
 
 class OnError(StrEnum):
-    """What a row that cannot be scored does to the run."""
+    """Consequences of a row that cannot be scored."""
 
     RECORD = "record"
     STOP = "stop"
@@ -60,11 +82,11 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     ] = None,
     input_format: Annotated[
         Format | None,
-        typer.Option(help="By default what the name says; .txt or no suffix is text."),
+        typer.Option(help="By default that of the name; .txt or no suffix is text."),
     ] = None,
     output_format: Annotated[
         Format | None,
-        typer.Option(help="By default what the name says, else the input's; jsonl for text."),
+        typer.Option(help="By default that of the name, else the input's; jsonl for text."),
     ] = None,
     column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
     url: Annotated[
@@ -75,16 +97,21 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help=f"With --local; default: {scoring.MODEL}. See `sentiment model info`."),
+        typer.Option(help=f"With --local; default: {MODEL}. See `sentiment model info`."),
     ] = None,
-    engine: Annotated[
-        scoring.Engine | None, typer.Option(help=f"With --local; default: {scoring.ENGINE}.")
-    ] = None,
+    engine: Annotated[Engine | None, typer.Option(help=f"With --local; default: {ENGINE}.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the rows that the output has, and go on.")
+        bool, typer.Option("--resume", help="Keep the rows of the output, and go on.")
+    ] = False,
+    escape: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas", help="In CSV and TSV, put ' before what a spreadsheet computes."
+        ),
     ] = False,
     on_error: Annotated[
-        OnError, typer.Option(help="What a row that cannot be scored does to the run.")
+        OnError,
+        typer.Option(help="Record a row that cannot be scored, or stop."),
     ] = OnError.RECORD,
     concurrency: Annotated[
         int | None,
@@ -93,7 +120,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         ),
     ] = None,
 ) -> None:
-    """Score texts; `HELP` is what users read."""
+    """Score texts; `HELP` is the text of its help."""
     if texts and source != files.STDIN:
         raise typer.BadParameter("give texts or --input, not both")
     if texts and input_format:
@@ -104,29 +131,39 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         raise typer.BadParameter("--resume goes on with a file: name it with --output")
     if target and target.exists() and source.exists() and target.samefile(source):
         raise typer.BadParameter("the output is the input")
-    at_once = concurrency or (_cores() if local else connection.DEFAULT_CONCURRENCY)
+    if not concurrency:
+        concurrency = len(os.sched_getaffinity(0)) if local else connection.DEFAULT_CONCURRENCY
     with ExitStack() as stack:
         try:
             given = (
-                files.arguments(texts, column)
+                files.from_arguments(texts, column)
                 if texts
-                else files.opened(source, input_format, column, stack)
+                else files.open_input(source, input_format, column, stack)
             )
-            scorer = (
-                scoring.local(model or scoring.MODEL, engine or scoring.ENGINE)
-                if local
-                else scoring.remote(url, at_once, stack)
+            scorer: Scorer
+            if local:
+                # The base installation has no packages to score with.
+                from serve_app.files.local import LocalScorer  # noqa: PLC0415
+
+                scorer = LocalScorer(model or MODEL, engine or ENGINE, say)
+            else:
+                scorer = _connect(url, concurrency, stack)
+            output = files.open_output(
+                target,
+                output_format,
+                given,
+                scorer.labels,
+                escape=escape,
+                resume=resume,
+                stack=stack,
             )
-            output = files.created(
-                target, output_format, given, scorer.labels, resume=resume, stack=stack
-            )
-            rows = given.source.aligned() if output.form in TABLES else given.source.rows
+            rows = given.source.aligned() if output.format in TABLES else given.source.rows
             _skip(rows, output.rows)
-            threads = stack.enter_context(ThreadPoolExecutor(at_once))
-            results = score(rows, scorer, threads, at_once)
+            threads = stack.enter_context(ThreadPoolExecutor(concurrency))
+            results = score(rows, scorer, threads, concurrency)
             failed = _write(results, given, output, stop=on_error is OnError.STOP)
         except SentimentError as error:
-            scoring.explain(error, url, "go on with --resume" if target else "")
+            _explain(error, url, "go on with --resume" if target else "")
         except KeyboardInterrupt:
             say("interrupted" + ("; go on with --resume" if target else ""))
             _leave(INTERRUPTED)
@@ -137,47 +174,78 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         raise typer.Exit(ROWS_FAILED)
 
 
+def _connect(url: str, concurrency: int, stack: ExitStack) -> RemoteScorer:
+    key = os.environ.get(API_KEY)
+    try:
+        # Without retries: a wrong address fails at once.
+        with SentimentClient(url, api_key=key, retry=RetryPolicy(retries=0)) as probe:
+            probe.info()
+        client = SentimentClient(
+            url, api_key=key, deadline_s=PATIENCE_S, retry=PATIENCE, concurrency=concurrency
+        )
+        return RemoteScorer(stack.enter_context(client))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except SentimentError as error:
+        _explain(error, url)
+
+
+def _explain(error: SentimentError, url: str, progress: str = "") -> NoReturn:
+    match error:
+        case ConnectionFailed():
+            hint = "start a service with `sentiment serve`, name one with --url, or use --local"
+        case Unauthorized():
+            hint = f"set ${API_KEY} to a key that the service knows"
+        case StatusError(status=404 | 405):
+            hint = f"is {url} the address of this service, without /project?"
+        case _:
+            hint = "try again later; the service logs the request under its id"
+    # A request that reached no service is in no log.
+    logged = error.request_id and not isinstance(error, ConnectionFailed)
+    problem = f"{error.message} (request {error.request_id})" if logged else error.message
+    raise StartupError(problem, error.hint or progress or hint) from None
+
+
 def _write(
     results: Iterable[Sequence[ScoredRow]], given: files.Input, output: files.Output, *, stop: bool
 ) -> int:
-    """Write scored rows as they come, and return how many of the output have no scores.
+    """Write scored rows as they come, and return how many rows of the output have no scores.
 
     Raises:
-        StartupError: One of them has none, and the run is to stop there.
+        StartupError: A row has no scores, and `stop` is set.
     """
     written, failed = output.rows, output.failed
-    in_the_way = output.stream is sys.stdout.buffer and sys.stdout.isatty()
-    # Without a terminal, tqdm shows nothing where it may decide itself.
+    shown = output.stream is sys.stdout.buffer and sys.stdout.isatty()
+    # With None, tqdm shows a bar only at a terminal.
     with tqdm(
-        total=given.size, unit="B", unit_scale=True, leave=False, disable=in_the_way or None
+        total=given.size, unit="B", unit_scale=True, leave=False, disable=shown or None
     ) as bar:
         for chunk in results:
-            bad = [n for n, result in enumerate(chunk) if isinstance(result.outcome, Failure)]
-            good = chunk[: bad[0]] if stop and bad else chunk
+            reasons = {
+                n: result.outcome.reason
+                for n, result in enumerate(chunk)
+                if isinstance(result.outcome, Failure)
+            }
+            good = chunk[: min(reasons)] if stop and reasons else chunk
             output.stream.write(output.render(good))
             output.stream.flush()
-            written, failed = written + len(good), failed + len(bad)
-            if stop and bad:
-                _stop(written + 1, chunk[bad[0]])
+            written, failed = written + len(good), failed + len(reasons)
+            if stop and reasons:
+                raise StartupError(
+                    f"row {written + 1}: {reasons[min(reasons)]}",
+                    "correct it and go on with --resume, or continue with --on-error record",
+                )
             if given.size and given.stream:
                 bar.update(given.stream.tell() - bar.n)
             bar.set_postfix_str(f"{written} rows")
     return failed
 
 
-def _stop(number: int, result: ScoredRow) -> NoReturn:
-    assert isinstance(result.outcome, Failure)
-    raise StartupError(
-        f"row {number}: {result.outcome.reason}",
-        "correct it and go on with --resume, or go on in spite of it with --on-error record",
-    )
-
-
 def _skip(rows: Iterator[Row], count: int) -> None:
-    """Pass over the rows that the output has.
+    """Skip the rows of an earlier run.
 
     Raises:
-        StartupError: There are fewer, so that the output belongs to another input.
+        StartupError: The input has fewer rows.
     """
     last = deque(enumerate(islice(rows, count), start=1), maxlen=1)
     if count and (not last or last[0][0] < count):
@@ -187,10 +255,6 @@ def _skip(rows: Iterator[Row], count: int) -> None:
         )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _leave(status: int) -> NoReturn:
-    """End at once: a thread may wait for its next attempt, and the interpreter for it."""
+    # The interpreter would wait for threads that wait for their next attempt.
     os._exit(status)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import DIFFERENT, INTERRUPTED, group_help, help_text
-from serve_app.console import say
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, group_help, help_text
+from serve_app.console import say, show
 
 if TYPE_CHECKING:
     from serve_app.rollout.rollout import Rollout
@@ -119,7 +119,7 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
 @app.command(help=STATUS)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
     """Show what serves."""
-    _rollout(name, namespace, context).status(print)
+    _rollout(name, namespace, context).status(show)
 
 
 @app.command(help=DIFF)
@@ -129,8 +129,8 @@ def diff(manifest: ManifestPath, force: Force = False, context: Context = None) 
 
     wanted = read(manifest, sys.stdin)
     differences = _rollout(wanted.name, wanted.namespace, context, force=force).differences(wanted)
-    print(differences, end="")
     if differences:
+        show(differences.removesuffix("\n"))
         raise typer.Exit(DIFFERENT)
 
 
@@ -142,7 +142,6 @@ def _rollout(  # noqa: PLR0917 - the options of the commands
     force: bool = False,
     timeout_s: float = 0,
 ) -> "Rollout":
-    from serve_app.cli.scoring import API_KEY  # noqa: PLC0415
     from serve_app.rollout.cluster import connect  # noqa: PLC0415
     from serve_app.rollout.monitor import Limits  # noqa: PLC0415
     from serve_app.rollout.rollout import Rollout  # noqa: PLC0415

@@ -5,22 +5,20 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from itertools import chain
-from typing import Self
 
 import httpx2
 
 from serve_app.client import results
-from serve_app.client.errors import ConnectionFailed
+from serve_app.client.connection import connection_failed, http_timeout, open_http
 from serve_app.client.request import (
     DEFAULT_CONCURRENCY,
     DEFAULT_DEADLINE_S,
     DEFAULT_URL,
     Request,
     divide,
-    http_options,
-    http_timeout,
     in_order,
     info_request,
     refuse_string,
@@ -32,12 +30,24 @@ from serve_app.client.retry import RETRYABLE, Attempts, RetryPolicy
 class _BaseClient:
     """The settings and the state that both clients have."""
 
-    def __init__(self, url: str, deadline_s: float, retry: RetryPolicy, concurrency: int) -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
         self._url = url
         self._deadline_s = deadline_s
         self._retry = retry
         self._concurrency = concurrency
         self._info: Info | None = None
+        self._open(url, api_key)
+
+    def _open(self, url: str, api_key: str | None) -> None:
+        raise NotImplementedError
 
     def _new_deadline(self) -> float:
         return time.monotonic() + self._deadline_s
@@ -45,12 +55,8 @@ class _BaseClient:
     def _attempts(self, request: Request, deadline: float | None) -> Attempts:
         return Attempts(self._retry, deadline or self._new_deadline(), request.id)
 
-    def _connection_failed(self, error: Exception, request: Request) -> ConnectionFailed:
-        reason = str(error) or type(error).__name__
-        return ConnectionFailed(f"no answer from {self._url}: {reason}", request.id)
 
-
-class SentimentClient(_BaseClient):
+class SentimentClient(_BaseClient, AbstractContextManager["SentimentClient"]):
     """A client that keeps its connections and is safe to share among threads.
 
     It divides any number of texts into requests that the service accepts, sends a few of them at
@@ -69,24 +75,12 @@ class SentimentClient(_BaseClient):
 
     Raises:
         ValueError: The URL is not an HTTP URL, or a header cannot carry the key.
+        ConnectionFailed: A variable of the environment names an unusable proxy or certificate.
     """
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        api_key: str | None = None,
-        deadline_s: float = DEFAULT_DEADLINE_S,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
-        concurrency: int = DEFAULT_CONCURRENCY,
-    ) -> None:
-        super().__init__(url, deadline_s, retry, concurrency)
-        self._http = httpx2.Client(**http_options(url, api_key))
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="sentiment-client")
-
-    def __enter__(self) -> Self:
-        """Return the client, to be closed at the end of the block."""
-        return self
+    def _open(self, url: str, api_key: str | None) -> None:
+        self._http = open_http(httpx2.Client, url, api_key)
+        self._threads = ThreadPoolExecutor(self._concurrency, "sentiment-client")
 
     def __exit__(self, *_: object) -> None:
         """Close the connections."""
@@ -104,7 +98,7 @@ class SentimentClient(_BaseClient):
         Raises:
             SentimentError: The service did not answer.
         """
-        return self._get_info(None)
+        return self._known(None)
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
         """Return a prediction for each text, in order.
@@ -128,14 +122,14 @@ class SentimentClient(_BaseClient):
         refuse_string(texts)
         return self._predictions(texts, None)
 
-    def _get_info(self, deadline: float | None) -> Info:
+    def _known(self, deadline: float | None) -> Info:
         if self._info is None:
             request = info_request()
             self._info = results.info(self._request(request, deadline), request.id)
         return self._info
 
     def _predictions(self, texts: Iterable[str], deadline: float | None) -> Iterator[Prediction]:
-        requests = divide(texts, self._get_info(deadline).limits)
+        requests = divide(texts, self._known(deadline).limits)
         predict = partial(self._predict, deadline=deadline)
         first, second = next(requests, None), next(requests, None)
         if first is None:
@@ -180,32 +174,19 @@ class SentimentClient(_BaseClient):
                     # The pool does not own a connection that was being opened while it closed.
                     response.extensions["network_stream"].close()
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._connection_failed(error, request) from error
+            raise connection_failed(error, self._url, request.id) from error
         return Reply(response.status_code, response.headers, bytes(content))
 
 
-class AsyncSentimentClient(_BaseClient):
+class AsyncSentimentClient(_BaseClient, AbstractAsyncContextManager["AsyncSentimentClient"]):
     """A client for asyncio, with the arguments of `SentimentClient`.
 
     async with AsyncSentimentClient("http://127.0.0.1:8000") as client:
         await client.predict(["I love this!", "What a waste."])
     """
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        api_key: str | None = None,
-        deadline_s: float = DEFAULT_DEADLINE_S,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - immutable
-        concurrency: int = DEFAULT_CONCURRENCY,
-    ) -> None:
-        super().__init__(url, deadline_s, retry, concurrency)
-        self._http = httpx2.AsyncClient(**http_options(url, api_key))
-
-    async def __aenter__(self) -> Self:
-        """Return the client, to be closed at the end of the block."""
-        return self
+    def _open(self, url: str, api_key: str | None) -> None:
+        self._http = open_http(httpx2.AsyncClient, url, api_key)
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
@@ -217,7 +198,7 @@ class AsyncSentimentClient(_BaseClient):
 
     async def info(self) -> Info:
         """Return the model that answers and the limits of a request; see `SentimentClient.info`."""
-        return await self._get_info(None)
+        return await self._known(None)
 
     async def predict(self, texts: Iterable[str]) -> list[Prediction]:
         """Return a prediction for each text, in order; see `SentimentClient.predict`."""
@@ -229,7 +210,7 @@ class AsyncSentimentClient(_BaseClient):
         refuse_string(texts)
         return self._predictions(texts, None)
 
-    async def _get_info(self, deadline: float | None) -> Info:
+    async def _known(self, deadline: float | None) -> Info:
         if self._info is None:
             request = info_request()
             self._info = results.info(await self._request(request, deadline), request.id)
@@ -238,7 +219,7 @@ class AsyncSentimentClient(_BaseClient):
     async def _predictions(
         self, texts: Iterable[str], deadline: float | None
     ) -> AsyncIterator[Prediction]:
-        limits = (await self._get_info(deadline)).limits
+        limits = (await self._known(deadline)).limits
         calls: deque[asyncio.Task[list[Prediction]]] = deque()
         try:
             for request in divide(texts, limits):
@@ -279,5 +260,5 @@ class AsyncSentimentClient(_BaseClient):
                     timeout=http_timeout(timeout_s),
                 )
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise self._connection_failed(error, request) from error
+            raise connection_failed(error, self._url, request.id) from error
         return Reply(response.status_code, response.headers, response.content)

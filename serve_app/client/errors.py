@@ -24,16 +24,23 @@ class SentimentError(Exception):
     Args:
         message: One line for a person.
         request_id: The `X-Request-ID` in the service's log; empty where nothing was sent.
+        hint: What to do, where the cause tells.
+        final: Whether another attempt would certainly fail too.
     """
 
-    def __init__(self, message: str, request_id: str = "") -> None:
+    def __init__(
+        self, message: str, request_id: str = "", hint: str = "", *, final: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.request_id = request_id
+        self.hint = hint
+        self.final = final
 
     def __str__(self) -> str:
-        """Return the message and, where there is one, the request's id."""
-        return f"{self.message} (request {self.request_id})" if self.request_id else self.message
+        """Return the message, the hint and the request's id, where there are such."""
+        line = f"{self.message}; {self.hint}" if self.hint else self.message
+        return f"{line} (request {self.request_id})" if self.request_id else line
 
 
 class TextRefused(SentimentError):
@@ -70,10 +77,16 @@ class StatusError(SentimentError):
         problem: The members of its RFC 9457 document; empty where it has none.
         request_id: The request's id.
         retry_after_s: Value of `Retry-After` in seconds, where the answer has it.
+        hint: What to do, where the answer tells.
     """
 
     def __init__(
-        self, status: int, problem: dict[str, Any], request_id: str, retry_after_s: float | None
+        self,
+        status: int,
+        problem: dict[str, Any],
+        request_id: str,
+        retry_after_s: float | None,
+        hint: str = "",
     ) -> None:
         self.status = status
         self.type = str(problem.get("type", "about:blank"))
@@ -81,9 +94,8 @@ class StatusError(SentimentError):
         self.detail = str(problem.get("detail", ""))
         self.errors: list[dict[str, Any]] = problem.get("errors") or []
         self.retry_after_s = retry_after_s
-        super().__init__(
-            ": ".join(filter(None, (f"{status} {self.title}".strip(), self.detail))), request_id
-        )
+        message = ": ".join(filter(None, (f"{status} {self.title}".strip(), self.detail)))
+        super().__init__(message, request_id, hint)
 
 
 class Unauthorized(StatusError):

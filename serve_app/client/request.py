@@ -1,15 +1,12 @@
-"""Requests to the service: their settings, their texts, and their order."""
+"""Requests to the service: their texts and their order."""
 
 import json
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-import httpx2
-
-from serve_app import __version__
 from serve_app.client.errors import TextRefused
 from serve_app.client.results import Limits
 
@@ -17,57 +14,19 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 DEFAULT_DEADLINE_S: Final = 60.0
 DEFAULT_CONCURRENCY: Final = 4
 
-CONNECT_TIMEOUT_S: Final = 5.0
-MAX_PORT: Final = 65_535
-
 # A request of this size takes an engine a second or two at most, however long its texts are, so
 # that it is answered long before the deadline, spreads over replicas, and loses little when it
 # has to be sent again. Larger requests are no faster.
 REQUEST_TEXTS: Final = 64
 REQUEST_BYTES: Final = 64 * 1024
 
+MAX_SHOWN_CHARS: Final = 40
+
 _HEAD, _COMMA, _TAIL = b'{"text":[', b",", b"]}"
 _FRAME_BYTES: Final = len(_HEAD) + len(_TAIL)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def http_options(url: str, api_key: str | None) -> dict[str, Any]:
-    """Return the arguments of an httpx client.
-
-    Raises:
-        ValueError: The URL is not an HTTP URL, or a header cannot carry the key.
-    """
-    _check_url(url)
-    # The content of a key file ends with a line end.
-    api_key = (api_key or "").strip()
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise ValueError("the API key has characters that are not printable ASCII")
-    headers = {"User-Agent": f"sentiment-serve/{__version__}", "Content-Type": "application/json"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
-    return {"base_url": url, "headers": headers}
-
-
-def _check_url(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} does not start with http:// or https://")
-    try:
-        parsed = httpx2.URL(url)
-        # Sockets encode a name in the same way before they look it up.
-        parsed.host.encode("idna")
-    except (httpx2.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"{url!r} is not a URL: {error}") from None
-    if not parsed.host:
-        raise ValueError(f"{url!r} has no host")
-    if parsed.port is not None and parsed.port > MAX_PORT:
-        raise ValueError(f"{url!r} has a port above {MAX_PORT}")
-
-
-def http_timeout(seconds: float) -> httpx2.Timeout:
-    """Return the timeouts of an attempt; the one to connect is short: a server may be down."""
-    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
 
 
 class Request(NamedTuple):
@@ -100,8 +59,10 @@ def budget(limits: Limits) -> Budget:
     )
 
 
-def refusal(text: str, limits: Limits) -> str:
+def refusal(text: object, limits: Limits) -> str:
     """Return why the service would refuse a text, as a predicate; empty if it would not."""
+    if not isinstance(text, str):
+        return f"is not a string but {type(text).__name__}: {_shortened(text)}"
     if len(text) > limits.max_chars:
         return f"has {len(text)} characters, at most {limits.max_chars} are accepted"
     try:
@@ -112,14 +73,21 @@ def refusal(text: str, limits: Limits) -> str:
     return f"has {size} bytes, at most {max_bytes} fit into a request" if size > max_bytes else ""
 
 
+def _shortened(value: object) -> str:
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= MAX_SHOWN_CHARS else f"{shown[: MAX_SHOWN_CHARS - 1]}…"
+
+
 def refuse_string(texts: Iterable[str]) -> None:
-    """Refuse a string, which would count as one text for each of its characters.
+    """Refuse what yields something else than texts: characters, keys, names of columns.
 
     Raises:
-        TypeError: It is a string.
+        TypeError: It is a string, bytes, a mapping or a data frame.
     """
-    if isinstance(texts, str):
+    if isinstance(texts, str | bytes | bytearray):
         raise TypeError("predict and stream take several texts; write [text] for one")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise TypeError(f"{type(texts).__name__} is not a list of texts; give one of its columns")
 
 
 def divide(texts: Iterable[str], limits: Limits) -> Iterator[Request]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
@@ -57,9 +58,11 @@ class Info(NamedTuple):
     versions: dict[str, str]
 
 
-OK: Final = 200
 # A proxy may answer in place of the service, with a page of its own.
 MAX_QUOTED_CHARS: Final = 200
+MAX_BEGINNING_CHARS: Final = 60
+# What reading another form of JSON raises.
+NOT_OURS: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class Reply(NamedTuple):
@@ -76,16 +79,30 @@ def raise_for_status(reply: Reply, request_id: str) -> Reply:
     Raises:
         StatusError: It has another status, from the service or from a proxy.
     """
-    if reply.status == OK:
+    if reply.status == HTTPStatus.OK:
         return reply
+    hint = ""
     try:
         problem: dict[str, Any] = dict(json.loads(reply.body))
-    except (ValueError, TypeError):
-        text = " ".join(reply.body.decode(errors="replace").split())
-        problem = {"detail": text[:MAX_QUOTED_CHARS]}
+    except (ValueError, TypeError, RecursionError):
+        problem = {"detail": _quoted(reply.body)}
+    if location := reply.headers.get("location"):
+        problem = {"title": "Redirect", "detail": f"to {_quoted(location.encode())}"}
+        hint = "give the address that it leads to, without /project"
+    elif reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        hint = "give the proxy's URL a user and a password: http://user:password@host:port"
+    elif b"HTTPS" in reply.body and reply.status == HTTPStatus.BAD_REQUEST:
+        hint = "use https://"
     kind = BY_STATUS.get(reply.status, StatusError)
     asked_s = retry_after_s(reply.headers.get("retry-after"), datetime.now(UTC))
-    raise kind(reply.status, problem, request_id, asked_s)
+    raise kind(reply.status, problem, request_id, asked_s, hint)
+
+
+def _quoted(content: bytes) -> str:
+    """Return the start of a content on one line, without what a terminal takes for commands."""
+    text = content[: 4 * MAX_QUOTED_CHARS].decode(errors="replace")
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line[:MAX_QUOTED_CHARS]
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
@@ -116,8 +133,8 @@ def predictions(reply: Reply, texts: int, request_id: str) -> list[Prediction]:
             prediction(labels, str(index) in truncated)
             for index, labels in enumerate(json.loads(reply.body)["predictions"])
         ]
-    except (ValueError, LookupError, TypeError) as error:
-        raise _unexpected(error, request_id) from None
+    except NOT_OURS as error:
+        raise _unexpected(error, reply, request_id) from None
     if len(read) != texts:
         raise UnexpectedAnswer(f"{texts} texts got {len(read)} predictions", request_id)
     return read
@@ -126,8 +143,8 @@ def predictions(reply: Reply, texts: int, request_id: str) -> list[Prediction]:
 def prediction(labels: list[dict[str, Any]], truncated: bool) -> Prediction:
     """Return the prediction of one text, from its labels with their scores, highest first."""
     scores = {str(item["label"]): float(item["score"]) for item in labels}
-    label, score = next(iter(scores.items()))
-    return Prediction(label, score, scores, truncated)
+    [label, *_] = scores
+    return Prediction(label, scores[label], scores, truncated)
 
 
 def info(reply: Reply, request_id: str) -> Info:
@@ -139,13 +156,19 @@ def info(reply: Reply, request_id: str) -> Info:
     try:
         stated = json.loads(reply.body)
         limits = Limits(**{name: stated["limits"][name] for name in Limits._fields})
+        if not all(number > 0 for number in limits):
+            raise ValueError("a limit is not a number above 0")
         known = {name: stated[name] for name in Info._fields}
         return Info(**{**known, "limits": limits, "labels": tuple(stated["labels"])})
-    except (ValueError, LookupError, TypeError) as error:
-        raise _unexpected(error, request_id) from None
+    except NOT_OURS as error:
+        raise _unexpected(error, reply, request_id) from None
 
 
-def _unexpected(error: Exception, request_id: str) -> UnexpectedAnswer:
+def _unexpected(error: Exception, reply: Reply, request_id: str) -> UnexpectedAnswer:
+    kind = _quoted(reply.headers.get("content-type", "of no type").encode())
+    begins = _quoted(reply.body)[:MAX_BEGINNING_CHARS] or "empty"
     return UnexpectedAnswer(
-        f"the answer does not have this service's form: {type(error).__name__} {error}", request_id
+        f"the answer does not have this service's form ({type(error).__name__}): {kind}, {begins}",
+        request_id,
+        "is the URL the address of this service, without /project?",
     )

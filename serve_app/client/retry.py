@@ -20,7 +20,7 @@ RETRYABLE: Final = (ConnectionFailed, Overloaded, Unavailable, ServerTimeout)
 
 
 class RetryPolicy(NamedTuple):
-    """How often and how patiently a request is repeated.
+    """The number of retries and the waits between them.
 
     Attributes:
         retries: Maximum number of repetitions.
@@ -83,7 +83,7 @@ class Attempts:
         left_s = self.left_s()
         asked_s = error.retry_after_s if isinstance(error, StatusError) else None
         wait_s = self._policy.wait_s(self._retries, asked_s)
-        if self._retries >= self._policy.retries or wait_s >= left_s:
+        if error.final or self._retries >= self._policy.retries or wait_s >= left_s:
             raise error
         self._retries += 1
         return wait_s

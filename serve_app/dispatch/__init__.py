@@ -1,1 +1,1 @@
-"""The way of texts from many requests to calls that the model's replicas answer."""
+"""Groups texts of many requests into calls to classifier replicas."""

@@ -1,12 +1,11 @@
 """Calls to the model's replicas, each shared by the requests that wait for its texts."""
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextvars import Context
 from itertools import accumulate, groupby
-from math import ceil
+from math import ceil, inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,8 +59,7 @@ class SharedCall:
         sent_at: When the call was made, in the event loop's time; infinite before.
         queue_ms: Time between the first text's arrival and the call.
         cancelled: Whether the call was given up after it was made.
-        result: The replica's reply, or the error that ended the call.
-        origin: The span of the first traced request, to which the call belongs.
+        origin: The span of the first traced request.
     """
 
     def __init__(self) -> None:
@@ -70,7 +68,7 @@ class SharedCall:
         self.sizes: dict[bytes, int] = {}
         self.filled = 0.0
         self.overdue = False
-        self.sent_at = math.inf
+        self.sent_at = inf
         self.queue_ms = 0.0
         self.cancelled = False
         self.result: asyncio.Future[CallReply] = loop.create_future()

@@ -1,4 +1,4 @@
-"""One computation for a text, however many requests ask for it at the same time."""
+"""Coalescing: requests that ask for the same text share one computation."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -22,15 +22,10 @@ class ModelScores(NamedTuple):
 
 
 class Coalescer:
-    """The texts that are being computed, by key.
+    """The texts that are being computed, by key, and counts of those `started` and `joined`.
 
-    A call belongs to nobody: the request that started it may leave, and the call goes on as long
+    No request owns a call: the request that started it may leave, and the call goes on as long
     as another request waits for it. It is cancelled when the last one leaves.
-
-    Attributes:
-        started: Number of texts that were given to the dispatcher, in all.
-        joined: Number of texts that were being computed already, in all.
-        waiting: Number of requests that wait for calls.
     """
 
     def __init__(self, dispatcher: Dispatcher, cache: "ScoreCache") -> None:
@@ -59,15 +54,14 @@ class Coalescer:
     async def score(
         self, texts_by_key: Mapping[bytes, str], absent: Mapping[bytes, str]
     ) -> ModelScores:
-        """Start the computation of the absent texts, and wait for that of all.
-
-        Raises:
-            ServiceError: A call failed as a whole.
-        """
+        """Start the absent texts, and wait for all; raises the `ServiceError` of a failed call."""
         size = sum(map(len, texts_by_key.values()))
         self.started += len(absent)
         self.joined += len(texts_by_key) - len(absent)
-        self._start(absent, size)
+        started = self._dispatcher.submit(absent, size)
+        self._calls |= started
+        for call in set(started.values()) - self._ends.keys():
+            self._ends[call] = asyncio.get_running_loop().create_task(self._end(call))
         calls: dict[SharedCall, list[bytes]] = {}
         for key in texts_by_key:
             calls.setdefault(self._calls[key], []).append(key)
@@ -87,14 +81,6 @@ class Coalescer:
     async def aclose(self) -> None:
         """Finish pending writes to the cache."""
         await asyncio.gather(*(end for call, end in self._ends.items() if call.result.done()))
-
-    def _start(self, texts_by_key: Mapping[bytes, str], size: int) -> None:
-        started = self._dispatcher.submit(texts_by_key, size)
-        self._calls |= started
-        for call in started.values():
-            if call not in self._ends:
-                end = asyncio.get_running_loop().create_task(self._end(call))
-                self._ends[call] = end
 
     async def _end(self, call: SharedCall) -> None:
         """Wait for a call, forget it, and cache its scores, even if its requests have left."""

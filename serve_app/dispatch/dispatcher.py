@@ -8,7 +8,7 @@ from contextvars import Context
 from functools import partial
 from typing import Final, Protocol
 
-from serve_app.classifier.order import AlternatingOrder
+from serve_app.classifier.scheduler import AlternatingOrder
 from serve_app.dispatch.calls import Chunk, SharedCall, chunks
 from serve_app.scores import CallReply
 from serve_app.settings import GatewaySettings
@@ -40,15 +40,11 @@ class Classifier(Protocol):
 
 
 class WaitEstimator:
-    """Work that waits for the model, and the rate at which this gateway gets work done.
+    """The texts that wait for the model, and the rate at which this gateway gets work done.
 
     Work is counted in characters, which need no tokenizer. Only time counts in which calls are held
     because the replicas have enough: at other times little is done for want of work. By Little's
     law, what waits is done after `pending / rate`, whoever else uses the replicas.
-
-    Attributes:
-        texts: Number of texts that wait or are being computed.
-        pending: Their work.
     """
 
     def __init__(self, max_tokens: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,10 +101,8 @@ class Dispatcher:
     Beyond `max_calls_per_replica` calls are held here, where replicas that start later find them:
     a replica cannot take over what another one has accepted.
 
-    Attributes:
-        settings: Tunables, which may be replaced at any time.
-        abandoned: Number of texts that were not sent because every caller had left, in all.
-        replied_at: Monotonic time of the replicas' last reply; minus infinity before the first.
+    It counts texts as `abandoned` that were not sent because every caller had left. `replied_at` is
+    the monotonic time of the replicas' last reply; minus infinity before the first.
     """
 
     def __init__(
@@ -189,15 +183,13 @@ class Dispatcher:
         return self._under_way < max(1, self._classifier.replicas()) * calls_per_replica
 
     def _send_ready(self) -> None:
-        while self._has_room(self.settings.max_calls_per_replica) and (call := self._next()):
-            self._send(call)
-
-    def _next(self) -> SharedCall | None:
-        room = self._has_room(self.settings.calls_per_replica)
-        ready = [call for call in self._queue if call is not self._open or call.overdue or room]
-        if not ready:
-            return None
-        return ready[self._order.next(ready, lambda call: min(call.sizes.values()))[0]]
+        while self._has_room(self.settings.max_calls_per_replica):
+            room = self._has_room(self.settings.calls_per_replica)
+            ready = [call for call in self._queue if call is not self._open or call.overdue or room]
+            if not ready:
+                return
+            first, *_ = self._order.next(ready, lambda call: min(call.sizes.values()))
+            self._send(ready[first])
 
     def _dequeue(self, call: SharedCall) -> None:
         self._queue.remove(call)

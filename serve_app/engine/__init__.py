@@ -1,1 +1,1 @@
-"""Tokenizer and engines: from texts to logits."""
+"""Tokenizer and engines, which turn texts into logits."""

@@ -89,7 +89,9 @@ def load_engine(
                     "run `sentiment model prepare`",
                 )
             path = bundle.verified_path(engine)
-            loaded: Engine = OnnxEngine(path, engine, pad_id=model.pad_id, threads=threads)
+            loaded = OnnxEngine(path, engine, pad_id=model.pad_id, threads=threads)
+            loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
+            return loaded
         case "torch":
             try:
                 # Importing torch takes seconds and hundreds of megabytes, which ONNX saves.
@@ -99,13 +101,11 @@ def load_engine(
                     f"the torch engine needs a package that is not installed: {error.name}",
                     f"choose an ONNX engine, or {install('torch')}",
                 ) from error
-            loaded = TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)
+            return TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)
         case "simulated":
-            loaded = SimulatedEngine(len(model.labels), simulated)
+            return SimulatedEngine(len(model.labels), simulated)
         case _:
             assert_never(engine)
-    loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
-    return loaded
 
 
 def batched_logits(

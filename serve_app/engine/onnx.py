@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from serve_app.engine.tokenizer import padded
+from serve_app.engine.tokenizer import padded, passes
 from serve_app.settings import OnnxName
 
 
@@ -38,6 +38,8 @@ class OnnxEngine:
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Run one batch; see `Engine.logits`."""
-        ids, mask = padded(token_ids, self._pad_id)
-        (logits,) = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
-        return np.asarray(logits, dtype=np.float32)
+        found: list[NDArray[np.float32]] = []
+        for texts in passes(token_ids):
+            ids, mask = padded(texts, self._pad_id)
+            found += self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        return np.concatenate(found).astype(np.float32, copy=False)

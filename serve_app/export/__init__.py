@@ -1,1 +1,1 @@
-"""From a model directory to verified ONNX files."""
+"""Export of a model to verified ONNX files."""

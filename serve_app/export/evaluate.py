@@ -1,6 +1,5 @@
 """Compare the engines on labelled texts: accuracy, labels flipped and speed."""
 
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.decoding import labelled_lines
 from serve_app.engine.engine import Engine, batched_logits, load_engine
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.onnx_bundle import ENGINES, find_bundle
+from serve_app.model.onnx_bundle import find_bundle
 from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineName
@@ -48,45 +48,40 @@ class Evaluation:
 def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
     """Read texts and label ids from a TSV file with the columns text and label.
 
-    Labels are ids or, in upper or lower case, names.
+    Labels are names, in upper or lower case where only one name is meant, or else ids.
 
     Raises:
         StartupError: The file is missing or of another form.
     """
-    ids = {name.lower(): index for index, name in enumerate(labels)}
-    ids |= {str(index): index for index in range(len(labels))}
-    try:
-        with path.open(newline="") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-        texts = [row["text"] for row in rows]
-        label_ids = np.array([ids[row["label"].lower()] for row in rows], dtype=np.int64)
-    except OSError as error:
-        raise StartupError(f"cannot read {path}: {error.strerror}") from None
-    except (KeyError, AttributeError) as error:
-        raise StartupError(
-            f"{path} has no column or label {error}",
-            f"the file needs the columns text and label; labels are {', '.join(ids)}",
-        ) from None
-    if not texts:
+    ids = {str(index): index for index in range(len(labels))}
+    folded = [name.lower() for name in labels]
+    ids |= {name: index for index, name in enumerate(folded) if folded.count(name) == 1}
+    ids |= {name: index for index, name in enumerate(labels)}
+    rows = list(labelled_lines(path))
+    for number, _, label in rows:
+        if label not in ids and label.lower() not in ids:
+            raise StartupError(
+                f"{path}, line {number}: the model has no label {label!r}",
+                f"labels are {', '.join(ids)}",
+            )
+    if not rows:
         raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
-    return texts, label_ids
+    found = [label if label in ids else label.lower() for _, _, label in rows]
+    label_ids = np.array([ids[label] for label in found], dtype=np.int64)
+    return [text for _, text, _ in rows], label_ids
 
 
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:
-    """Run torch and both ONNX engines over a data set.
-
-    Args:
-        model: A prepared model.
-        data: TSV file with the columns text and label.
-        progress: Called with a line for each engine.
+    """Run torch and the ONNX engines of a prepared model over a TSV file, see `read_tsv`.
 
     Raises:
         StartupError: The data or an engine cannot be read.
     """
     bundle = find_bundle(model)
     if bundle is None:
-        hint = "run `sentiment model prepare`"
-        raise ModelUnusable(f"{model.model_id} has not been prepared", hint)
+        raise ModelUnusable(
+            f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
+        )
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")
@@ -94,14 +89,14 @@ def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) 
     engines: dict[EngineName, Engine] = {
         "torch": load_engine(model, "torch", threads=1, device="cpu")
     }
-    for onnx in ENGINES:
+    for onnx in bundle.parity:
         engines[onnx] = OnnxEngine(bundle.path(onnx), onnx, pad_id=model.pad_id, threads=1)
     evaluations: list[Evaluation] = []
     reference = np.empty(0)
     for name, engine in engines.items():
         progress(f"{name}: {len(texts)} texts")
         started = time.perf_counter()
-        measured = probabilities(batched_logits(engine, token_ids, BATCH))
+        measured = probabilities(batched_logits(engine, token_ids, BATCH), model.transform)
         seconds = time.perf_counter() - started
         reference = measured if name == "torch" else reference
         predicted = measured.argmax(axis=1)

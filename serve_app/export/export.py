@@ -19,9 +19,8 @@ from onnxscript.rewriter.ort_fusions.mha import fuse_mha1, fuse_mha2
 from onnxscript.rewriter.ort_fusions.mha_bias import fuse_mha_bias
 from onnxscript.rewriter.ort_fusions.sdpa import fuse_sdpa
 from onnxscript.rewriter.ort_fusions.sdpa_via_mha import replace_sdpa_by_mha
-from transformers import AutoModelForSequenceClassification
-from transformers.utils import logging as progress_bars
 
+from serve_app.engine.checkpoint import load_classifier
 from serve_app.export.prune_last_layer import prune_last_layer
 from serve_app.export.quantize import MIN_OPSET
 from serve_app.export.remove_padding import remove_padding
@@ -41,7 +40,7 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: The directory has no known sequence classifier.
+        ModelUnusable: The directory has no known sequence classifier with all of its weights.
     """
     with _quiet():
         model = _trace(model_directory)
@@ -54,12 +53,10 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
 
 def _trace(model_directory: Path) -> ir.Model:
     """Return the graph as torch exports it, with eager attention, which the fusions know."""
-    classifier = AutoModelForSequenceClassification.from_pretrained(
-        str(model_directory),
-        attn_implementation="eager",
-        dtype=torch.float32,
-        local_files_only=True,
+    classifier = load_classifier(
+        model_directory, attn_implementation="eager", dtype=torch.float32
     ).eval()
+    classifier.config.use_cache = False
     # A batch or a length of one would be taken for a constant.
     ids = torch.ones((2, 7), dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
@@ -99,12 +96,11 @@ def _fuse(model: ir.Model) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the warnings and progress bars of torch and transformers."""
+    """Silence the warnings of torch."""
     # This logger warns that torchvision is not installed, which text classifiers do without.
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level, enabled = registration.level, progress_bars.is_progress_bar_enabled()
+    level = registration.level
     registration.setLevel(logging.ERROR)
-    progress_bars.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
@@ -112,5 +108,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         registration.setLevel(level)
-        if enabled:
-            progress_bars.enable_progress_bar()

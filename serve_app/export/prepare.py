@@ -11,11 +11,13 @@ from typing import Final
 from filelock import FileLock
 
 from serve_app.console import install
-from serve_app.engine.engine import Engine, batched_logits
+from serve_app.engine.engine import batched_logits
 from serve_app.engine.onnx import OnnxEngine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulExport
 from serve_app.model.onnx_bundle import (
+    ENGINES,
+    TOKENIZER,
     OnnxBundle,
     cache_directory,
     check_weights,
@@ -23,32 +25,36 @@ from serve_app.model.onnx_bundle import (
     onnx_directory,
 )
 from serve_app.model.parity import Parity, compare, verification_texts
-from serve_app.model.store import ModelIdentity
+from serve_app.model.store import ModelIdentity, first_line, settings_of
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
 VERIFY_BATCH: Final = 16
+MAX_REASON: Final = 300
+TORCH: Final = (
+    "serve it with the torch engine: `engine: torch` in the configuration, or --engine torch"
+)
 Progress = Callable[[str], None]
 
 
 def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progress) -> EngineName:
-    """Prepare the engine's files if they are missing, and resolve `auto`.
-
-    Args:
-        model: The model to serve.
-        engine: The engine to run it, or `auto` for the fastest one that passed verification.
-        progress: Called with each line of progress.
+    """Prepare the engine's files if they are missing; `auto` is the fastest that was verified.
 
     Raises:
         ModelUnusable: The model cannot be prepared, the engine did not pass verification, or a
             file of the model or of the engine was changed since.
     """
     check_weights(model)
+    resolved: EngineName
     match engine:
         case "torch" | "simulated":
-            return engine
-    bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
-    resolved = bundle.default_engine if engine == "auto" else engine
-    bundle.verified_path(resolved)
+            resolved = engine
+        case _:
+            bundle = find_bundle(model) or _prepare_in_subprocess(model, progress)
+            resolved = onnx = bundle.default_engine if engine == "auto" else engine
+            bundle.verified_path(onnx)
+    lengths = settings_of(model.path).lengths
+    if lengths.max_tokens == lengths.memory:
+        progress(f"texts are cut at {lengths.max_tokens} tokens: {lengths.explained}")
     return resolved
 
 
@@ -58,7 +64,11 @@ def _prepare_in_subprocess(model: ModelIdentity, progress: Progress) -> OnnxBund
     command = [sys.executable, "-m", "serve_app.cli", "model", "prepare", str(model.path)]
     failure = {"error": "", "hint": ""}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         for line in process.stderr or ():
             kind, _, text = line.rstrip().partition(": ")
@@ -82,11 +92,11 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
     Args:
         model: The model to prepare.
         progress: Called with each line of progress.
-        beside: Keep the files in the model's own directory, for an image, not in the cache.
+        beside: Keep the files in the model's directory, not in the cache.
 
     Raises:
-        ModelUnusable: torch is missing, the model cannot be loaded, or a directory cannot be
-            written.
+        ModelUnusable: torch is missing, the model cannot be loaded or exported, or a directory
+            cannot be written.
         UnfaithfulExport: The fp32 export does not agree with torch.
     """
     target = onnx_directory(model) if beside else cache_directory(model)
@@ -101,25 +111,18 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
                 # A directory of its own within, since others cannot read a temporary one.
                 directory = Path(scratch) / "bundle"
                 directory.mkdir()
-                OnnxBundle.write(directory, _derive(model, directory, progress))
+                _derive(model, directory, progress)
                 shutil.rmtree(target, ignore_errors=True)
                 directory.rename(target)
             return OnnxBundle.read(target)
     except OSError as error:
-        if error.errno is None:
-            # transformers raises this where it cannot read a model.
-            reason = " ".join(str(error).split())
-            raise ModelUnusable(
-                f"cannot load {model.model_id}: {reason}", "fetch the model again"
-            ) from error
         raise ModelUnusable(
             f"cannot write {error.filename or target}: {error.strerror}",
             "set SENTIMENT_CACHE_DIR to a directory that can be written",
         ) from error
 
 
-def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> dict[OnnxName, Parity]:
-    fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
+def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
     try:
         # These need the torch extra, which a replica does without.
         from serve_app.engine.torch import TorchEngine  # noqa: PLC0415
@@ -130,31 +133,48 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> dict[O
             f"preparing a model needs a package that is not installed: {error.name}",
             install("torch"),
         ) from error
-    progress("exporting to ONNX")
-    export_onnx(model.path, fp32)
-    progress("quantizing to int8")
-    quantize_int8(fp32, int8)
-    progress("verifying against torch")
+    fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
     reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
-    parity = _verify(model, reference, {"onnx-fp32": fp32, "onnx-int8": int8})
-    for name, measured in parity.items():
-        progress(f"{name}: {measured.refusal(name) or 'faithful'}")
-    if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
-        raise UnfaithfulExport(
-            f"the ONNX export of {model.model_id} does not agree with torch: {refusal}",
-            "serve it with the torch engine",
-        )
-    return parity
-
-
-def _verify(
-    model: ModelIdentity, reference: Engine, files: dict[OnnxName, Path]
-) -> dict[OnnxName, Parity]:
-    token_ids = [tokens.ids for tokens in Tokenizer(model).encode(verification_texts())]
-    expected = batched_logits(reference, token_ids, VERIFY_BATCH)
+    reference.tokenizer.save(directory / TOKENIZER)
+    tokenizer = Tokenizer(model, directory / TOKENIZER)
+    texts = [*verification_texts(), "good film " * model.max_tokens]
+    token_ids = [tokens.ids for tokens in tokenizer.encode(texts)]
     parity: dict[OnnxName, Parity] = {}
-    for name, path in files.items():
+    failures: dict[OnnxName, str] = {}
+
+    def verify(name: OnnxName, path: Path) -> None:
         engine = OnnxEngine(path, name, pad_id=model.pad_id, threads=1)
         batched = batched_logits(engine, token_ids, VERIFY_BATCH)
-        parity[name] = compare(expected, batched, batched_logits(engine, token_ids, 1))
-    return parity
+        alone = batched_logits(engine, token_ids, 1)
+        parity[name] = compare(expected, batched, alone, model.transform)
+
+    expected = batched_logits(reference, token_ids, VERIFY_BATCH)
+    try:
+        progress("exporting to ONNX")
+        export_onnx(model.path, fp32)
+        verify("onnx-fp32", fp32)
+    except Exception as error:  # torch, onnx and ONNX Runtime raise whatever their parts do
+        raise ModelUnusable(f"cannot export {model.model_id}: {_reason(error)}", TORCH) from error
+    if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
+        raise UnfaithfulExport(
+            f"the ONNX export of {model.model_id} does not agree with torch: {refusal}", TORCH
+        )
+    try:
+        progress("quantizing to int8")
+        quantize_int8(fp32, int8)
+        progress("verifying against torch")
+        verify("onnx-int8", int8)
+    except Exception as error:
+        failures["onnx-int8"] = _reason(error)
+        int8.unlink(missing_ok=True)
+    bundle = OnnxBundle.write(directory, parity, failures)
+    for name in ENGINES:
+        progress(f"{name}: {bundle.refusal(name) or 'faithful'}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:  # a disk that is full says nothing of the model
+        raise error
+    while error.__cause__:
+        error = error.__cause__
+    return f"{type(error).__name__}: {first_line(error)}"[:MAX_REASON]

@@ -1,15 +1,17 @@
 """Rows of files: their formats, and reading them one at a time."""
 
 import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from serve_app import decoding
 from serve_app.client import Prediction
+from serve_app.console import install
+from serve_app.decoding import CSV_QUOTES, NOT_UTF8, is_blank, is_utf8, text_lines, without_end
 from serve_app.errors import StartupError
 
 
@@ -38,32 +40,40 @@ class ScoredRow(NamedTuple):
 
 
 class Format(StrEnum):
-    """A format of rows; plain lines of text are read from files, but not written to them."""
+    """A format of rows; plain lines of text and Parquet are read, but not written to files."""
 
     TEXT = "text"
     TSV = "tsv"
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 TABLES: Final = frozenset({Format.TSV, Format.CSV})
-TEXT_SUFFIXES: Final = frozenset({"", ".txt"})
+_BINARY: Final = (".bz2", ".xls", ".xlsx", ".xz", ".zip", ".zst")
+NOT_WRITTEN: Final = frozenset({*_BINARY, ".gz", ".parquet"})
 _BY_SUFFIX: Final = {
+    "": Format.TEXT,
+    ".txt": Format.TEXT,
     ".tsv": Format.TSV,
     ".csv": Format.CSV,
     ".jsonl": Format.JSONL,
     ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
+    # What these are is said when they are read.
+    **dict.fromkeys(_BINARY, Format.TEXT),
 }
 
-NOT_UTF8: Final = "the text is not valid UTF-8"
-
+SEPARATORS: Final = ",;\t"
 # A larger field is the consequence of a quote that is not closed.
 MAX_FIELD_CHARS: Final = 16 * 1024 * 1024
 
 
-def format_of(path: PurePath, default: Format) -> Format:
-    """Return the format that a file's name stands for."""
-    return _BY_SUFFIX.get(path.suffix.lower(), default)
+def format_of(path: PurePath) -> Format | None:
+    """Return the format that a file's name stands for, with `.gz` or without."""
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return _BY_SUFFIX.get(path.suffix.lower())
 
 
 class Source(NamedTuple):
@@ -88,71 +98,99 @@ class Source(NamedTuple):
 def read(stream: BinaryIO, form: Format, column: str) -> Source:
     """Begin to read a file.
 
-    A row that cannot be read gets a problem. Blank lines are rows of plain lines and of TSV, but
-    not of CSV and JSON lines.
+    A row that cannot be read gets a problem. Blank lines are not rows. A table has a header.
 
     Args:
-        stream: The bytes of the file.
-        form: Its format.
+        stream: The bytes of the file, as they are or in gzip.
+        form: Its format, unless it is Parquet, which says so itself.
         column: The column of the text; plain lines become a column of this name.
 
     Raises:
-        StartupError: The file has no such column.
+        StartupError: The file has no such column, or is not text; also from the rows.
     """
-    lines = _lines(stream, form)
-    match form:
-        case Format.TEXT:
-            texts = map(_without_end, lines)
-            return Source((column,), (_row({column: text}, column) for text in texts))
-        case Format.TSV:
-            return _table((_without_end(line).split("\t") for line in lines), column)
-        case Format.CSV:
-            return _table(_csv_rows(lines), column)
-        case Format.JSONL:
-            return _objects((line for line in lines if not line.isspace()), column)
-
-
-def _lines(stream: BinaryIO, form: Format) -> Iterator[str]:
+    stream, head = decoding.unpacked(stream)
+    if form is Format.PARQUET or head.startswith(decoding.PARQUET):
+        return _parquet(stream, column)
     # Only a line feed ends a line; the CSV parser needs all line ends as they are.
-    newline = "" if form is Format.CSV else "\n"
-    lines = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline)
-    try:
-        yield from lines
-    finally:
-        # The caller closes the stream.
-        if not stream.closed:
-            lines.detach()
+    lines = text_lines(stream, "" if form is Format.CSV else "\n")
+    if form is Format.CSV:
+        return _table(_csv_rows(lines), column)
+    filled = (without_end(line) for line in lines if not is_blank(line))
+    match form:
+        case Format.TSV:
+            return _table((_tsv_row(line) for line in filled), column)
+        case Format.JSONL:
+            return _objects(filled, column)
+        case _:
+            return Source((column,), (_row({column: text}, column) for text in filled))
 
 
-def _without_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")
+def _tsv_row(line: str) -> tuple[list[str], str]:
+    return line.split("\t"), CSV_QUOTES if decoding.has_csv_quotes(line) else ""
 
 
-def _csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
+def _csv_rows(lines: Iterator[str]) -> Iterator[tuple[list[str], str]]:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    rows = csv.reader(lines)
+    number, separator = 1, ""
+    for line in lines:
+        if is_blank(line):
+            number += 1
+            continue
+        separator = separator or _separator(line)
+        # A parser for each row: between rows, blank lines can be told from empty fields.
+        rows = csv.reader(chain([line], lines), delimiter=separator, strict=True)
+        try:
+            yield next(rows), ""
+        except csv.Error:
+            raise StartupError(
+                f"the CSV row that begins on line {number} has a quote that is not closed, "
+                "or text after a closing quote",
+                'write a quote in a quoted field twice (""); TSV has no quotes',
+            ) from None
+        number += rows.line_num
+
+
+def _separator(header: str) -> str:
+    """Return the separator of most columns; a character that no file has if there is one."""
+    columns = {each: len(next(csv.reader([header], delimiter=each))) for each in SEPARATORS}
+    best = max(SEPARATORS, key=columns.__getitem__)
+    return best if columns[best] > 1 else "\0"
+
+
+def _parquet(stream: BinaryIO, column: str) -> Source:
     try:
-        yield from filter(None, rows)
-    except csv.Error as error:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError:
         raise StartupError(
-            f"cannot read the CSV at line {rows.line_num}: {error}", "is a quote left open?"
+            "Parquet needs a package that is not installed", install("batch")
         ) from None
+    try:
+        file = pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError) as error:
+        raise StartupError(
+            f"cannot read the Parquet: {str(error).splitlines()[0]}",
+            "is it whole? Parquet is read from a file, not from a pipe",
+        ) from None
+    _require(column, tuple(file.schema_arrow.names))
+    rows = (row for batch in file.iter_batches(1024) for row in batch.to_pylist())
+    return Source(tuple(file.schema_arrow.names), (_row(row, column) for row in rows))
 
 
-def _table(rows: Iterator[list[str]], column: str) -> Source:
-    header = tuple(next(rows, []))
+def _table(rows: Iterator[tuple[list[str], str]], column: str) -> Source:
+    header = tuple(next(rows, ([], ""))[0])
     _require(column, header)
     if len(set(header)) < len(header):
         raise StartupError("two columns have the same name", "give each column a name of its own")
-    return Source(header, (_table_row(row, header, column) for row in rows))
+    return Source(header, (_table_row(*row, header, column) for row in rows))
 
 
-def _table_row(cells: list[str], header: tuple[str, ...], column: str) -> Row:
-    if len(cells) == len(header):
-        return _row(dict(zip(header, cells, strict=True)), column)
+def _table_row(cells: list[str], problem: str, header: tuple[str, ...], column: str) -> Row:
     # Cut off or filled up, so that the columns of the output stay in line.
     fields = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
-    return Row(fields, "", f"the row has {len(cells)} fields, the header {len(header)}")
+    if len(cells) != len(header):
+        problem = f"the row has {len(cells)} fields, the header {len(header)}"
+    return Row(fields, "", problem) if problem else _row(fields, column)
 
 
 def _objects(lines: Iterator[str], column: str) -> Source:
@@ -188,18 +226,12 @@ def _row(fields: dict[str, Any], column: str) -> Row:
     return Row(fields, text, "" if is_utf8(text) else NOT_UTF8)
 
 
-def is_utf8(text: str) -> bool:
-    """Return whether a text can be encoded; one with lone surrogates cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _require(column: str, columns: tuple[str, ...]) -> None:
     if column not in columns:
         raise StartupError(
             f"there is no column {column!r}",
-            f"choose one with --column: {', '.join(columns) or 'the input is empty'}",
+            f"choose one with --column: {', '.join(columns)}; or, where each line is a text, "
+            "--input-format text"
+            if columns
+            else "the input is empty: a table has a line with the names of its columns",
         )

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from serve_app.decoding import is_utf8
 from serve_app.errors import StartupError
-from serve_app.files.reader import TABLES, Failure, Format, Outcome, ScoredRow, is_utf8, json_object
+from serve_app.files.reader import TABLES, Failure, Format, Outcome, ScoredRow, json_object
 
 LABEL: Final = "predicted_label"
 SCORE: Final = "score_"
@@ -43,12 +45,21 @@ def refuse_added_columns(name: str, columns: Collection[str], labels: tuple[str,
         )
 
 
+# What spreadsheets compute, after blanks and in wide forms too:
+# https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA: Final = re.compile(r"[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+
+
 class Layout(NamedTuple):
-    """The form of an output: its format, the columns of the input, and the model's labels."""
+    """The form of an output: its format, the columns of the input, and the model's labels.
+
+    `escape` puts an apostrophe before the fields of a table that a spreadsheet would compute.
+    """
 
     form: Format
     columns: tuple[str, ...]
     labels: tuple[str, ...]
+    escape: bool = False
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -69,7 +80,7 @@ class Layout(NamedTuple):
                 "the columns are not known: the first line is not a JSON object",
                 "write JSON lines: --output-format jsonl",
             )
-        return _encoded(self.form, {name: name for name in self.all_columns})
+        return self._encoded({name: name for name in self.all_columns})
 
     def rows(self, rows: Iterable[ScoredRow]) -> bytes:
         """Return rows as they are written."""
@@ -79,7 +90,15 @@ class Layout(NamedTuple):
         fields = scored.row.fields
         if self.form in TABLES:
             fields = {column: fields.get(column) for column in self.columns}
-        return _encoded(self.form, {**fields, **added_fields(self.labels, scored.outcome)})
+        return self._encoded({**fields, **added_fields(self.labels, scored.outcome)})
+
+    def _encoded(self, fields: dict[str, Any]) -> bytes:
+        if self.escape and self.form in TABLES:
+            fields = {
+                name: f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+                for name, value in fields.items()
+            }
+        return _encoded(self.form, fields)
 
 
 _TSV_BREAKS: Final = str.maketrans("\t\r\n", "   ")
@@ -87,8 +106,9 @@ _TSV_BREAKS: Final = str.maketrans("\t\r\n", "   ")
 
 def _encoded(form: Format, fields: dict[str, Any]) -> bytes:
     if form is Format.JSONL:
-        line = json.dumps(fields, ensure_ascii=False)
-        return (line if is_utf8(line) else json.dumps(fields)).encode() + b"\n"
+        # Parquet has values that JSON has not, such as dates.
+        line = json.dumps(fields, ensure_ascii=False, default=str)
+        return (line if is_utf8(line) else json.dumps(fields, default=str)).encode() + b"\n"
     cells = [_cell(value) for value in fields.values()]
     if form is Format.TSV:
         # TSV has no quotes: what would end a field becomes a space.
@@ -108,7 +128,7 @@ def _encoded(form: Format, fields: dict[str, Any]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 class Written(NamedTuple):

@@ -1,4 +1,4 @@
-"""The gateway as the HTTP layer sees it; the modules of this package are its stages."""
+"""The gateway as the HTTP layer sees it; the modules of this package are its parts."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -25,11 +25,8 @@ class SentimentService(Protocol):
     async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         """Score texts, of which duplicates are computed once, within so many seconds.
 
-        Raises:
-            Overloaded: Too much work waits for the model.
-            DeadlineExceeded: No answer came in time.
-            ModelUnavailable: No replica of the model can answer.
-            InferenceFailed: The model failed on one of the texts.
+        Raises `Overloaded`, `DeadlineExceeded`, `ModelUnavailable` if no replica can answer, or
+        `InferenceFailed` if the model failed on one of the texts.
         """
 
     async def readiness(self) -> Readiness:

@@ -1,4 +1,4 @@
-"""Admission: the texts that may wait for the model, and the work that callers want of it."""
+"""Admission: refuses requests that would wait too long, and counts the work that arrives."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -8,7 +8,7 @@ from serve_app.dispatch.dispatcher import WaitEstimator
 from serve_app.errors import Overloaded
 from serve_app.settings import GatewaySettings
 
-# Longer than the maximum `Retry-After`, `LONGEST_RETRY_AFTER_S`.
+# Longer than the maximum `Retry-After`, `MAX_RETRY_AFTER_S`.
 REMEMBERED_S: Final = 45.0
 # Refused texts in one of two generations, at some 150 bytes each.
 MAX_REMEMBERED: Final = 50_000
@@ -17,13 +17,9 @@ MAX_REMEMBERED: Final = 50_000
 class Admission:
     """The decision whether a request's texts may wait for the model.
 
-    It also counts the characters that arrive for the model, refused ones included, which the
-    number of replicas follows. A refused text that comes again counts once: the work that callers
-    want does not grow with their attempts.
-
-    Attributes:
-        settings: Tunables, which may be replaced at any time.
-        arrived_chars: Number of characters that arrived for the model, in all.
+    It also counts `arrived_chars`, the characters that arrive for the model, which the number of
+    replicas follows, refused ones included. A refused text that comes again counts once: the work
+    that callers want does not grow with their attempts.
     """
 
     def __init__(
@@ -43,13 +39,8 @@ class Admission:
     def check(self, texts_by_key: Mapping[bytes, str], waiting: int, replicas: int) -> None:
         """Count a request's texts that are neither cached nor being computed, and admit them.
 
-        Args:
-            texts_by_key: These texts; none if the request only waits for those of others.
-            waiting: Number of requests that wait for the model.
-            replicas: Number of replicas of the model.
-
-        Raises:
-            Overloaded: Too many others wait, or all together would take too long.
+        There are none if the request only waits for those of others. `waiting` is the number of
+        requests that wait. Raises `Overloaded` if it is too large, or the wait would be too long.
         """
         in_flight, max_texts = self._estimator.texts, self.settings.max_pending_texts
         refused = in_flight and (

@@ -21,11 +21,7 @@ _NO_SCORES: Final = ModelScores({}, 0.0, 0.0)
 
 
 class Gateway:
-    """A `SentimentService`: cache, admission, and one computation for each text.
-
-    Attributes:
-        duplicates: Number of repeated texts in their requests, in all.
-    """
+    """A `SentimentService`: cache, admission, and one computation for each text."""
 
     def __init__(
         self,
@@ -78,30 +74,26 @@ class Gateway:
         if missing:
             absent = self.coalescer.absent(missing)
             self.admission.check(absent, self.coalescer.waiting, self._classifier.replicas())
-            scores = await self._score(missing, absent, within_s - cache_s)
+            try:
+                with span("model", texts=len(missing)):
+                    async with asyncio.timeout(within_s - cache_s):
+                        scores = await self.coalescer.score(missing, absent)
+            except TimeoutError:
+                if not self._classifier.replicas():
+                    raise ModelUnavailable("no replica of the model is running") from None
+                raise DeadlineExceeded("the model did not answer in time") from None
         return _classification(keyed, cached, scores, cache_s)
 
     async def readiness(self) -> Readiness:
         """Return whether the model answers, and the state of the cache."""
         _, answers = await asyncio.gather(self._cache.probe(), self._probe.model_answers())
-        return Readiness("ok" if answers else "unavailable", self._cache.state)
+        cache = self._cache
+        return Readiness("ok" if answers else "unavailable", cache.state, cache.problem)
 
     async def aclose(self) -> None:
         """Finish pending writes and close the cache."""
         await self.coalescer.aclose()
         await self._cache.aclose()
-
-    async def _score(
-        self, missing: Mapping[bytes, str], absent: Mapping[bytes, str], within_s: float
-    ) -> ModelScores:
-        try:
-            with span("model", texts=len(missing)):
-                async with asyncio.timeout(within_s):
-                    return await self.coalescer.score(missing, absent)
-        except TimeoutError:
-            if not self._classifier.replicas():
-                raise ModelUnavailable("no replica of the model is running") from None
-            raise DeadlineExceeded("the model did not answer in time") from None
 
 
 def _classification(

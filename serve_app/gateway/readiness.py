@@ -1,4 +1,4 @@
-"""Readiness: whether the parts answer that a prediction needs."""
+"""Readiness: checks that the model answers, and tells the state of the cache."""
 
 import asyncio
 import math
@@ -21,19 +21,18 @@ MAX_SILENCE_S: Final = 15.0
 
 
 class Readiness(NamedTuple):
-    """State of the parts that a prediction needs.
+    """State of the parts that a prediction needs; without a `degraded` cache it is only slower.
 
-    Attributes:
-        model: `ok` when the classifier has just answered, or is busy and has answered lately.
-        cache: `degraded` when predictions go on without it.
+    `cache_problem` has words for the cause of a `degraded` cache.
     """
 
     model: Literal["ok", "unavailable"]
     cache: Literal["ok", "degraded", "off"]
+    cache_problem: str = ""
 
 
 class ModelProbe:
-    """A prediction that is asked for when the model has given none lately.
+    """A test prediction, made if the model has not answered lately.
 
     Probes are shared and live for `PROBE_LIFETIME_S`, so that they cost next to nothing. A model
     that is busy is ready as long as it has answered anything for `MAX_SILENCE_S`.

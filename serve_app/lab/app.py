@@ -1,7 +1,12 @@
 """The HTTP application of the lab: a page and live figures."""
 
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -14,8 +19,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.problems import on_error, problem
+from serve_app.api.request_record import WINDOW_S, RecentFigures, middle, total
 from serve_app.errors import FiguresUnavailable
-from serve_app.lab.live import FiguresCache
 
 PAGE: Final = Path(__file__).parent / "page"
 
@@ -68,6 +73,64 @@ class LabHeaders:
             await send(message)
 
         await self._app(scope, receive, protected_send)
+
+
+LIFETIME_S: Final = 1.0
+"""How long figures are kept, so that many open pages ask the gateways as often as one."""
+
+
+def merged(gateways: Sequence[RecentFigures]) -> dict[str, Any]:
+    """Return the figures of the service as JSON; None for a figure that needs requests."""
+    service = total(gateways)
+    return {
+        "window_s": WINDOW_S,
+        "requests_per_s": service.answered / WINDOW_S,
+        "texts_per_s": service.texts / WINDOW_S,
+        "refused_per_s": service.refused / WINDOW_S,
+        "p50_ms": quantile_ms(service.times, 0.5),
+        "p99_ms": quantile_ms(service.times, 0.99),
+        "hit_ratio": service.hits / service.texts if service.texts else None,
+        "replicas": {"gateway": len(gateways), "classifier": service.classifiers},
+    }
+
+
+def quantile_ms(times: Counter[int], q: float) -> float | None:
+    """Return the time in milliseconds that a share `q` of the requests did not exceed."""
+    rank = math.ceil(q * times.total())
+    for index in sorted(times):
+        rank -= times[index]
+        if rank <= 0:
+            return round(middle(index) * 1000, 3)
+    return None
+
+
+class FiguresCache:
+    """A cache of the service's figures, which asks the gateways at most once in `LIFETIME_S`.
+
+    Args:
+        ask: Returns the figures of each gateway that answers.
+        clock: Returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[Sequence[RecentFigures]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._figures: dict[str, Any] | None = None
+        self._asked_at = -math.inf
+
+    async def figures(self) -> dict[str, Any] | None:
+        """Return the service's figures; None if no gateway answers."""
+        async with self._asking:
+            if self._clock() - self._asked_at >= LIFETIME_S:
+                gateways = await self._ask()
+                self._figures = merged(gateways) if gateways else None
+                self._asked_at = self._clock()
+            return self._figures
 
 
 def create_lab(cache: FiguresCache) -> Starlette:

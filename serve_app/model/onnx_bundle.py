@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from serve_app.errors import ModelUnusable
 from serve_app.model.parity import FAR, Parity
@@ -12,56 +12,78 @@ from serve_app.model.store import ModelIdentity, digest_of
 from serve_app.settings import OnnxName
 
 # Raised whenever export or quantization change the graphs that they write.
-FORMAT: Final = 4
+FORMAT: Final = 5
 REPORT: Final = "verification.json"
+TOKENIZER: Final = "tokenizer.json"
 ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 
 
 @dataclass(frozen=True)
 class OnnxBundle:
-    """A directory with the verified ONNX files of one model.
+    """A directory with a model's tokenizer and its verified ONNX files.
 
     Attributes:
         directory: The directory.
         parity: Each engine's distance from torch, by name.
-        digests: Digest of each engine's file when it was verified, by name.
+        failures: Why an engine could not be made, by name.
+        digests: Digest of each file when it was verified, by the name of the engine or file.
     """
 
     directory: Path
     parity: dict[OnnxName, Parity]
-    digests: dict[OnnxName, str]
+    failures: dict[OnnxName, str]
+    digests: dict[str, str]
 
     @classmethod
-    def write(cls, directory: Path, parity: dict[OnnxName, Parity]) -> Self:
+    def write(
+        cls,
+        directory: Path,
+        parity: dict[OnnxName, Parity],
+        failures: dict[OnnxName, str] | None = None,
+    ) -> Self:
         """Complete a directory of verified files with the report of their verification."""
-        report = {
+        report: dict[str, dict[str, Any]] = {
             name: {"digest": digest_of([directory / f"{name}.onnx"]), "fidelity": asdict(measured)}
             for name, measured in parity.items()
         }
+        report |= {name: {"failure": reason} for name, reason in (failures or {}).items()}
+        if (directory / TOKENIZER).exists():
+            report[TOKENIZER] = {"digest": digest_of([directory / TOKENIZER])}
         (directory / REPORT).write_text(json.dumps(report, indent=2) + "\n")
         return cls.read(directory)
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read the report of a directory.
-
-        Raises:
-            ModelUnusable: The report cannot be read.
-        """
+        """Read the report of a directory."""
         try:
             report = json.loads((directory / REPORT).read_bytes())
-            parity = {name: Parity(**report[name]["fidelity"]) for name in ENGINES}
-            digests = {name: str(report[name]["digest"]) for name in ENGINES}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            failures = {n: str(report[n]["failure"]) for n in ENGINES if "failure" in report[n]}
+            made = [name for name in ENGINES if name not in failures]
+            parity = {name: Parity(**report[name]["fidelity"]) for name in made}
+            digests = {
+                name: str(kept["digest"]) for name, kept in report.items() if "digest" in kept
+            }
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelUnusable(
                 f"cannot read {directory / REPORT}: {error}", _prepare_again(directory)
             ) from error
-        return cls(directory, parity, digests)
+        return cls(directory, parity, failures, digests)
 
     @property
     def default_engine(self) -> OnnxName:
         """int8 where it passed verification, else fp32."""
-        return "onnx-fp32" if self.parity["onnx-int8"].refusal("onnx-int8") else "onnx-int8"
+        return "onnx-fp32" if self.refusal("onnx-int8") else "onnx-int8"
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The model's tokenizer.json as transformers builds it."""
+        if TOKENIZER not in self.digests:
+            return None
+        return self._verified(self.directory / TOKENIZER, TOKENIZER)
+
+    def refusal(self, engine: OnnxName) -> str:
+        """Return why an engine is not served; empty where it may be."""
+        return self.failures.get(engine) or self.parity[engine].refusal(engine)
 
     def path(self, engine: OnnxName) -> Path:
         """Return an engine's file, whether or not it passed verification."""
@@ -73,23 +95,25 @@ class OnnxBundle:
         Raises:
             ModelUnusable: It did not pass verification, or was changed since.
         """
-        if refusal := self.parity[engine].refusal(engine):
-            raise ModelUnusable(
-                f"{engine} is not faithful to this model: {refusal}",
-                "choose another engine, or `auto`",
-            )
-        path, hint = self.path(engine), _prepare_again(self.directory)
+        if refusal := self.refusal(engine):
+            problem = "could not be made for" if engine in self.failures else "is not faithful to"
+            hint = "choose another engine, or `auto`"
+            raise ModelUnusable(f"{engine} {problem} this model: {refusal}", hint)
+        return self._verified(self.path(engine), engine)
+
+    def _verified(self, path: Path, name: str) -> Path:
+        hint = _prepare_again(self.directory)
         try:
             digest = digest_of([path])
         except OSError as error:
             raise ModelUnusable(f"cannot read {path}: {error.strerror}", hint) from error
-        if digest != self.digests[engine]:
+        if digest != self.digests[name]:
             raise ModelUnusable(f"{path} is not the file that was verified", hint)
         return path
 
 
 def onnx_directory(model: ModelIdentity) -> Path:
-    """Return the directory of a model's bundle within the model's own directory."""
+    """Return the directory of a model's bundle beside its own files."""
     return model.path / "onnx" / f"{model.digest}-{FORMAT}"
 
 
@@ -135,6 +159,7 @@ def parity_table(bundle: OnnxBundle) -> str:
         f"| {parity.variance:.1e} | {parity.refusal(name) or 'faithful'} |"
         for name, parity in bundle.parity.items()
     ]
+    rows += [f"| {name} | | | | | {reason} |" for name, reason in bundle.failures.items()]
     head = f"| engine | flipped labels | off by > {FAR} | worst | alone or batched | verdict |"
     return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 

@@ -1,11 +1,14 @@
 """Parity of an engine with torch: measures, bounds and the texts to verify with."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from serve_app.model.config import Transform
 
 FAR: Final = 0.1
 
@@ -47,16 +50,22 @@ class Parity:
         return ", ".join(
             f"{name} {getattr(self, name):.3g} > {bound:.3g}"
             for name, bound in BOUNDS[engine]._asdict().items()
-            if getattr(self, name) > bound
+            if not getattr(self, name) <= bound  # a NaN is no good either
         )
 
 
-def probabilities(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the softmax over the last axis, in float64.
+def probabilities(
+    logits: NDArray[np.floating], transform: Transform = "softmax"
+) -> NDArray[np.float64]:
+    """Return the softmax over the last axis, or the sigmoid of each logit, in float64.
 
     Args:
         logits: Shape [texts, labels].
+        transform: The function.
     """
+    if transform == "sigmoid":
+        sigmoids: NDArray[np.float64] = 0.5 + np.tanh(logits.astype(np.float64) / 2) / 2
+        return sigmoids
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     result: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
@@ -67,6 +76,7 @@ def compare(
     reference: NDArray[np.floating],
     candidate: NDArray[np.floating],
     candidate_alone: NDArray[np.floating],
+    transform: Transform = "softmax",
 ) -> Parity:
     """Measure a candidate's logits against the reference's.
 
@@ -74,15 +84,16 @@ def compare(
         reference: Logits of the reference, shape [texts, labels].
         candidate: Logits of the candidate in mixed batches, same shape.
         candidate_alone: Logits of the candidate, one text a batch, same shape.
+        transform: Function from logits to scores.
     """
-    expected, measured = probabilities(reference), probabilities(candidate)
+    expected, measured = probabilities(reference, transform), probabilities(candidate, transform)
     off = np.abs(expected - measured).max(axis=1)
     return Parity(
         texts=len(expected),
         flips=float((expected.argmax(axis=1) != measured.argmax(axis=1)).mean()),
         far=float((off > FAR).mean()),
         worst=float(off.max()),
-        variance=float(np.abs(measured - probabilities(candidate_alone)).max()),
+        variance=float(np.abs(measured - probabilities(candidate_alone, transform)).max()),
     )
 
 
@@ -115,6 +126,15 @@ _CLAUSES: Final = (
 _TURNS: Final = ("although the ending saves it", "but not for everyone", "despite the noise")
 _ENDINGS: Final = (".", ".", "!", "...", " .", "")
 _NEGATED_SHARE: Final = 0.15
+MAX_GIVEN: Final = 100
+_ODD: Final = (
+    "GOOD Film, ÀÉÎ ÅÄÖ ß \u0130I \u0131i ŁÓDŹ", "cafe\u0301 e\u0300 A\u030a", "  two  spaces  ",
+    "tab\tline\nend\r\n", "zero\x00one\x07two\ufffd", "a\u00a0b\u200bc\u200dd\ufeff", "x" * 300,
+    "电影很好看 映画は良い 영화 좋아요", "فيلم رائع שלום", "ฟิล์มดีมาก नमस्ते \u0425\u041e\u0420",
+    "\uff46\uff55\uff4c\uff4c\u3000\uff57 \ufb01ne ½ ² ™", "😀\u200d😀 ❤️ :-)", "it's don't I'll",
+    "a.b,c;d-e_f/g\\h#i@j 1,234.56", "https://example.org/?q=1&r=2", "é" * 120, "!?" * 40,
+    "▁good ##film Ġbad </w>", "\U0001f1e9\U0001f1ea \U00010330", "<b>good</b> &amp;",
+)  # fmt: skip
 _MIXED_SHARE: Final = 0.1
 
 
@@ -124,6 +144,12 @@ def verification_texts() -> list[str]:
     short = [_sentence(rng) for _ in range(SENTENCES)]
     long = [" ".join(_sentence(rng) for _ in range(LONG_TEXT_SENTENCES)) for _ in range(LONG_TEXTS)]
     return [*short, *long, "", " ", "ok", "😀 👍", "Größe, naïveté & déjà vu"]
+
+
+def odd_texts(tokens: Sequence[object]) -> list[str]:
+    """Return texts in which tokenizers differ: case, accents, scripts, spaces, special tokens."""
+    given = [str(getattr(token, "content", token)) for token in tokens[:MAX_GIVEN]]
+    return [*_ODD, *given, *(f"good{token} {token.lower()} bad" for token in given)]
 
 
 def _sentence(rng: random.Random) -> str:

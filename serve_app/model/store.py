@@ -8,12 +8,24 @@ from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from serve_app.app_args import is_directory
 from serve_app.errors import ModelUnusable
+from serve_app.model.config import Settings, Transform, check_head, read_settings
+from serve_app.settings import is_directory
 
 EMBEDDED: Final = Path(__file__).parents[2] / "models" / "embedded"
 
-_HUB_FILES: Final = ["config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors"]
+WEIGHTS: Final = "model.safetensors"
+INDEX: Final = "model.safetensors.index.json"
+TOKENIZER_CONFIG: Final = "tokenizer_config.json"
+# The files that transformers builds tokenizers from: its `vocab_files_names`, settings and tokens.
+_SETTINGS_OF_TOKENIZER: Final = {
+    TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json",
+}  # fmt: skip
+_TOKENIZER_FILES: Final = (
+    *_SETTINGS_OF_TOKENIZER, "tokenizer*.json", "vocab.*", "merges.txt", "dict.txt",
+    "*.model", "*.spm", "*.vocab", "*.tiktoken", "*.codes",
+)  # fmt: skip
+_HUB_FILES: Final = ["config.json", INDEX, "model*.safetensors", *_TOKENIZER_FILES]
 _BLOCK_BYTES: Final = 1024 * 1024
 
 
@@ -24,10 +36,11 @@ class ModelIdentity(NamedTuple):
         path: Directory in Hugging Face form.
         model_id: Name for users: `embedded`, the directory's name or the hub id.
         revision: Hub commit, or the first 12 characters of the digest.
-        digest: blake2b over configuration, tokenizer and weights, hexadecimal.
+        digest: blake2b over every file that can change a score, hexadecimal.
         labels: Label names in the order of the logits.
         max_tokens: Maximum number of tokens of a text, special tokens included.
         pad_id: Token id that fills up shorter sequences in a batch.
+        transform: Function from logits to scores; sigmoids do not sum to 1.
     """
 
     path: Path
@@ -37,6 +50,7 @@ class ModelIdentity(NamedTuple):
     labels: tuple[str, ...]
     max_tokens: int
     pad_id: int
+    transform: Transform = "softmax"
 
 
 def digest_of(files: Iterable[Path]) -> str:
@@ -51,11 +65,9 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def resolve(source: str) -> ModelIdentity:
-    """Find a model, download it if it is on the hub, and read its identity.
+    """Find `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`, and identify it.
 
-    Args:
-        source: `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`. A source
-            that starts with `.`, `/` or `~` is a directory.
+    A source that exists, or starts with `.`, `/` or `~`, is a directory; others are downloaded.
 
     Raises:
         ModelUnusable: The model is missing or incomplete, or not a sequence classifier.
@@ -83,31 +95,79 @@ def _read_identity(path: Path, *, model_id: str, revision: str = "") -> ModelIde
             f"no model directory at {path}",
             "give `embedded`, a directory in Hugging Face form, or hub-id@revision",
         )
-    config = _read_json(path / "config.json")
-    _read_json(path / "tokenizer.json")
-    weights = sorted(path.glob("*.safetensors"))
-    if not weights:
-        raise ModelUnusable(
-            f"{path} holds no *.safetensors",
-            "save the model with save_pretrained(); pickled weights are never loaded",
-        )
-    for file in weights:
-        try:
-            safe_open(file, framework="numpy")
-        except SafetensorError as error:
-            raise ModelUnusable(
-                f"cannot read the weights {file}: {error}", "fetch the model again"
-            ) from error
-    digest = digest_of([path / "config.json", path / "tokenizer.json", *weights])
+    tokenizer = tokenizer_files(path)
+    settings = settings_of(path)
+    check_head(path, settings.labels, read_tensors(path))
+    index = [path / INDEX] if (path / INDEX).exists() else []
+    digest = digest_of([path / "config.json", *tokenizer, *index, *weight_files(path)])
     return ModelIdentity(
         path=path,
         model_id=model_id,
         revision=revision or digest[:12],
         digest=digest,
-        labels=_labels(path, config),
-        max_tokens=_max_tokens(path, config),
-        pad_id=int(config.get("pad_token_id") or 0),
+        labels=settings.labels,
+        max_tokens=settings.lengths.max_tokens,
+        pad_id=settings.pad_id,
+        transform=settings.transform,
     )
+
+
+def tokenizer_files(path: Path) -> list[Path]:
+    """Return the files that the tokenizer is built from; there is at least a vocabulary."""
+    files = {file for pattern in _TOKENIZER_FILES for file in path.glob(pattern) if file.is_file()}
+    if not {file.name for file in files} - _SETTINGS_OF_TOKENIZER:
+        raise _missing(path, "tokenizer.json, vocab.txt or sentencepiece model")
+    if (path / "tokenizer.json").exists():
+        read_json(path / "tokenizer.json")
+    return sorted(files)
+
+
+def settings_of(path: Path) -> Settings:
+    """Read the settings of the classifier in a directory; see `read_settings`."""
+    file = path / TOKENIZER_CONFIG
+    return read_settings(
+        path, read_json(path / "config.json"), read_json(file) if file.exists() else {}
+    )
+
+
+def weight_files(path: Path) -> list[Path]:
+    """Return the files of the weights that transformers would load: one file, or shards."""
+    if (path / "adapter_config.json").exists():
+        raise ModelUnusable(
+            f"{path} is an adapter, not a model: it has an adapter_config.json",
+            "merge it with its model, merge_and_unload() and save_pretrained()",
+        )
+    if (path / WEIGHTS).exists():
+        return [path / WEIGHTS]
+    if not (path / INDEX).exists():
+        raise ModelUnusable(
+            f"{path} holds no *.safetensors that transformers loads: no {WEIGHTS}",
+            "save the model with save_pretrained(); pickled weights are never loaded",
+        )
+    weight_map = read_json(path / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelUnusable(f"{path / INDEX} has no weight_map", "fetch the model again")
+    files = sorted({path / Path(str(name)).name for name in weight_map.values()})
+    for file in files:
+        if not file.exists():
+            raise ModelUnusable(f"a shard is missing: {file}", "fetch the model again")
+    return files
+
+
+def read_tensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the shape and number format of each tensor by name, without reading its numbers."""
+    tensors = {}
+    for file in weight_files(path):
+        try:
+            with safe_open(file, framework="numpy") as content:
+                for name in content.keys():  # noqa: SIM118 - not a mapping
+                    tensor = content.get_slice(name)
+                    tensors[name] = tuple(tensor.get_shape()), str(tensor.get_dtype())
+        except (OSError, SafetensorError) as error:
+            raise ModelUnusable(
+                f"cannot read the weights {file}: {error}", "fetch the model again"
+            ) from error
+    return tensors
 
 
 def _download(hub_id: str, revision: str | None) -> Path:
@@ -115,62 +175,39 @@ def _download(hub_id: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES))
+        return Path(
+            # A pattern's * also stands for the folders of checkpoints.
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
+            )
+        )
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelUnusable(
-            f"cannot get {hub_id}@{revision or 'main'} from the model hub: {reason}",
+            f"cannot get {hub_id}@{revision or 'main'} from the model hub: {first_line(error)}",
             "check the name, the revision and the network, or give a local directory",
         ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a model."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ModelUnusable(
-            f"{path.parent} holds no {path.name}",
-            "a model directory needs config.json, tokenizer.json and *.safetensors",
-        ) from None
-    except (OSError, ValueError) as error:
+        raise _missing(path.parent, path.name) from None
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelUnusable(f"cannot read {path}: {error}", "fetch the model again") from error
     if not isinstance(content, dict):
         raise ModelUnusable(f"{path} is not a JSON object", "fetch the model again")
     return content
 
 
-def _labels(path: Path, config: dict[str, Any]) -> tuple[str, ...]:
-    architecture = str((config.get("architectures") or ["no architecture"])[0])
-    if not architecture.endswith("ForSequenceClassification"):
-        raise ModelUnusable(
-            f"{path} is not a sequence classifier: config.json names {architecture}",
-            "give a model whose config.json names a …ForSequenceClassification architecture",
-        )
-    # transformers leaves id2label out of config.json where it is the default of two labels.
-    id2label = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    numbers = [str(number) for number in range(max(2, len(id2label)))]
-    if set(id2label) != set(numbers):
-        raise ModelUnusable(
-            f"id2label in {path}/config.json does not number two or more labels from 0 on",
-            "set id2label and label2id in config.json",
-        )
-    return tuple(str(id2label[number]) for number in numbers)
-
-
-def _max_tokens(path: Path, config: dict[str, Any]) -> int:
-    """Return how many tokens the model reads.
-
-    RoBERTa-like models number positions from `pad_token_id + 1`, so that many are lost:
-    https://github.com/facebookresearch/fairseq/issues/1187.
-    """
-    positions = config.get("max_position_embeddings")
-    if not isinstance(positions, int):
-        raise ModelUnusable(
-            f"{path}/config.json does not state max_position_embeddings",
-            "give a model with absolute position embeddings: they limit the length of a text",
-        )
-    if "roberta" in str(config.get("model_type")):
-        positions -= int(config.get("pad_token_id") or 0) + 1
-    file = path / "tokenizer_config.json"
-    stated = _read_json(file).get("model_max_length") if file.exists() else None
-    return min(positions, int(stated)) if isinstance(stated, int | float) else positions
+def _missing(path: Path, name: str) -> ModelUnusable:
+    return ModelUnusable(
+        f"{path} holds no {name}",
+        "a model directory needs config.json, a tokenizer and *.safetensors",
+    )

@@ -1,1 +1,1 @@
-"""Adapters to Ray Serve, so all that an upgrade of Ray can break."""
+"""Adapters to Ray Serve. An upgrade of Ray can break this package, app.py and batch/ alone."""

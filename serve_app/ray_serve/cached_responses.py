@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import NO_SNIFF, check_key
+from serve_app.api.middleware import FETCH_SITE, NO_SNIFF, check_key
 from serve_app.api.predict import FREE_BYTES, MAX_DIGITS, keep_parsed, parse_request
 from serve_app.api.problems import CLIENT_LEFT
 from serve_app.api.request_record import Observer, RequestContext, notify
@@ -31,7 +31,12 @@ from serve_app.settings import GatewaySettings
 BODY_WAIT_S: Final = 0.02
 REQUEST_ID: Final = b"x-request-id"
 # The application reads these headers.
-SPECIAL_HEADERS: Final = {DEADLINE_HEADER.lower().encode(), b"content-encoding", b"origin"}
+SPECIAL_HEADERS: Final = {
+    DEADLINE_HEADER.lower().encode(),
+    FETCH_SITE.encode(),
+    b"content-encoding",
+    b"origin",
+}
 
 
 class Source(NamedTuple):

@@ -4,30 +4,38 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from ray import serve
 
 from serve_app.autoscaling.replica_stats import classifier_stats
-from serve_app.classifier.observability import ForwardPassRecorder, follow_scheduler
-from serve_app.classifier.scheduler import BatchScheduler, Job
+from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, Job
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, RevisionMismatch
+from serve_app.model.config import Transform
+from serve_app.model.parity import probabilities
 from serve_app.model.store import resolve
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
 from serve_app.scores import CallReply
 from serve_app.settings import DEFAULT_COST, ClassifierSettings, EngineName, SimulatedCost
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import LogForm, configure
-from serve_app.telemetry.metrics import TOKENIZE_SECONDS, follow_tasks
-from serve_app.telemetry.tracing import origin
+from serve_app.telemetry.metrics import MetricSink, follow_tasks
+from serve_app.telemetry.tracing import origin, shared_span
 
 logger = logging.getLogger("serve_app.classifier")
 
 # Tokenizing more characters than this would hold up the replica's event loop for milliseconds.
 MAX_INLINE_CHARS: Final = 4096
+# A model's further labels are counted as one, so that its series stay few.
+MAX_LABELS: Final = 20
+OTHER: Final = "other"
 
 
 class Classifier:
@@ -35,13 +43,10 @@ class Classifier:
 
     Args:
         source: Where the model comes from; see `serve_app.model.store.resolve`.
-        digest: The digest that the gateway's cache keys are built from.
-        engine: Name of the engine.
+        digest: The digest that the gateway's cache keys are built from; `ModelUnusable` is raised
+            where the model has another one.
         simulated: Cost of a batch of the simulated engine.
         log_form: Form of what is logged; None leaves logging as it is.
-
-    Raises:
-        ModelUnusable: The model is missing or is not the one that the gateway knows.
     """
 
     def __init__(
@@ -64,7 +69,9 @@ class Classifier:
         # Ray sets this to the CPUs that the replica was given, at least one.
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         self._digest = digest
-        self._tokenizer = Tokenizer(model)
+        # The simulated engine needs no exact tokens, and no transformers to make them.
+        plain = model.path / "tokenizer.json" if engine == "simulated" else None
+        self._tokenizer = Tokenizer(model, plain)
         self._settings = ClassifierSettings()
         # Ray types it by its batches, not by its calls.
         self._queue: Any = self._batch
@@ -72,7 +79,7 @@ class Classifier:
         self._scheduler = BatchScheduler(
             load_engine(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            ForwardPassRecorder(model.labels, self._metrics),
+            ForwardPassRecorder(model.labels, self._metrics, model.transform),
         )
         follow_scheduler(self._metrics, self._scheduler)
         follow_tasks(self._metrics)
@@ -89,20 +96,11 @@ class Classifier:
     async def classify_as(
         self, digest: str, texts: list[str], within_s: float, sizes: Sequence[int] = ()
     ) -> CallReply:
-        """Score one chunk of texts, unless another model than this one is asked for.
+        """Score at least one text, or raise `DeadlineExceeded` after so many seconds.
 
-        While a model is replaced in place, gateways of one revision reach classifiers of the
-        other, whose scores they would give out, and cache, as their own.
-
-        Args:
-            digest: The model's that is asked for.
-            texts: At least one text.
-            within_s: Seconds after which the caller no longer waits.
-            sizes: Characters of the request of each text; unknown where it is empty.
-
-        Raises:
-            RevisionMismatch: This replica serves another model.
-            DeadlineExceeded: Not all texts could be scored in time.
+        Raises `RevisionMismatch` if the caller expects another model: while one is replaced in
+        place, gateways of one revision reach classifiers of the other and would cache its scores.
+        `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
             raise RevisionMismatch("this replica serves another revision of the model")
@@ -112,7 +110,7 @@ class Classifier:
             tokens = await asyncio.to_thread(self._tokenizer.encode, texts)
         else:
             tokens = self._tokenizer.encode(texts)
-        self._metrics.observe(TOKENIZE_SECONDS, time.perf_counter() - started)
+        self._metrics.observe(metrics.TOKENIZE_SECONDS, time.perf_counter() - started)
         self._scheduler.throughput.observe_texts(texts, sum(len(each.ids) for each in tokens))
         loop, arrived, caller = asyncio.get_running_loop(), time.monotonic(), origin()
         jobs = [
@@ -143,10 +141,8 @@ class Classifier:
         return [None] * len(calls)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Publish the tokens that wait, and how many are done each second; Serve asks.
-
-        A coroutine, since Serve gives a plain method a new thread each time.
-        """
+        """Publish the tokens that wait, and how many are done each second; Serve asks."""
+        # A coroutine, since Serve gives a plain method a new thread each time.
         scheduler = self._scheduler
         return classifier_stats(
             waiting=scheduler.pending_tokens,
@@ -166,3 +162,52 @@ class Classifier:
             raise RuntimeError("the loop that feeds the engine died")
         if self._scheduler.pass_age_s > self._settings.hang_timeout_s:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
+
+
+class ForwardPassRecorder:
+    """A recorder of forward passes in metrics, and in the traces of their callers."""
+
+    def __init__(
+        self, labels: Sequence[str], sink: MetricSink, transform: Transform = "softmax"
+    ) -> None:
+        self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
+        self._sink = sink
+        self._transform = transform
+
+    def __call__(self, forward_pass: ForwardPass) -> None:
+        """Record one forward pass."""
+        lengths, queue_s, inference_s, logits, origins = forward_pass
+        texts, tokens = len(lengths), sum(lengths)
+        padding = max(lengths) * texts - tokens
+        self._sink.observe(metrics.QUEUE_SECONDS, queue_s)
+        self._sink.observe(metrics.INFERENCE_SECONDS, inference_s)
+        self._sink.observe(metrics.BATCH_TEXTS, texts)
+        self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
+        self._sink.count(metrics.TOKENS, tokens, "text")
+        self._sink.count(metrics.TOKENS, padding, "padding")
+        for (label, tenths), count in count_predictions(logits, self._transform).items():
+            self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
+        callers = list({origin.span_id: origin for origin in origins if origin}.values())
+        shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
+
+
+def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
+    """Let the metrics follow a scheduler from now on."""
+    sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
+    sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
+
+
+def count_predictions(
+    logits: NDArray[np.float32], transform: Transform = "softmax"
+) -> Counter[tuple[int, int]]:
+    """Count texts by index of the predicted label and by its probability, in tenths rounded up.
+
+    The logits are of shape [texts, labels]; texts with one that is not finite do not count.
+    `transform` makes scores of them.
+    """
+    finite = logits[np.isfinite(logits).all(axis=1)]
+    highest = probabilities(finite, transform).max(axis=1)
+    tenths = np.ceil(highest * 10).astype(int)
+    return Counter(zip(finite.argmax(axis=1).tolist(), tenths.tolist(), strict=True))

@@ -18,13 +18,7 @@ from ray.serve.request_router import (
     RunningReplica,
 )
 
-from serve_app.errors import (
-    DeadlineExceeded,
-    InferenceFailed,
-    ModelUnavailable,
-    Overloaded,
-    RevisionMismatch,
-)
+from serve_app import errors
 from serve_app.scores import CallReply
 
 # Scoring a text twice does no harm, so a call that a dying replica lost is made again.
@@ -68,17 +62,18 @@ class ClassifierClient:
                 reply = await self._call(texts, deadline - loop.time(), sizes)
             except RayActorError:
                 lost += 1
-            except RevisionMismatch:
+            except errors.RevisionMismatch:
                 now = loop.time()
                 others_since = min(others_since, now)
                 gone = self._met and now - others_since >= OTHER_REVISION_S
                 if gone or now + OTHER_REVISION_PAUSE_S >= deadline:
-                    raise RevisionMismatch("only another revision of the model runs here") from None
+                    problem = "only another revision of the model runs here"
+                    raise errors.RevisionMismatch(problem) from None
                 await asyncio.sleep(OTHER_REVISION_PAUSE_S)
             else:
                 self._met = True
                 return reply
-        raise ModelUnavailable("replicas were lost while they scored the texts")
+        raise errors.ModelUnavailable("replicas were lost while they scored the texts")
 
     def replicas(self) -> int:
         """Return how many replicas run, as far as this process has been told."""
@@ -97,19 +92,19 @@ class ClassifierClient:
         except TimeoutError:
             response.cancel()  # type: ignore[no-untyped-call]
             if not self.replicas():
-                raise ModelUnavailable("no model replica is running") from None
-            raise DeadlineExceeded("the model did not answer in time") from None
+                raise errors.ModelUnavailable("no model replica is running") from None
+            raise errors.DeadlineExceeded("the model did not answer in time") from None
         except asyncio.CancelledError:
             response.cancel()  # type: ignore[no-untyped-call]
             raise
         except BackPressureError:
-            raise Overloaded("too many texts wait for the model") from None
+            raise errors.Overloaded("too many texts wait for the model") from None
         except DeploymentUnavailableError:
-            raise ModelUnavailable("the model's deployment failed") from None
-        except (DeadlineExceeded, RevisionMismatch, RayActorError):
+            raise errors.ModelUnavailable("the model's deployment failed") from None
+        except (errors.DeadlineExceeded, errors.RevisionMismatch, RayActorError):
             raise
         except RayError as error:
-            raise InferenceFailed("a model replica failed on the texts") from error
+            raise errors.InferenceFailed("a model replica failed on the texts") from error
 
 
 class FewestCallsRouter(FIFOMixin, RequestRouter):

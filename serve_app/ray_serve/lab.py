@@ -10,8 +10,8 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
-from serve_app.lab.app import create_lab
-from serve_app.lab.live import FiguresCache, RecentFigures
+from serve_app.api.request_record import RecentFigures
+from serve_app.lab.app import FiguresCache, create_lab
 
 SENTIMENT: Final = "sentiment"
 ANSWER_TIMEOUT_S: Final = 1.0

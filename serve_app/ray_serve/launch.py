@@ -47,12 +47,8 @@ SIGNALLED: Final = 128
 def launch(path: Path) -> int:
     """Serve a configuration file until SIGINT, SIGTERM or SIGHUP; a second one kills the service.
 
-    Returns:
-        Exit status: 0 after an interrupt, else that of the service; 128 + n where signal n
-        ended it, as in a shell.
-
-    Raises:
-        StartupError: The directory for temporary files cannot be written.
+    Return the exit status: 0 after an interrupt, else that of the service; 128 + n where signal n
+    ended it, as in a shell. Raises `StartupError` as `private_directory` and `environment`.
     """
     run_id = uuid.uuid4().hex
     with private_directory() as directory:
@@ -82,10 +78,8 @@ def launch(path: Path) -> int:
 def private_directory() -> Iterator[Path]:
     """Make a directory that other users cannot enter, and remove it at the end.
 
-    It is in $TMPDIR, or in /tmp where $TMPDIR is too long for the paths of sockets.
-
-    Raises:
-        StartupError: It cannot be made.
+    It is in $TMPDIR, or in /tmp where $TMPDIR is too long for the paths of sockets. Raises
+    `StartupError` if it cannot be made.
     """
     parent = os.path.abspath(os.environ.get("TMPDIR", TMP))
     if len(os.fsencode(parent)) > MAX_TMPDIR_BYTES:
@@ -93,10 +87,8 @@ def private_directory() -> Iterator[Path]:
     try:
         directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
     except OSError as error:
-        raise StartupError(
-            f"cannot make a directory in {parent}: {error.strerror}",
-            "set TMPDIR to a directory that can be written",
-        ) from None
+        problem = f"cannot make a directory in {parent}: {error.strerror}"
+        raise StartupError(problem, "set TMPDIR to a directory that can be written") from None
     try:
         yield Path(directory)
     finally:
@@ -106,17 +98,11 @@ def private_directory() -> Iterator[Path]:
 def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
     """Return the environment of a run, whose only Ray settings are those of its configuration.
 
-    Args:
-        path: The configuration file; the service itself reports its errors.
-        run_id: Identifies the run.
-        directory: The run's private directory, for the files of Ray and HAProxy.
-
-    Raises:
-        StartupError: Traces are to be exported, but the exporter is not installed.
+    The service itself reports errors of that file. Raises `StartupError` as `tracing.variables`.
     """
     try:
         configured = dict(yaml.safe_load(path.read_text())["environment"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError):
         configured = {}
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
@@ -141,10 +127,8 @@ def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
 def end_processes(run_id: str, session: int) -> None:
     """End what a run has left behind, as HAProxy, which outlives its parent.
 
-    Args:
-        run_id: Identifies the run in the environment of its processes.
-        session: The session of the run's processes. Some of Ray's processes overwrite their
-            environment, others open a session of their own.
+    Some of Ray's processes overwrite the environment that has the run's id, others open a session
+    of their own.
     """
     left = []
     for process in psutil.process_iter():

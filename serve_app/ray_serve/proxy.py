@@ -7,25 +7,33 @@ configuration files do.
 import json
 import uuid
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
+import httptools
+import uvicorn.config
 from ray.serve._private import constants
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve_app.api.middleware import check_host
 from serve_app.errors import (
     ELSEWHERE,
     FAILED,
     LATE,
     LOST,
     NOBODY,
+    NOT_HTTP,
+    NOWHERE,
     PROBLEM_JSON,
+    MisdirectedRequest,
     Overloaded,
     ServiceError,
     problem_members,
 )
 from serve_app.ray_serve.cached_responses import CachedResponses
+from serve_app.ray_serve.haproxy import allowed_hosts
 
 # The first sets a timeout that ends in plain text, the second hides that a client has left, the
 # others choose a way of routing that this service does not have.
@@ -38,8 +46,12 @@ SERVE_HEADERS: Final = {
 READ_BY_SERVE: Final = {b"x-request-id", b"traceparent", b"tracestate"}
 
 
-def middlewares() -> list[Middleware]:
-    """Return the stages that Ray Serve wraps its HTTP application in, the outermost last."""
+def middlewares() -> list[Any]:
+    """Return the stages that Ray Serve wraps its HTTP application in, the outermost last.
+
+    Ray Serve calls this before it starts its HTTP server, whose protocol is chosen here too.
+    """
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"
     stages = [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
     # Only there, the gateway is in the process and on the event loop that takes the request.
     if (
@@ -47,7 +59,48 @@ def middlewares() -> list[Middleware]:
         and not constants.RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD
     ):
         stages.append(Middleware(CachedResponses))
-    return stages
+    return [*stages, Middleware(OwnHosts)]
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with trailers apart from headers, and a problem for what is no request."""
+
+    def on_headers_complete(self) -> None:
+        """Begin with the request."""
+        # The target may name a host too.
+        if host := httptools.parse_url(self.url).host:
+            self.headers.append((b"host", host))
+        super().on_headers_complete()
+        # uvicorn adds trailers to this list, which is the request's no longer.
+        self.headers = list(self.headers)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, and close the connection."""
+        body = json.dumps(problem_members(NOT_HTTP, request_id := str(uuid.uuid4())))
+        self.transport.write(
+            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
+            f"Connection: close\r\n\r\n{body}".encode()
+        )
+        self.transport.close()
+
+
+class OwnHosts:
+    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._allowed = allowed_hosts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        try:
+            if scope["type"] == "http":
+                check_host(scope, self._allowed)
+        except MisdirectedRequest as error:
+            await _Answer(scope, send).fail(error)
+        else:
+            await self._app(scope, receive, send)
 
 
 class WithoutServeHeaders:
@@ -71,16 +124,8 @@ def _is_harmless(name: bytes, value: bytes) -> bool:
     # Serve takes either sign for the other in some names.
     plain = name.replace(b"_", b"-")
     if plain in READ_BY_SERVE:
-        return _is_text(value)
+        return value.decode(errors="replace").encode() == value
     return plain not in SERVE_HEADERS
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 PREFIX: Final = "/project"
@@ -105,11 +150,15 @@ class ServeErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, again where nobody answers it."""
+        answer = _Answer(scope, send)
+        if scope["type"] == "http" and scope["path"] == "*":
+            # Ray Serve would answer `OPTIONS *` in plain text.
+            await answer.fail(NOWHERE)
+            return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
         sent = _Request(receive)
-        answer = _Answer(scope, send)
         for _ in range(ATTEMPTS):
             await self._app(scope, sent.replay(), answer)
             if answer.started or sent.left:

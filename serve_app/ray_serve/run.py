@@ -18,14 +18,16 @@ from ray.serve._private.api import serve_start
 from ray.serve._private.client import ServeControllerClient
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
-from serve_app.app_args import AppArgs
+from serve_app.api.middleware import loopback_hosts
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import PortTaken, StartupError
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import RUN_ID, end_processes
+from serve_app.settings import AppArgs
 
 POLL_S: Final = 0.25
 # Ray's names of the ports that it does not choose itself, and their addresses; "" is the host's.
@@ -34,15 +36,12 @@ HAPROXY_PORTS: Final = {
     "RAY_SERVE_HAPROXY_STATS_PORT": "127.0.0.1",
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "",
 }
-LOG_HINT: Final = "the lines above have the traceback"
 
 
 def run(path: Path) -> None:
     """Serve a configuration file until interrupted, or until the launcher has ended.
 
-    Raises:
-        StartupError: The service cannot start.
-        KeyboardInterrupt: SIGINT.
+    Raises `StartupError` if the service cannot start, and `KeyboardInterrupt` for SIGINT.
     """
     started = time.monotonic()
     launcher = os.getppid()
@@ -84,11 +83,7 @@ def run(path: Path) -> None:
 
 
 def check_ports(config: ServeConfig) -> None:
-    """Make sure that the ports that Ray does not choose itself are free.
-
-    Raises:
-        PortTaken: Another process listens; names the key that changes the port.
-    """
+    """Raise `PortTaken`, with the key to change, if a port that Ray does not choose is not free."""
     host = config.http_options.host
     ports = [(host, config.http_options.port, "http_options.port")]
     if config.metrics_port:
@@ -103,33 +98,30 @@ def check_ports(config: ServeConfig) -> None:
             try:
                 probe.bind((address, port))
             except OSError as error:
-                raise PortTaken(
-                    f"cannot listen on {address}:{port}: {error.strerror}",
-                    f"end the process that listens there, or change {key}",
-                ) from None
+                problem = f"cannot listen on {address}:{port}: {error.strerror}"
+                hint = f"end the process that listens there, or change {key}"
+                raise PortTaken(problem, hint) from None
 
 
 def check_model(args: AppArgs) -> None:
     """Check the model and the cache URL; export the model where that has not been done.
 
-    Raises:
-        StartupError: One of them is unusable.
+    Raises `StartupError` if one of them is unusable.
     """
     args.cache_url()
     model = resolve(args.model_source())
-    Tokenizer(model)
     engine = resolve_engine(model, args.engine, say)
+    Tokenizer(model, model.path / "tokenizer.json" if engine == "simulated" else None)
     scheme = args.cache.partition("://")[0]
     say(f"model {model.model_id} {model.revision}, engine {engine}, cache {scheme}")
 
 
 def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
-    """Start Ray and the service, and wait until the service runs.
-
-    Raises:
-        StartupError: One of them does not start.
-    """
+    """Start Ray and the service, and wait until it runs; raises `StartupError` if one does not."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    # Ray's processes inherit it.
+    if hosts := loopback_hosts(config.http_options.host, config.allowed_hosts):
+        os.environ[ALLOWED_HOSTS] = ",".join(hosts)
     try:
         ray.init(
             # Without an address, Ray would join the cluster that an environment variable or a file
@@ -141,10 +133,8 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
             _metrics_export_port=config.metrics_port,
         )
     except OSError as error:
-        raise StartupError(
-            f"Ray does not start: {' '.join(str(error).split())}",
-            "it needs free ports, and space in $TMPDIR or /tmp",
-        ) from error
+        problem = f"Ray does not start: {' '.join(str(error).split())}"
+        raise StartupError(problem, "it needs free ports, and space in $TMPDIR or /tmp") from error
     # As `serve run`, but the log level applies to Serve's own processes too.
     client = serve_start(
         http_options=config.http_options.model_dump(),
@@ -161,20 +151,14 @@ def deploy(path: Path, config: ServeConfig) -> ServeControllerClient:
 
 
 def check_cpus(config: ServeConfig, cpus: float) -> None:
-    """Make sure that the smallest number of replicas fits this machine.
-
-    Raises:
-        StartupError: Ray would wait forever for another node.
-    """
+    """Raise `StartupError` where Ray would wait forever for a node with enough CPUs."""
     needed = sum(
         deployment.autoscaling_config.min_replicas * (deployment.ray_actor_options.num_cpus or 0)
         for deployment in config.applications[0].deployments
     )
     if needed > cpus:
-        raise StartupError(
-            f"the replicas need {needed:g} CPUs, this machine has {cpus:g}",
-            "lower min_replicas or num_cpus",
-        )
+        problem = f"the replicas need {needed:g} CPUs, this machine has {cpus:g}"
+        raise StartupError(problem, "lower min_replicas or num_cpus")
 
 
 def lab_outcome(lab: LabApplication, url: str) -> str:
@@ -187,17 +171,15 @@ def lab_outcome(lab: LabApplication, url: str) -> str:
 
 
 def is_running(name: str) -> bool:
-    """Tell whether a deployed application runs.
+    """Tell whether an application runs.
 
-    Raises:
-        StartupError: It failed, or a replica did, which Serve would retry for minutes.
+    Raises `StartupError` if it failed, or a replica did, which Serve would retry for minutes.
     """
     application = serve.status().applications[name]
     messages = [deployment.message for deployment in application.deployments.values()]
     failed = [message for message in messages if "failed to start" in message]
     if failed or application.status == ApplicationStatus.DEPLOY_FAILED:
         lines = "\n".join(failed or [application.message]).strip().splitlines()
-        raise StartupError(
-            lines[-1].strip() if lines else "an application failed to start", LOG_HINT
-        )
+        problem = lines[-1].strip() if lines else "an application failed to start"
+        raise StartupError(problem, "the lines above have the traceback")
     return application.status == ApplicationStatus.RUNNING

@@ -3,8 +3,9 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,13 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from yaml import YAMLError
 
 from serve_app.console import install
-from serve_app.errors import (
-    ConnectionLost,
-    InvalidManifest,
-    RolloutError,
-    RolloutRefused,
-    StartupError,
-)
+from serve_app.errors import ConnectionLost, InvalidManifest, RolloutRefused, StartupError
 from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
 
@@ -27,16 +22,13 @@ if TYPE_CHECKING:
 
 # To connect and to read, in seconds.
 _TIMEOUT: Final = (5, 20)
-_SERVER_ERROR: Final = 500
-# Webhooks refuse with 400, 403 or any other status, but always in these words.
-_WEBHOOK: Final = "admission webhook"
 
 
 class Answer(NamedTuple):
-    """An HTTP answer of the service or of Ray's head."""
+    """An HTTP answer of the service or of Ray's head; names of headers in any case."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -44,6 +36,7 @@ class _NotFound(RolloutRefused):
     """An object that does not exist."""
 
 
+@dataclass(frozen=True)
 class Api:
     """The requests to the API server about one RayService.
 
@@ -51,42 +44,36 @@ class Api:
     `RolloutRefused` if it refuses the request, `InvalidManifest` if it does not know the kind.
     """
 
-    def __init__(self, client: "DynamicClient", name: str, namespace: str) -> None:
-        self._client = client
-        self.name = name
-        self.namespace = namespace
+    client: "DynamicClient"
+    name: str
+    namespace: str
 
     def apply(self, document: Document, *, dry_run: bool = False, force: bool = False) -> Document:
-        """Apply a document on the server's side and return the resulting object.
+        """Apply a document on the server's side, with fields that others have set if `force`.
 
-        A dry run validates and changes nothing; `force` takes over fields that others have set.
+        Return the resulting object. A dry run validates and changes nothing.
         """
-        return self._call(
-            self._client.server_side_apply,
-            document,
-            body=document,
-            field_manager="sentiment-rollout",
-            force_conflicts=force,
-            dry_run="All" if dry_run else None,
-        )
+        options = {"field_manager": "sentiment-rollout", "dry_run": "All" if dry_run else None}
+        apply = self.client.server_side_apply
+        return self._call(apply, document, body=document, force_conflicts=force, **options)
 
     def get(self, document: Document) -> Document | None:
         """Return the live object of a document; None if it does not exist."""
         try:
-            return self._call(self._client.get, document)
+            return self._call(self.client.get, document)
         except _NotFound:
             return None
 
     def delete(self, document: Document) -> None:
         """Delete the object of a document if it exists."""
         with suppress(_NotFound):
-            self._call(self._client.delete, document)
+            self._call(self.client.delete, document)
 
     def find(self, api_version: str, kind: str, **selector: str) -> list[Document]:
         """Return the objects of the namespace that match `label_selector` or `field_selector`."""
         metadata = {"namespace": self.namespace}
         wanted = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-        return list(self._call(self._client.get, wanted, **selector)["items"])
+        return list(self._call(self.client.get, wanted, **selector)["items"])
 
     def service(self) -> Document | None:
         """Return the RayService; None if it does not exist."""
@@ -113,16 +100,13 @@ class Api:
         return dict(zip(texts, versions, strict=True))
 
     def config_submitted(self) -> float | None:
-        """Return when Serve last received a configuration; None if the head cannot be asked.
-
-        The head's API takes its cluster's token from `$RAY_AUTH_TOKEN`, in a header of Ray's
-        because `Authorization` carries the token of the API server.
-        """
+        """Return when Serve last received a configuration; None if the head cannot be asked."""
         token = os.environ.get("RAY_AUTH_TOKEN")
+        # `Authorization` carries the token of the API server.
         headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
         try:
             answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)
-        except RolloutError:
+        except (ConnectionLost, RolloutRefused):
             return None
         if answer.status != HTTPStatus.OK:
             return None
@@ -138,7 +122,7 @@ class Api:
         target = f"{self.name}-{service}"
         with _api_errors(f"service {target}"):
             try:
-                answer = self._client.request(
+                answer = self.client.request(
                     "GET" if body is None else "POST",
                     f"/api/v1/namespaces/{self.namespace}/services/{target}/proxy{path}",
                     body=body,
@@ -150,15 +134,22 @@ class Api:
                 # The API server's own errors have a Status as their body.
                 if "kind" in _json_object(error.body):
                     raise
-                content = (error.body or "").encode()
-                return Answer(int(error.status), dict(error.headers or {}), content)
-            return Answer(answer.status, dict(answer.headers), answer.data)
+                return Answer(error.status, error.headers or {}, (error.body or "").encode())
+            return Answer(answer.status, answer.headers, answer.data)
 
     def _call(self, method: Callable[..., Any], document: Document, **options: Any) -> Document:
-        metadata = document["metadata"]
-        with _api_errors(f"{document['kind']} {metadata.get('name', 'list')}"):
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
+
+        api_version, kind, metadata = (document[key] for key in ("apiVersion", "kind", "metadata"))
+        with _api_errors(f"{kind} {metadata.get('name', 'list')}"):
+            try:
+                resource = self.client.resources.get(api_version=api_version, kind=kind)
+            except ResourceNotFoundError:
+                problem = f"the cluster does not know {kind} of {api_version}"
+                hint = "install its operator or custom resource definition first"
+                raise InvalidManifest(problem, hint) from None
             answer = method(
-                self._resource(document),
+                resource,
                 name=metadata.get("name"),
                 namespace=metadata.get("namespace"),
                 serialize=False,
@@ -168,34 +159,20 @@ class Api:
             content: Document = json.loads(answer.data)
             return content
 
-    def _resource(self, document: Document) -> Any:
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
-
-        api_version, kind = document["apiVersion"], document["kind"]
-        try:
-            return self._client.resources.get(api_version=api_version, kind=kind)
-        except ResourceNotFoundError:
-            raise InvalidManifest(
-                f"the cluster does not know {kind} of {api_version}",
-                "install its operator or custom resource definition first",
-            ) from None
-
 
 def connect(name: str, namespace: str, context: str | None = None) -> Api:
     """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
 
-    Raises:
-        StartupError: The `kuberay` extra is not installed, or there is no configuration.
-        ConnectionLost: The API server does not answer.
+    Raises `StartupError` if the `kuberay` extra is not installed, or there is no configuration,
+    and `ConnectionLost` if the API server does not answer.
     """
     try:
         from kubernetes import client, config  # noqa: PLC0415 - an extra
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
         from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
     except ImportError:
-        raise StartupError(
-            "rollouts need a package that is not installed: kubernetes", install("kuberay")
-        ) from None
+        problem = "rollouts need a package that is not installed: kubernetes"
+        raise StartupError(problem, install("kuberay")) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
@@ -205,10 +182,9 @@ def connect(name: str, namespace: str, context: str | None = None) -> Api:
         else:
             config.load_kube_config(config_file=kubeconfig, context=context)
     except (ConfigException, OSError, YAMLError) as error:
-        raise StartupError(
-            f"cannot read the Kubernetes configuration: {one_line(str(error))}",
-            "`az aks get-credentials` writes one; check with `kubectl config get-contexts`",
-        ) from None
+        problem = f"cannot read the Kubernetes configuration: {one_line(str(error))}"
+        hint = "`az aks get-credentials` writes one; check with `kubectl config get-contexts`"
+        raise StartupError(problem, hint) from None
     # The client's default is a fixed file in /tmp, where others can write.
     with tempfile.TemporaryDirectory() as private, _api_errors("the cluster"):
         settings = client.Configuration.get_default_copy()
@@ -229,12 +205,14 @@ def _api_errors(subject: str) -> Iterator[None]:
     except ApiException as error:
         status = f"{error.status} {error.reason}"
         message = one_line(str(_json_object(error.body).get("message", status)))
-        if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= _SERVER_ERROR:
+        overloaded = error.status == HTTPStatus.TOO_MANY_REQUESTS
+        if overloaded or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ConnectionLost(f"{subject}: the API server answers {message}") from None
         hint = "this object was not changed"
         if error.status == HTTPStatus.CONFLICT:
             hint = "pass --force-conflicts to take these fields over"
-        elif error.status in {401, 403} and _WEBHOOK not in message:
+        # Webhooks refuse with any status, but always in these words.
+        elif error.status in {401, 403} and "admission webhook" not in message:
             hint = "check your role with `kubectl auth can-i --list`"
         refusal = _NotFound if error.status == HTTPStatus.NOT_FOUND else RolloutRefused
         raise refusal(f"{subject}: {message}", hint) from None
@@ -243,8 +221,6 @@ def _api_errors(subject: str) -> Iterator[None]:
 
 
 def _json_object(body: Any) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, TypeError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with suppress(ValueError, TypeError):
+        return dict(json.loads(body))
+    return {}

@@ -1,13 +1,13 @@
-"""Revisions of a RayService, kept as Kubernetes keeps those of its own workloads.
+"""Revisions of a RayService in ControllerRevisions that it owns, as Kubernetes keeps its own.
 
-Each applied RayService is recorded in a ControllerRevision that the RayService owns, so that both
-are deleted together. Only the RayService is recorded: a release changes nothing else, its
-ConfigMaps are named by their content, and a Secret must not be copied.
+Only the RayService is recorded: a release changes nothing else, its ConfigMaps are named by their
+content, and a Secret must not be copied.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Self
 
@@ -28,16 +28,11 @@ _GENERATION: Final = "sentiment-rollout/generation"
 
 
 class Revision(NamedTuple):
-    """An applied RayService.
+    """An applied RayService, recorded in a ControllerRevision.
 
-    Attributes:
-        number: One more than that of the revision before.
-        name: Name of the ControllerRevision, by content: the same RayService has the same one.
-        outcome: `applied` until it has served, then `served`; `failed`; or `silent` if it ran but
-            did not predict.
-        applied_at: When it was last applied, ISO 8601.
-        generation: The RayService's generation after it was applied.
-        service: The RayService as it was applied.
+    Its name is by content: the same RayService has the same one. The outcome is `applied` until it
+    has served, then `served`; `failed`; or `silent` if it ran but did not predict. `applied_at` is
+    ISO 8601; `generation` is the RayService's after it was applied.
     """
 
     number: int
@@ -52,19 +47,13 @@ class Revision(NamedTuple):
         cls, service: Document, number: int, outcome: str, applied_at: str, generation: int
     ) -> Self:
         """Return the revision of a RayService; what the API server and kubectl add is left out."""
-        metadata = service["metadata"]
-        annotations = dict(metadata.get("annotations") or {})
-        annotations.pop(APPLIED_BY_KUBECTL, None)
-        kept = {name: metadata.get(name) for name in ("name", "namespace", "labels")}
-        applied = {
-            "apiVersion": service["apiVersion"],
-            "kind": service["kind"],
-            "metadata": {k: v for k, v in (kept | {"annotations": annotations}).items() if v},
-            "spec": service["spec"],
-        }
+        keys = ("name", "namespace", "labels", "annotations")
+        metadata = {key: copy(service["metadata"].get(key)) for key in keys}
+        (metadata["annotations"] or {}).pop(APPLIED_BY_KUBECTL, None)
+        applied = {key: service[key] for key in ("apiVersion", "kind", "spec")}
+        applied["metadata"] = {key: value for key, value in metadata.items() if value}
         content = json.dumps(applied, sort_keys=True).encode()
-        digest = hashlib.blake2b(content, digest_size=5).hexdigest()
-        name = f"{metadata['name']}-{digest}"
+        name = f"{metadata['name']}-{hashlib.blake2b(content, digest_size=5).hexdigest()}"
         return cls(number, name, outcome, applied_at, generation, applied)
 
     @classmethod
@@ -103,65 +92,58 @@ class Revision(NamedTuple):
         }
 
 
-class History:
-    """The recorded revisions of a RayService."""
+def revisions_of(api: Api) -> list[Revision]:
+    """Return the recorded revisions of the RayService, oldest first."""
+    found = api.find(_API_VERSION, _KIND, label_selector=f"{_SERVICE_LABEL}={api.name}")
+    return sorted(map(Revision.from_document, found), key=lambda revision: revision.number)
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
 
-    def revisions(self) -> list[Revision]:
-        """Return the revisions, oldest first."""
-        selector = f"{_SERVICE_LABEL}={self._api.name}"
-        found = self._api.find(_API_VERSION, _KIND, label_selector=selector)
-        return sorted(map(Revision.from_document, found), key=lambda revision: revision.number)
+def record(api: Api, service: Document, live: Document, outcome: str) -> Revision:
+    """Record a RayService as the newest revision, and delete revisions beyond the maximum."""
+    revisions = revisions_of(api)
+    number = revisions[-1].number + 1 if revisions else 1
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    revision = Revision.create(service, number, outcome, now, live["metadata"]["generation"])
+    mark(api, revision, live, outcome)
+    for old in surplus(revisions_of(api)):
+        api.delete(old.document(live["metadata"]["uid"]))
+    return revision
 
-    def record(self, service: Document, live: Document, outcome: str) -> Revision:
-        """Record a RayService as the newest revision, and delete revisions beyond the maximum."""
-        revisions = self.revisions()
-        number = revisions[-1].number + 1 if revisions else 1
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        revision = Revision.create(service, number, outcome, now, live["metadata"]["generation"])
-        self.mark(revision, live, outcome)
-        for old in surplus(self.revisions()):
-            self._api.delete(old.document(live["metadata"]["uid"]))
-        return revision
 
-    def mark(self, revision: Revision, live: Document, outcome: str) -> None:
-        """Record the outcome of a revision."""
-        marked = revision._replace(outcome=outcome)
-        self._api.apply(marked.document(live["metadata"]["uid"]), force=True)
+def mark(api: Api, revision: Revision, live: Document, outcome: str) -> None:
+    """Record the outcome of a revision."""
+    marked = revision._replace(outcome=outcome)
+    api.apply(marked.document(live["metadata"]["uid"]), force=True)
 
-    def record_serving(self, live: Document) -> None:
-        """Record that the live RayService serves, so that a rollback can return to it.
 
-        The tool may have stopped before it served, or somebody else may have applied it.
-        """
-        state = ServiceState.model_validate(live)
-        if not (state.serves and state.observed):
-            return
-        newest = next(reversed(self.revisions()), None)
-        if newest is None or newest.generation != state.generation:
-            self.record(live, live, "served")
-        elif newest.outcome in {"applied", "failed"}:
-            self.mark(newest, live, "served")
+def record_serving(api: Api, live: Document) -> None:
+    """Record that the live RayService serves, so that a rollback can return to it.
+
+    The tool may have stopped before it served, or somebody else may have applied it.
+    """
+    state = ServiceState.model_validate(live)
+    if not (state.serves and state.observed):
+        return
+    newest = next(reversed(revisions_of(api)), None)
+    if newest is None or newest.generation != state.generation:
+        record(api, live, live, "served")
+    elif newest.outcome in {"applied", "failed"}:
+        mark(api, newest, live, "served")
 
 
 def rollback_target(revisions: Sequence[Revision], number: int | None) -> Revision:
     """Return the revision of that number; by default the newest earlier one that has served.
 
-    Raises:
-        InvalidManifest: There is no such revision.
+    Raises `InvalidManifest` if there is none.
     """
-    if number is not None:
-        found = [revision for revision in revisions if revision.number == number]
-        problem, hint = f"there is no revision {number}", "`sentiment rollout status` lists them"
-    else:
-        found = [revision for revision in revisions[:-1] if revision.outcome == "served"]
-        problem = "no earlier revision has served"
+    for revision in reversed(revisions):
+        earlier = revision is not revisions[-1] and revision.outcome == "served"
+        if revision.number == number or (number is None and earlier):
+            return revision
+    if number is None:
         hint = "apply the manifest of the release to return to"
-    if not found:
-        raise InvalidManifest(problem, hint)
-    return found[-1]
+        raise InvalidManifest("no earlier revision has served", hint)
+    raise InvalidManifest(f"there is no revision {number}", "`sentiment rollout status` lists them")
 
 
 def surplus(revisions: Sequence[Revision]) -> list[Revision]:

@@ -14,6 +14,7 @@ from serve_app.rollout.manifest import Document
 _SERVING: Final = frozenset({"HEALTHY", "UPSCALING", "DOWNSCALING"})
 # The kubelet's other reasons for a waiting container are errors.
 _STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
+_UNSCHEDULABLE: Final = "Unschedulable"
 
 
 def _at(*path: str, default: Any) -> Any:
@@ -44,9 +45,8 @@ class Application(Deployment):
     @property
     def settled(self) -> bool:
         """Whether it runs as it was last configured."""
-        return self.status == "RUNNING" and all(
-            deployment.status in _SERVING for deployment in self.deployments.values()
-        )
+        states = {deployment.status for deployment in self.deployments.values()}
+        return self.status == "RUNNING" and states <= _SERVING
 
     @property
     def reason(self) -> str:
@@ -56,12 +56,9 @@ class Application(Deployment):
 
     def __str__(self) -> str:
         """Return the status, and that of each deployment that is not healthy."""
-        unhealthy = (
-            f", {name} {deployment.status}"
-            for name, deployment in self.deployments.items()
-            if deployment.status != "HEALTHY"
-        )
-        return self.status + "".join(unhealthy)
+        states = {name: deployment.status for name, deployment in self.deployments.items()}
+        unhealthy = [f"{name} {state}" for name, state in states.items() if state != "HEALTHY"]
+        return ", ".join([self.status, *unhealthy])
 
 
 class Cluster(BaseModel):
@@ -77,12 +74,7 @@ class Cluster(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A RayService as the API server returns it.
-
-    Attributes:
-        active: The cluster that serves; without a name before the first one does.
-        pending: The cluster that is to replace it; without a name if there is none.
-    """
+    """A RayService as the API server returns it; a cluster that does not exist has no name."""
 
     generation: int = _at("metadata", "generation", default=0)
     resource_version: str = _at("metadata", "resourceVersion", default="")
@@ -111,16 +103,13 @@ class ServiceState(BaseModel):
     @property
     def serves(self) -> bool:
         """Whether the active cluster alone serves every configured application."""
+        if not self.active.name or self.condition("UpgradeInProgress").status == "True":
+            return False
         config = yaml.safe_load(self.serve_config) or {}
         wanted = {application["name"] for application in config.get("applications", [])}
         running = self.active.applications
-        return (
-            bool(self.active.name)
-            and self.condition("UpgradeInProgress").status != "True"
-            and wanted <= running.keys()
-            and all(application.settled for application in running.values())
-            and self.endpoints > 0
-        )
+        settled = all(application.settled for application in running.values())
+        return wanted <= running.keys() and settled and self.endpoints > 0
 
 
 class PodProblem(NamedTuple):
@@ -132,28 +121,27 @@ class PodProblem(NamedTuple):
 
 def pod_problems(pods: Sequence[Document]) -> tuple[PodProblem, ...]:
     """Return what keeps these pods from running, the worst first."""
-    problems = [problem for pod in pods for problem in _pod_problems(pod)]
+    problems = []
+    for pod in pods:
+        for reason, details in _failures(pod.get("status", {})):
+            words = f"pod {pod['metadata']['name']}", reason, details.get("message")
+            text = one_line(": ".join(filter(None, words)))
+            problems.append(PodProblem(text, may_wait=reason == _UNSCHEDULABLE))
     return tuple(sorted(problems, key=lambda problem: problem.may_wait))
 
 
-def _pod_problems(pod: Document) -> Iterator[PodProblem]:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
+def _failures(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in ("initContainerStatuses", "containerStatuses"):
         for container in status.get(kind) or ():
             state = container.get("state", {})
             waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
             if waiting.get("reason", "") not in _STARTING:
-                yield PodProblem(_pod_text(name, waiting["reason"], waiting))
+                yield waiting["reason"], waiting
             elif ended.get("exitCode"):
-                reason = f"{ended.get('reason', 'Error')}, exit code {ended['exitCode']}"
-                yield PodProblem(_pod_text(name, reason, ended))
+                yield f"{ended.get('reason', 'Error')}, exit code {ended['exitCode']}", ended
     for condition in status.get("conditions") or ():
-        if condition.get("reason") == "Unschedulable":
-            yield PodProblem(_pod_text(name, "Unschedulable", condition), may_wait=True)
-
-
-def _pod_text(pod: str, reason: str, state: dict[str, str]) -> str:
-    return one_line(": ".join(filter(None, [f"pod {pod}", reason, state.get("message")])))
+        if condition.get("reason") == _UNSCHEDULABLE:
+            yield _UNSCHEDULABLE, condition
 
 
 class Impact(Enum):
@@ -199,7 +187,6 @@ def _hashed(cluster: dict[str, Any], groups: int) -> dict[str, Any]:
 
 def one_line(message: str) -> str:
     """Return a message in one line: of a traceback the last line, which names the error."""
-    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
-    if any(line.startswith("Traceback") for line in lines):
-        return lines[-1]
-    return " ".join(lines)
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    traceback = any(line.startswith("Traceback") for line in lines)
+    return lines[-1] if traceback else " ".join(lines)

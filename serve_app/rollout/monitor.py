@@ -1,17 +1,16 @@
 """Follows a rollout: takes a snapshot of the cluster, evaluates it, and waits for the next one.
 
-The condition `Ready` does not tell: it stays true while the old cluster serves, whatever becomes of
-the new one. The evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in
-`rayservice_controller.go`:
+The condition `Ready` stays true while the old cluster serves, whatever becomes of the new one. The
+evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in `rayservice_controller.go`:
 
-- A specification that fails validation gets Ready=False, reason ValidationFailed, in a write of its
-  own that does not advance `observedGeneration`.
-- The write that advances `observedGeneration` also names the pending cluster, if there is to be
-  one, and sets UpgradeInProgress. It does not happen while the operator cannot reach the head.
-- A changed Serve configuration is submitted after the statuses were read, so that the same write
-  still reports the earlier ones.
-- The pending cluster becomes the active one in the write that ends UpgradeInProgress; its
-  endpoints may follow later.
+- A specification that fails validation gets Ready=False, reason ValidationFailed, in a write that
+  does not advance `observedGeneration`.
+- The write that advances it also names the pending cluster, if there is to be one, and sets
+  UpgradeInProgress. It does not happen while the operator cannot reach the head.
+- A changed Serve configuration is submitted after the statuses were read: the same write still
+  reports the earlier ones.
+- The pending cluster becomes active in the write that ends UpgradeInProgress; its endpoints may
+  follow later.
 """
 
 import time
@@ -30,14 +29,9 @@ ROLLBACK: Final = "`sentiment rollout rollback` returns to the revision before"
 class Limits(NamedTuple):
     """Time limits of a rollout, in seconds.
 
-    Attributes:
-        timeout_s: For the whole rollout.
-        settle_s: How long success, or a failed application, has to last. After a change in place
-            the statuses may be the earlier ones; the operator reads them every two seconds.
-        patience_s: How long something may fail that Kubernetes retries, such as pulling an image.
-        lost_s: How long the API server may not answer.
-        predict_s: For the first correct prediction.
-        poll_s: Between two snapshots.
+    Success, or a failed application, has to last for `settle_s`: after a change in place the
+    statuses may be the earlier ones, and the operator reads them every two seconds. Failures that
+    Kubernetes retries, such as pulling an image, may last for `patience_s`.
     """
 
     timeout_s: float = 1800.0
@@ -51,10 +45,8 @@ class Limits(NamedTuple):
 class Goal(NamedTuple):
     """The RayService that was applied, by its generation and resource version after that.
 
-    Attributes:
-        earlier_warnings: The operator's warnings before it was applied, as `Api.warnings`.
-        submitted_after: When Serve had received its configuration before a change in place, as
-            Serve reports it; None if that is unknown or does not matter.
+    `earlier_warnings` are the `Api.warnings` before it was applied. `submitted_after` is when Serve
+    had received its configuration before a change in place; None if that does not matter.
     """
 
     generation: int
@@ -64,14 +56,10 @@ class Goal(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The state of the cluster at one time.
+    """The state of the cluster at a time of a monotonic clock; a RayService that is gone is None.
 
-    Attributes:
-        at: The time, in seconds of a monotonic clock.
-        service: The RayService; None if it is gone.
-        problems: What keeps pods of the newest cluster from running.
-        warnings: The operator's warnings since the goal was applied, newest last.
-        submitted: When Serve last received a configuration; None if unknown.
+    The problems are of pods of the newest cluster, the warnings those since the goal was applied,
+    newest last. `submitted` is when Serve last received a configuration; None if unknown.
     """
 
     at: float
@@ -92,8 +80,7 @@ class Evaluator:
     """The state of one rollout over a series of snapshots."""
 
     def __init__(self, goal: Goal, limits: Limits) -> None:
-        self._goal = goal
-        self._limits = limits
+        self._goal, self._limits = goal, limits
         self._failing_since: dict[str, float] = {}
         self._serving_since: float | None = None
         self._pending = ""
@@ -101,9 +88,7 @@ class Evaluator:
     def evaluate(self, snapshot: Snapshot) -> Evaluation:
         """Evaluate the next snapshot in the light of those before.
 
-        Raises:
-            RolloutRefused: The operator refuses the specification.
-            RolloutFailed: The goal will not be reached.
+        Raises `RolloutRefused` or `RolloutFailed` if the goal will not be reached.
         """
         service = snapshot.service
         if service is None:
@@ -111,14 +96,6 @@ class Evaluator:
         if service.generation > self._goal.generation:
             problem = "somebody else has changed the RayService during the rollout"
             raise RolloutFailed(problem, "see `sentiment rollout status`")
-        self._check_conditions(service)
-        self._check_lasting_failures(snapshot, service)
-        if not service.observed:
-            last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
-            return Evaluation(f"waiting for the operator to take up the change{last}")
-        return self._progress(snapshot, service)
-
-    def _check_conditions(self, service: ServiceState) -> None:
         ready = service.condition("Ready")
         written = service.resource_version != self._goal.resource_version
         if ready.reason == "ValidationFailed" and ready.status == "False" and written:
@@ -128,6 +105,11 @@ class Evaluator:
             raise RolloutFailed(ready.message, hint)
         if "True" in {service.condition(name).status for name in ("Suspending", "Suspended")}:
             raise RolloutFailed("the RayService is suspended", "set spec.suspend to false")
+        self._check_lasting_failures(snapshot, service)
+        if not service.observed:
+            last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
+            return Evaluation(f"waiting for the operator to take up the change{last}")
+        return self._progress(snapshot, service)
 
     def _check_lasting_failures(self, snapshot: Snapshot, service: ServiceState) -> None:
         patience_s = self._limits.patience_s
@@ -138,15 +120,14 @@ class Evaluator:
         if not service.observed and snapshot.warnings:
             text = f"the operator cannot apply the change: {snapshot.warnings[-1]}"
             failures["warnings"] = (patience_s, text)
-        if service.observed:
-            for name, application in service.newest.applications.items():
-                if application.status in limits:
-                    text = f"application {name} is {application.status}: {application.reason}"
-                    failures[f"application {name}"] = (limits[application.status], text)
+        for name, application in service.newest.applications.items():
+            if service.observed and application.status in limits:
+                text = f"application {name} is {application.status}: {application.reason}"
+                failures[f"application {name}"] = (limits[application.status], text)
         since = {what: self._failing_since.get(what, snapshot.at) for what in failures}
         self._failing_since = since
-        for what, (limit, text) in failures.items():
-            if snapshot.at - since[what] >= limit:
+        for what, (limit_s, text) in failures.items():
+            if snapshot.at - since[what] >= limit_s:
                 raise RolloutFailed(text, ROLLBACK)
 
     def _progress(self, snapshot: Snapshot, service: ServiceState) -> Evaluation:
@@ -174,11 +155,7 @@ class Evaluator:
 
 
 def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
-    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve.
-
-    Raises:
-        ConnectionLost: The API server does not answer.
-    """
+    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve."""
     found = api.service()
     service = ServiceState.model_validate(found) if found else None
     cluster = service.newest.name if service else ""
@@ -188,9 +165,7 @@ def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
         at=time.monotonic(),
         service=service,
         problems=pod_problems(api.pods(cluster)) if cluster else (),
-        warnings=tuple(
-            text for text, version in api.warnings().items() if earlier.get(text) != version
-        ),
+        warnings=tuple(text for text, seen in api.warnings().items() if earlier.get(text) != seen),
         submitted=api.config_submitted() if ask_serve else None,
     )
 
@@ -198,11 +173,8 @@ def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
 def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
     """Wait until the goal is reached, and report each change in a line of progress.
 
-    Raises:
-        RolloutRefused: The operator refuses the specification.
-        RolloutFailed: The goal will not be reached.
-        RolloutTimeout: The goal was not reached in time.
-        ConnectionLost: The API server has not answered for too long.
+    Raises `RolloutRefused`, `RolloutFailed` or `RolloutTimeout` if it is not, and `ConnectionLost`
+    if the API server does not answer for too long.
     """
     evaluator = Evaluator(goal, limits)
     begun = answered = time.monotonic()
@@ -223,8 +195,6 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
         if evaluation.complete:
             return
         if time.monotonic() - begun >= limits.timeout_s:
-            raise RolloutTimeout(
-                f"not done within {limits.timeout_s:.0f} s: {last}",
-                "the rollout may still go on: see `sentiment rollout status`",
-            )
+            hint = "the rollout may still go on: see `sentiment rollout status`"
+            raise RolloutTimeout(f"not done within {limits.timeout_s:.0f} s: {last}", hint)
         time.sleep(limits.poll_s)

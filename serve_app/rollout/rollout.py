@@ -2,16 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from serve_app.errors import (
-    InvalidManifest,
-    PredictionFailed,
-    RolloutFailed,
-    RolloutRefused,
-    RolloutTimeout,
-    StartupError,
-)
+from serve_app import errors
 from serve_app.rollout.cluster import Api
-from serve_app.rollout.history import History, rollback_target
+from serve_app.rollout.history import mark, record, record_serving, revisions_of, rollback_target
 from serve_app.rollout.kuberay import Impact, ServiceState, impact
 from serve_app.rollout.manifest import Document, Manifest, difference
 from serve_app.rollout.monitor import Evaluator, Goal, Limits, Progress, take_snapshot, wait
@@ -22,17 +15,8 @@ from serve_app.rollout.prediction import predict
 class Rollout:
     """The commands on one RayService, which raise a `RolloutError` where they fail.
 
-    Attributes:
-        api: The API server.
-        progress: Receives the progress, line by line.
-        url: Where clients reach the service, for the prediction at the end; by default that goes
-            through the API server.
-        api_key: For that prediction, if the service requires one.
-        force: Take over fields that others have set.
-        limits: How long to wait.
-
-    Raises:
-        StartupError: `url` is not a URL.
+    The prediction at the end goes to `url`, where clients reach the service, with the API key; by
+    default through the API server. `force` takes over fields that others have set.
     """
 
     api: Api
@@ -43,14 +27,9 @@ class Rollout:
     limits: Limits = field(default=Limits())
 
     def __post_init__(self) -> None:
-        """Refuse a wrong URL before anything is applied."""
+        """Refuse a wrong URL with a `StartupError` before anything is applied."""
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise StartupError(f"{self.url} is not a URL", "write https://host")
-
-    @property
-    def history(self) -> History:
-        """The recorded revisions."""
-        return History(self.api)
+            raise errors.StartupError(f"{self.url} is not a URL", "write https://host")
 
     def apply(self, wanted: Manifest) -> None:
         """Apply a manifest, wait until it serves, and check it with a prediction.
@@ -59,23 +38,19 @@ class Rollout:
         """
         expected = self._dry_run(wanted)[-1]
         if live := self.api.service():
-            self.history.record_serving(live)
+            record_serving(self.api, live)
         for document in wanted.documents[:-1]:
             self.api.apply(document, force=self.force)
             self.progress(f"applied {document['kind']} {document['metadata']['name']}")
         self._roll_out(wanted.service, expected)
 
     def rollback(self, number: int | None) -> None:
-        """Apply a revision by its number, or the newest earlier one that has served, and wait.
-
-        Raises:
-            InvalidManifest: There is no such revision.
-        """
+        """Apply a revision by its number, or the newest earlier one that has served, and wait."""
         live = self.api.service()
         if live is None:
             raise self._not_found()
-        self.history.record_serving(live)
-        target = rollback_target(self.history.revisions(), number)
+        record_serving(self.api, live)
+        target = rollback_target(revisions_of(self.api), number)
         self.progress(f"returning to revision {target.number}, applied {target.applied_at}")
         state = ServiceState.model_validate(live)
         if state.pending.name:
@@ -90,17 +65,15 @@ class Rollout:
     def status(self, show: Progress) -> None:
         """Show what serves, what is in progress, and the recorded revisions, line by line.
 
-        Raises:
-            InvalidManifest: The RayService does not exist.
-            RolloutFailed: The specification that was applied last will not serve.
-            RolloutTimeout: The specification that was applied last does not serve yet.
+        Raises `RolloutFailed` if the specification that was applied last will not serve, and
+        `RolloutTimeout` if it does not serve yet.
         """
         snapshot = take_snapshot(self.api)
         state = snapshot.service
         if state is None:
             raise self._not_found()
         show(f"RayService {self.api.name}, generation {state.generation}")
-        for revision in self.history.revisions():
+        for revision in revisions_of(self.api):
             show(f"revision {revision.number}  {revision.applied_at}  {revision.outcome}")
         for condition in state.conditions:
             show(f"{condition.type}={condition.status}  {condition.reason}: {condition.message}")
@@ -109,10 +82,10 @@ class Rollout:
         goal = Goal(state.generation, resource_version="")
         try:
             evaluation = Evaluator(goal, Limits(settle_s=0, patience_s=0)).evaluate(snapshot)
-        except RolloutRefused as error:
-            raise RolloutFailed(error.problem, error.hint) from None
+        except errors.RolloutRefused as error:
+            raise errors.RolloutFailed(error.problem, error.hint) from None
         if not evaluation.complete:
-            raise RolloutTimeout(evaluation.text)
+            raise errors.RolloutTimeout(evaluation.text)
         show(evaluation.text)
 
     def differences(self, wanted: Manifest) -> str:
@@ -150,23 +123,21 @@ class Rollout:
             old, new = (each["spec"].get("serveConfigV2") for each in (before, expected))
             submitted = self.api.config_submitted() if old != new else None
         live = self.api.apply(service, force=self.force)
-        revision = self.history.record(service, live, "applied")
+        revision = record(self.api, service, live, "applied")
         metadata = live["metadata"]
         goal = Goal(metadata["generation"], metadata["resourceVersion"], warnings, submitted)
         try:
             if effect is Impact.IGNORED:
-                raise RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
+                raise errors.RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
             wait(self.api, goal, self.limits, self.progress)
             self.progress(predict(self.api, self.url, self.api_key, self.limits.predict_s))
-        except (RolloutFailed, RolloutRefused):
-            self.history.mark(revision, live, "failed")
+        except (errors.RolloutFailed, errors.RolloutRefused, errors.PredictionFailed) as error:
+            outcome = "silent" if isinstance(error, errors.PredictionFailed) else "failed"
+            mark(self.api, revision, live, outcome)
             raise
-        except PredictionFailed:
-            self.history.mark(revision, live, "silent")
-            raise
-        self.history.mark(revision, live, "served")
+        mark(self.api, revision, live, "served")
         self.progress(f"revision {revision.number} serves")
 
-    def _not_found(self) -> InvalidManifest:
+    def _not_found(self) -> errors.InvalidManifest:
         name, namespace = self.api.name, self.api.namespace
-        return InvalidManifest(f"there is no RayService {name} in namespace {namespace}")
+        return errors.InvalidManifest(f"there is no RayService {name} in namespace {namespace}")

@@ -1,8 +1,7 @@
 """Logs of the service's own processes: lines of JSON in production, of text for a person.
 
-Ray Serve writes its stream as text whatever its configuration says, and logs arguments of calls:
-https://github.com/ray-project/ray/issues/48182. So the logger `serve_app` has a handler of its
-own, and Serve's access log stays off.
+Ray Serve writes text whatever its configuration says, and logs arguments of calls
+(https://github.com/ray-project/ray/issues/48182): `serve_app` has a handler of its own.
 """
 
 import json
@@ -10,17 +9,16 @@ import logging
 import sys
 import time
 import traceback
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 LogForm = Literal["json", "text"]
-ROOT: Final = "serve_app"
 
 
 def configure(form: LogForm, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Send what the package logs to one stream, standard output by default."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(Formatter(form))
-    logger = logging.getLogger(ROOT)
+    logger = logging.getLogger("serve_app")
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False

@@ -8,6 +8,7 @@ the fixed values that the help text lists.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, Protocol
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -15,14 +16,9 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Metric:
-    """One metric.
+    """One metric; Ray Serve adds the labels `deployment`, `replica` and `application`.
 
-    Attributes:
-        kind: Its type in Prometheus.
-        name: Its name before Ray and Prometheus add to it.
-        help: Its meaning, for the documentation and for Prometheus.
-        labels: Names of its labels; Ray Serve adds `deployment`, `replica` and `application`.
-        buckets: Upper bounds of a histogram's buckets, in the metric's unit.
+    `name` is the one before Ray and Prometheus add to it, `buckets` are upper bounds.
     """
 
     kind: Kind
@@ -37,12 +33,8 @@ class Metric:
         return f"ray_{self.name}{'_total' if self.kind == 'counter' else ''}"
 
 
-def _counter(name: str, meaning: str, *labels: str) -> Metric:
-    return Metric("counter", name, meaning, labels)
-
-
-def _gauge(name: str, meaning: str, *labels: str) -> Metric:
-    return Metric("gauge", name, meaning, labels)
+_counter = partial(Metric, "counter")
+_gauge = partial(Metric, "gauge")
 
 
 def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Metric:
@@ -62,8 +54,7 @@ REQUESTS: Final = _counter(
     "sentiment_requests",
     "Predictions asked for, by HTTP status and by `outcome`: `ok`, `disconnected`, or the last "
     "part of the problem's type",
-    "status",
-    "outcome",
+    ("status", "outcome"),
 )
 REQUEST_SECONDS: Final = _histogram(
     "sentiment_request_seconds",
@@ -74,20 +65,18 @@ TEXTS: Final = _counter(
     "sentiment_texts",
     "Texts by `source` of their scores: `memory`, `redis`, `computed`, `shared` (another request "
     "was computing them) or `duplicate` (of a text of the same request)",
-    "source",
+    ("source",),
 )
 REFUSED_TEXTS: Final = _counter(
     "sentiment_refused_texts",
     "Texts of well-formed requests that were answered with a problem, by its `reason`",
-    "reason",
+    ("reason",),
 )
 TRUNCATED_TEXTS: Final = _counter(
     "sentiment_truncated_texts", "Texts answered that had more tokens than the model reads"
 )
 CACHE_SECONDS: Final = _histogram(
-    "sentiment_cache_seconds",
-    "Time of a request's one look-up in memory and Redis",
-    _CACHE_SECONDS,
+    "sentiment_cache_seconds", "Time of a request's one look-up in memory and Redis", _CACHE_SECONDS
 )
 CACHE_UP: Final = _gauge(
     "sentiment_cache_up",
@@ -96,12 +85,12 @@ CACHE_UP: Final = _gauge(
 CACHE_BREAKER: Final = _gauge(
     "sentiment_cache_breaker_open",
     "State of the breaker of each `operation`, `read` or `write`: 0 closed, 0.5 half-open, 1 open",
-    "operation",
+    ("operation",),
 )
 CACHE_FAILURES: Final = _counter(
     "sentiment_cache_failures",
     "Calls to Redis that failed or were too slow, by `operation`: `read`, `write` or `probe`",
-    "operation",
+    ("operation",),
 )
 CACHE_ENTRIES: Final = _gauge(
     "sentiment_cache_entries",
@@ -116,7 +105,7 @@ WAITING_REQUESTS: Final = _gauge(
     "Requests that wait for texts in flight, their own or those of others (single-flight)",
 )
 MODEL_INFO: Final = _gauge(
-    "sentiment_model_info", "1; its labels say what is served", "model", "revision", "engine"
+    "sentiment_model_info", "1; its labels say what is served", ("model", "revision", "engine")
 )
 TOKENIZE_SECONDS: Final = _histogram(
     "sentiment_tokenize_seconds", "Time to tokenize the texts of one call", _TOKENIZE_SECONDS
@@ -137,7 +126,7 @@ TOKENS: Final = _counter(
     "sentiment_tokens",
     "Tokens in forward passes, by `kind`: `text`, or `padding`, of which ONNX computes attention "
     "only",
-    "kind",
+    ("kind",),
 )
 WAITING_TEXTS: Final = _gauge(
     "sentiment_waiting_texts", "Tokenized texts that wait for a replica's engine"
@@ -146,15 +135,14 @@ ABANDONED_TEXTS: Final = _counter(
     "sentiment_abandoned_texts",
     "Texts dropped before inference, by `reason`: their caller `left`, or their `deadline` passed; "
     "in the gateway too, where texts are held",
-    "reason",
+    ("reason",),
 )
 FAILED_TEXTS: Final = _counter("sentiment_failed_texts", "Texts that the model could not score")
 PREDICTIONS: Final = _counter(
     "sentiment_predictions",
     "Texts computed by predicted `label` and by `confidence`: its probability, rounded up to a "
     "tenth. A shift of either is drift of the texts or of the model",
-    "label",
-    "confidence",
+    ("label", "confidence"),
 )
 EVENT_LOOP_TASKS: Final = _gauge(
     "sentiment_event_loop_tasks",
@@ -182,10 +170,9 @@ class MetricSink(Protocol):
         """Add a value to a histogram without labels."""
 
     def follow(self, metric: Metric, read: Callable[[], float | None], *labels: str) -> None:
-        """Read a gauge's value, or a counter's total, from now on.
+        """Read a gauge's value, or a counter's total, from now on; None where there is no value.
 
-        `read` returns None where there is no value; it is called about once a second, from
-        another thread.
+        `read` is called about once a second, from another thread.
         """
 
 

@@ -35,18 +35,16 @@ _NO_SPAN: Final[AbstractContextManager[Any]] = nullcontext()
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that turn tracing on; none where the environment has no endpoint.
 
-    Raises:
-        StartupError: An endpoint is set, but the exporter is not installed.
+    Raises `StartupError` if an endpoint is set, but the exporter is not installed.
     """
     if not any(environment.get(name) for name in _ENDPOINTS):
         return {}
     try:
         version(_EXPORTER)
     except PackageNotFoundError as error:
-        raise StartupError(
-            "an OTLP endpoint is set, but the OTLP exporter is not installed",
-            f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}",
-        ) from error
+        problem = "an OTLP endpoint is set, but the OTLP exporter is not installed"
+        hint = f"unset OTEL_EXPORTER_OTLP_ENDPOINT, or {install('tracing')}"
+        raise StartupError(problem, hint) from error
     return {
         HOOK: "serve_app.telemetry.tracing:processors",
         "OTEL_SERVICE_NAME": environment.get("OTEL_SERVICE_NAME", "sentiment-serve"),
@@ -64,10 +62,7 @@ def processors() -> "list[SpanProcessor]":
 
 
 def span(name: str, **attributes: int) -> AbstractContextManager[Any]:
-    """Return a context manager that makes a stage a span of the current trace.
-
-    The attributes are counts: none may hold a part of a text.
-    """
+    """Return a span of the current trace; its attributes are counts, never a part of a text."""
     if not ENABLED:
         return _NO_SPAN
     return TRACER.start_as_current_span(name, attributes=attributes, record_exception=False)

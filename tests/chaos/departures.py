@@ -127,7 +127,8 @@ def _disconnect(port: int, texts: list[str], times: int) -> None:
     chosen = random.Random(0)
     for number in range(times):
         body = json.dumps({"text": chosen.sample(texts, 2)}).encode()
-        head = f"POST /project/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = "POST /project/predict HTTP/1.1\r\nHost: localhost\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port)) as connection:
             # A close that resets instead of ending in order.
             reset = struct.pack("ii", 1, 0)

@@ -26,6 +26,15 @@ async def test_ready_names_the_parts(
     assert answer.json() == {"status": "ready", "model": "ok", "cache": cache}
 
 
+@pytest.mark.parametrize("model", ["ok", "unavailable"])
+async def test_ready_says_why_the_cache_is_degraded(
+    serve: "Serve", model: Literal["ok", "unavailable"]
+) -> None:
+    state = Readiness(model, "degraded", "no answer in time")
+    answer = await serve(state=state).get("/project/ready")
+    assert answer.json()["cache_problem"] == "no answer in time"
+
+
 async def test_unready_is_a_problem_that_names_the_parts(serve: "Serve") -> None:
     state = Readiness("unavailable", "degraded")
     answer = await serve(state=state).get("/project/ready", headers={"x-request-id": "r-1"})

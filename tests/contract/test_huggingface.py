@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -5,6 +6,7 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
+from tests.contract.hash_service import MODEL, logits_of
 from tests.contract.server import hosted, serving
 
 if TYPE_CHECKING:
@@ -93,9 +95,83 @@ async def test_parameters_may_be_left_out(serve: "Serve", parameters: Any) -> No
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": "a", "options": {"use_cache": False, "wait_for_model": True}},
+        {"inputs": "a", "options": None},
+        {"inputs": "a", "options": {}},
+        {"inputs": {"text": "a"}},
+        {"inputs": [{"text": "a", "text_pair": None}]},
+        *(
+            {"inputs": "a", "parameters": parameters}
+            for parameters in (
+                {"return_all_scores": True},
+                {"top_k": 2, "return_all_scores": False},
+                {"function_to_apply": "SOFTMAX"},
+                {"truncation": True},
+                {"truncation": "longest_first"},
+            )
+        ),
+    ],
+)
+async def test_bodies_of_the_hosted_api_are_served_as_its_pipeline_does(
+    serve: "Serve", body: Any
+) -> None:
+    client = serve()
+    plain = await client.post("/project", json={"inputs": "a"})
+    answer = await client.post("/project", json=body)
+    assert (answer.status_code, answer.json()) == (200, plain.json())
+
+
+async def test_not_all_scores_are_those_of_the_best_label(serve: "Serve") -> None:
+    client = serve()
+    [every] = (await client.post("/project", json={"inputs": "a"})).json()
+    body = {"inputs": "a", "parameters": {"return_all_scores": False}}
+    assert (await client.post("/project", json=body)).json() == [every[:1]]
+
+
+@pytest.mark.parametrize(
+    ("body", "loc", "instead"),
+    [
+        ({"inputs": {"text": "a", "text_pair": "b"}}, ["inputs", 0], "each text as a string"),
+        ({"inputs": ["a", {"text": "a", "text_pair": "b"}]}, ["inputs", 1], "each text as a"),
+        ({"inputs": [["a", "b"]]}, ["inputs", 0], "each text as a string"),
+        ({"inputs": "a", "top_k": 1}, ["top_k"], "in parameters"),
+        ({"inputs": "a", "return_all_scores": True}, ["return_all_scores"], "in parameters"),
+        ({"inputs": "a", "wait_for_model": True}, ["wait_for_model"], "in options"),
+        ({"inputs": "a", "text": ["a"]}, ["text"], "as inputs"),
+        *(
+            ({"inputs": "a", part: {name: value}}, [part, name], instead)
+            for part, name, value, instead in (
+                ("parameters", "truncation", False, "X-Truncated"),
+                ("parameters", "truncation", "only_second", "X-Truncated"),
+                ("parameters", "max_length", 128, "max_tokens"),
+                ("parameters", "padding", True, "does not change a score"),
+                ("parameters", "candidate_labels", ["a"], "/project/info"),
+                ("parameters", "raw_scores", True, '"function_to_apply": "none"'),
+                ("options", "use_gpu", True, "Leave it out"),
+            )
+        ),
+    ],
+)
+async def test_what_means_nothing_here_is_refused_with_what_to_write_instead(
+    serve: "Serve", body: Any, loc: list[str | int], instead: str
+) -> None:
+    answer = await serve().post("/project", json=body)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["loc"] == ["body", *loc]
+    assert instead in error["msg"]
+
+
+@pytest.mark.parametrize(
     ("body", "loc"),
     [
         ({}, ["body", "inputs"]),
+        ({"inputs": {}}, ["body", "inputs", 0]),
+        ({"inputs": {"text": 1}}, ["body", "inputs", 0]),
+        ({"inputs": {"text": "a", "other": 1}}, ["body", "inputs", 0]),
+        ({"inputs": "a", "options": {"use_cache": "no"}}, ["body", "options", "use_cache"]),
         ({"inputs": 1}, ["body", "inputs"]),
         ({"inputs": ["a", 1]}, ["body", "inputs", 1]),
         ({"inputs": "a" * 11}, ["body", "inputs", 0]),
@@ -119,3 +195,16 @@ async def test_wrong_bodies_are_refused_with_their_place(
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["loc"] for error in answer.json()["errors"]] == [loc]
+
+
+async def test_labels_that_do_not_exclude_each_other_get_sigmoids(serve: "Serve") -> None:
+    client = serve(model=MODEL._replace(transform="sigmoid"))
+    for path, body in (("/project/predict", {"text": ["a"]}), ("/project", {"inputs": "a"})):
+        answer = (await client.post(path, json=body)).json()
+        [scores] = answer["predictions"] if "text" in body else answer
+        expected = [1 / (1 + math.exp(-logit)) for logit in sorted(logits_of("a"), reverse=True)]
+        assert [each["score"] for each in scores] == pytest.approx(expected)
+        assert sum(expected) != pytest.approx(1)
+    wanted = {"inputs": "a", "parameters": {"function_to_apply": "softmax"}}
+    [scores] = (await client.post("/project", json=wanted)).json()
+    assert sum(each["score"] for each in scores) == pytest.approx(1)

@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from serve_app.lab.app import PAGE, create_lab
-from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
+from serve_app.api.request_record import RecentFigures, RecentRequests
+from serve_app.lab.app import PAGE, FiguresCache, create_lab
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 

@@ -69,7 +69,8 @@ async def provoke(serve: "Serve", method: str, path: str, status: int) -> httpx.
         service[503] = {"state": Readiness("unavailable", "ok")}
     form = {"inputs" if path == "/project" else "text": 1 if status == 422 else ["a"]}
     body = form if method == "post" else None
-    return await serve(**service.get(status, {})).request(method, path, json=body)
+    headers = {"origin": "https://page.example"} if status == 403 else {}
+    return await serve(**service.get(status, {})).request(method, path, json=body, headers=headers)
 
 
 async def test_the_document_is_served_and_is_openapi(serve: "Serve") -> None:
@@ -112,8 +113,8 @@ def test_every_reference_leads_somewhere_and_every_component_is_of_use() -> None
         for kind, components in DOCUMENT["components"].items()
         for name in components
     }
-    general = {"#/components/responses/NotFound", "#/components/responses/MethodNotAllowed"}
-    assert named - used == general
+    general = {"NotFound", "MethodNotAllowed", "MisdirectedRequest"}
+    assert named - used == {f"#/components/responses/{name}" for name in general}
 
 
 def test_examples_keep_to_their_schemas() -> None:
@@ -210,7 +211,14 @@ async def test_every_error_of_the_service_is_documented_with_its_type(
         ("/project", {"inputs": "a", "parameters": {"top_k": 1.5}}, False),
         ("/project", {"inputs": "a", "parameters": {"top_k": 0}}, False),
         ("/project", {"inputs": "a", "parameters": {"function_to_apply": "x"}}, False),
-        ("/project", {"inputs": "a", "options": {}}, False),
+        ("/project", {"inputs": "a", "options": {}}, True),
+        ("/project", {"inputs": "a", "options": {"use_gpu": True}}, False),
+        ("/project", {"inputs": "a", "parameters": {"truncation": True}}, True),
+        ("/project", {"inputs": "a", "parameters": {"truncation": False}}, False),
+        ("/project", {"inputs": {"text": "a"}}, True),
+        ("/project", {"inputs": [{"text": "a", "text_pair": None}, "b"]}, True),
+        ("/project", {"inputs": [{"text": "a", "text_pair": "b"}]}, False),
+        ("/project", {"inputs": [["a", "b"]]}, False),
     ],
 )
 async def test_the_request_schema_and_the_parser_agree(

@@ -18,6 +18,7 @@ ROLLOUT: Final = "tests/k8s/rollout/test_command.py"
 SHOWN_BY: Final = {
     # The service
     "make serve": LAUNCH,
+    "make check": ".ci/run",
     "make test": "tests",
     "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 make serve": "tests/serve/test_tracing.py",
     "curl http://127.0.0.1:8000/project/predict "

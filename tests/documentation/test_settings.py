@@ -2,8 +2,13 @@ import re
 
 import pytest
 
-from serve_app.app_args import AppArgs
-from serve_app.settings import ClassifierSettings, GatewaySettings, ScalingSettings, Settings
+from serve_app.settings import (
+    AppArgs,
+    ClassifierSettings,
+    GatewaySettings,
+    ScalingSettings,
+    Settings,
+)
 from tests.documentation.markdown import ROOT
 
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()

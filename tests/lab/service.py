@@ -10,10 +10,10 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.app import create_app
+from serve_app.api.request_record import RecentFigures, RecentRequests
 from serve_app.errors import ServiceError
 from serve_app.gateway.readiness import Readiness
-from serve_app.lab.app import create_lab
-from serve_app.lab.live import FiguresCache, RecentFigures, RecentRequests
+from serve_app.lab.app import FiguresCache, create_lab
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings

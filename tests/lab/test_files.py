@@ -65,15 +65,33 @@ def test_a_drop_without_a_file_is_refused_in_words(lab: Page) -> None:
 
 def test_a_file_that_is_chosen_is_scored(lab: Page, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
-    path.write_bytes("gut\ncaf\xe9 good\n".encode("latin-1"))
+    path.write_text("gut\n\ncafé good\n", "utf-16")
     lab.get_by_label("Choose a file").set_input_files(path)
     expect(rows(lab)).to_have_count(2)
     expect(rows(lab).nth(1)).to_contain_text("café good")
 
 
+def test_rows_that_are_not_texts_are_counted_and_the_first_is_named(lab: Page) -> None:
+    drop(lab, "reviews.csv", "id,text\n1,good\n2,bad, really\n3\n4,fine\n")
+    expect(rows(lab)).to_have_count(2)
+    expect(lab.get_by_text("4 rows, 2 left out (row 2: the row has 3 fields")).to_be_visible()
+
+
+def test_json_lines_are_scored_by_a_column_of_choice(lab: Page) -> None:
+    drop(lab, "reviews.jsonl", '{"title": "good", "notes": "bad"}\n\n{"title": "bad"}\n')
+    expect(rows(lab)).to_have_count(2)
+    expect(rows(lab).nth(0)).to_contain_text("POSITIVE")
+    expect(lab.get_by_label("The first row holds names")).to_be_disabled()
+    lab.get_by_label("Column with the texts").select_option("notes")
+    expect(rows(lab)).to_have_count(1)
+    expect(lab.get_by_text("1 left out (row 2: the object has no 'notes')")).to_be_visible()
+
+
 def test_a_file_that_holds_no_texts_is_refused_in_words(lab: Page) -> None:
     drop(lab, "picture.txt", "\0\1\2")
-    expect(lab.get_by_role("alert")).to_contain_text("picture.txt is no text file.")
+    expect(lab.get_by_role("alert")).to_contain_text("line 1 has a NUL byte")
+    drop(lab, "reviews.csv", 'text,id\ngood,1\n"never closed,2\nbad,3\n')
+    expect(lab.get_by_role("alert")).to_contain_text("begins on line 3 has a quote")
 
 
 def test_what_is_downloaded_is_safe_in_a_spreadsheet(lab: Page) -> None:
@@ -116,10 +134,13 @@ def test_texts_that_are_typed_are_downloaded_as_from_the_command_line(lab: Page)
 def test_every_row_of_a_file_is_downloaded(lab: Page) -> None:
     drop(lab, "reviews.csv", "text,stars\ngood,5\n,1\nbad,2\ntoo,3,more\n")
     expect(rows(lab)).to_have_count(3)
-    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    expect(rows(lab).nth(2)).to_contain_text("NEGATIVE")
     table = list(csv.DictReader(io.StringIO(downloaded(lab))))
     assert [row["stars"] for row in table] == ["5", "1", "2", "3"]
-    assert table[1]["prediction_error"] == "blank texts are left out"
+    assert [row["prediction_error"] for row in table] == [
+        *("", "", ""),
+        "the row has 3 fields, the header 2",
+    ]
     assert [row["column 3"] for row in table] == ["", "", "", "more"]
 
 
@@ -135,3 +156,15 @@ def test_the_header_is_no_row(lab: Page) -> None:
     expect(lab.get_by_role("group", name="File")).to_contain_text("2 rows")
     lab.get_by_label("The first row holds names").uncheck()
     expect(lab.get_by_role("group", name="File")).to_contain_text("3 rows")
+
+
+def test_the_values_of_json_lines_are_downloaded(lab: Page) -> None:
+    drop(lab, "reviews.jsonl", '{"text": "good", "stars": 5, "tags": ["a", "b"]}\n{"text": null}\n')
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    first, second = csv.DictReader(io.StringIO(downloaded(lab)))
+    assert (first["stars"], first["tags"], first["predicted_label"]) == (
+        "5",
+        '["a","b"]',
+        "POSITIVE",
+    )
+    assert second["prediction_error"] == "'text' is not a string"

@@ -51,8 +51,8 @@ def measure() -> dict[str, float]:
     """Return CPU microseconds by what was observed."""
     from serve_app.api.app import create_app  # noqa: PLC0415 - in the actor's process alone
     from serve_app.api.request_record import Observer, RequestLog, RequestMetrics  # noqa: PLC0415
-    from serve_app.classifier.observability import ForwardPassRecorder  # noqa: PLC0415
     from serve_app.classifier.scheduler import ForwardPass  # noqa: PLC0415
+    from serve_app.ray_serve.classifier import ForwardPassRecorder  # noqa: PLC0415
     from serve_app.ray_serve.metrics import RayMetricSink  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
     from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415

@@ -15,6 +15,9 @@ from serve_app.ray_serve.config import read
 from tests.prod_local.load import Summary, load_on, urls_of
 from tests.prod_local.ray_cluster import HTTP_PORT, Plan, RayCluster, Replica
 from tests.prod_local.report import Report
+from tests.serve import http2
+from tests.serve.attacks import SMUGGLING, withstands
+from tests.serve.wire import ask, chunked, post
 
 WORKERS: Final = 2
 # Short, so that at any time a part of the texts is computed and a part is remembered.
@@ -77,6 +80,7 @@ class Scenario:
             self._report.step("start a head and two workers, then `serve deploy`")
             self._start(old)
             self._look_at(old)
+            self._attack(old)
             with load_on(old.nodes, (self._first, self._second)) as load:
                 self._lose_the_head(old, load)
                 self._tune(old, load)
@@ -115,6 +119,21 @@ class Scenario:
             self._report.promise(
                 len(set(where)) == WORKERS, f"{name} has a replica on every worker", where
             )
+
+    def _attack(self, cluster: RayCluster) -> None:
+        self._report.step("smuggle requests in HTTP/1.1 and HTTP/2, name a trailer as a header")
+        node = cluster.nodes[0]
+        tried = len(SMUGGLING) + len(http2.SMUGGLING)
+        smuggled = [name for name, request in SMUGGLING.items() if not withstands(node, request)]
+        smuggled += [name for name in http2.SMUGGLING if not http2.withstands(node, name)]
+        self._report.promise(not smuggled, "nothing is smuggled", smuggled or f"{tried} attacks")
+        *request, _ = chunked([http2.BODY])
+        trailer = ask(node, [*request, b"0\r\nX-Deadline-Ms: 1\r\n\r\n"]).status
+        self._report.promise(trailer == httpx.codes.OK, "a trailer is no header", trailer)
+        foreign = ask(node, post(http2.BODY, "Origin: https://evil.example")).status
+        self._report.promise(
+            foreign == httpx.codes.FORBIDDEN, "a page of another origin makes no work", foreign
+        )
 
     def _lose_the_head(self, cluster: RayCluster, load: Load) -> None:
         before = cluster.replicas()

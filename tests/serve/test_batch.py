@@ -13,7 +13,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from serve_app.client import Prediction
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 

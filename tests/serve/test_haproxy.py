@@ -15,7 +15,7 @@ from loadtest.service import Service
 from tests.serve.test_hostile_input import FINE, is_refusal
 from tests.serve.wire import CLOSED, Reply, ask, post
 
-pytestmark = pytest.mark.serve
+pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
 BACK_S = 60
 # A proxy that is gone is found after three checks.

@@ -34,6 +34,7 @@ def test_somebody_elses_ray_settings_do_not_matter(config: Path) -> None:
         assert service.processes() == []
 
 
+@pytest.mark.slow
 def test_the_first_start_prepares_the_model_in_sight_and_prints_a_request_that_works(
     tmp_path: Path, model_directory: Path, cache_dir: Path
 ) -> None:

@@ -162,6 +162,26 @@ def test_no_file_that_a_run_writes_is_open_to_other_users(service: Service) -> N
     assert [path for path in written if others_may(Path(path), stat.S_IROTH | stat.S_IWOTH)] == []
 
 
+def test_the_token_of_a_run_is_in_no_command_line_and_no_file(service: Service) -> None:
+    processes = service.processes()
+    (token,) = {token for each in processes if (token := variable(each, "RAY_AUTH_TOKEN"))}
+    (directory,) = {path for each in processes if (path := variable(each, "RAY_TMPDIR"))}
+    assert len(token) == 64
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            assert token not in " ".join(process.cmdline())
+    files = [path for path in Path(directory).rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if token.encode() in path.read_bytes()] == []
+
+
+def variable(process: psutil.Process, name: str) -> str:
+    """Return a variable of a process; empty where Ray has overwritten them."""
+    with suppress(psutil.Error):
+        return process.environ().get(name, "")
+    return ""
+
+
 def test_nothing_but_replicas_listens_beyond_loopback(service: Service) -> None:
     listening = {
         (name.partition(":sentiment")[0], each.laddr.ip.removeprefix("::ffff:"))

@@ -38,6 +38,7 @@ def refused(config: Path, **environment: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 def test_replicas_that_do_not_fit_the_machine_are_refused(config: Path) -> None:
     config.write_text(config.read_text().replace("num_cpus: 0.7", "num_cpus: 1000"))
     assert "error: the replicas need 1000.2 CPUs" in refused(config)

@@ -13,7 +13,7 @@ from loadtest.configs import configured
 from loadtest.redis_server import RedisServer
 from loadtest.service import Service
 from serve_app.client import Prediction, SentimentClient
-from serve_app.files.scorers import LocalScorer
+from serve_app.files.local import LocalScorer
 from tests.documentation.markdown import DOCUMENTS
 from tests.documentation.sessions import stable, with_output
 

@@ -79,13 +79,13 @@ def ask(url: str, parts: bytes | Iterable[bytes]) -> Reply:
 
 def post(body: bytes, *headers: str, path: str = "/project/predict", version: str = "1.1") -> bytes:
     """Return a request's bytes."""
-    lines = [f"POST {path} HTTP/{version}", "Host: service", f"Content-Length: {len(body)}"]
+    lines = [f"POST {path} HTTP/{version}", "Host: localhost", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, *headers, "", ""]).encode("latin-1") + body
 
 
 def chunked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the bytes of a request of undeclared length."""
-    yield b"POST /project/predict HTTP/1.1\r\nHost: service\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield b"POST /project/predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     for chunk in chunks:
         yield f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n"
     yield b"0\r\n\r\n"

@@ -17,7 +17,7 @@ def test_a_key_is_accepted_by_its_hash(key: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"the", b"THE OLD KEY", HASHES[0].encode(), b"\xff"])
-def test_nothing_else_is(key: bytes) -> None:
+def test_another_key_is_refused(key: bytes) -> None:
     assert not accepts(HASHES, key)
     assert not accepts([], key)
 
@@ -27,11 +27,11 @@ def test_a_key_is_compared_with_every_hash_in_constant_time(
 ) -> None:
     compared = []
 
-    def noted(one: str, other: str) -> bool:
+    def compare(one: str, other: str) -> bool:
         compared.append(other)
         return compare_digest(one, other)
 
-    monkeypatch.setattr("serve_app.api_keys.hmac.compare_digest", noted)
+    monkeypatch.setattr("serve_app.api_keys.hmac.compare_digest", compare)
     assert accepts(HASHES, KEYS[0])
     assert compared == HASHES
 

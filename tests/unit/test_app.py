@@ -7,6 +7,8 @@ from serve_app.ray_serve.gateway import GatewayIngress
 
 
 @pytest.mark.parametrize("deployment", [GatewayIngress, Classifier])
-def test_reports_are_made_on_the_event_loop(deployment: type[GatewayIngress | Classifier]) -> None:
+def test_autoscaling_stats_are_recorded_on_the_event_loop(
+    deployment: type[GatewayIngress | Classifier],
+) -> None:
     # Serve runs plain methods in threads, beside the event loop that changes what they read.
     assert inspect.iscoroutinefunction(deployment.record_autoscaling_stats)

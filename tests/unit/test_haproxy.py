@@ -17,6 +17,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 
 from loadtest.ports import free_port
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.launch import HAPROXY
 from tests.serve import wire
 from tests.serve.wire import Connection, Reply, post
@@ -137,6 +138,29 @@ async def test_statistics_are_on_loopback_and_metrics_where_the_service_is(
         keeper.cfg.metrics_port: metrics,
         keeper.cfg.stats_port: "127.0.0.1",
     }
+
+
+@pytest.mark.parametrize("path", ["/project/predict", "/lab", "/-/healthz", "/-/routes", "/"])
+async def test_haproxy_refuses_a_foreign_host_whatever_it_would_answer_itself(
+    keeper: HAProxyApi, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv(ALLOWED_HOSTS, "localhost,127.0.0.1,[::1],lab.example")
+    await keeper.start()
+    try:
+        url = f"http://127.0.0.1:{keeper.cfg.http_options.port}"
+        for host in ("evil.example", "evil.example:80", "localhost.evil.example:8000"):
+            head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Request-ID: mine\r\n\r\n"
+            reply = await asyncio.to_thread(wire.ask, url, head.encode())
+            assert (reply.status, reply.headers["x-request-id"]) == (421, "mine")
+            assert reply.headers["content-type"] == "application/problem+json"
+            assert json.loads(reply.body)["type"].endswith(":misdirected-request")
+        async with httpx.AsyncClient() as client:
+            for host in ("LOCALHOST:1", "127.0.0.1", "[::1]:8000", "Lab.example"):
+                assert (await client.get(url + path, headers={"host": host})).status_code != 421
+        hostless = f"GET {path} HTTP/1.0\r\n\r\n".encode()
+        assert (await asyncio.to_thread(wire.ask, url, hostless)).status != 421
+    finally:
+        await keeper.stop()
 
 
 async def test_only_the_user_of_haproxy_may_command_it_after_a_reload_too(

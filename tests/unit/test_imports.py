@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-MODEL_PACKAGES = {"torch", "transformers", "onnx", "huggingface_hub", "serve_app.preparation"}
+MODEL_PACKAGES = {"torch", "transformers", "onnx", "huggingface_hub", "serve_app.export"}
 TOOLS = {"serve_app.cli", "serve_app.batch", "serve_app.rollout", "httpx2", "pandas", "typer"}
 
 

@@ -1,9 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from serve_app.app_args import AppArgs
 from serve_app.errors import InvalidConfig
-from serve_app.settings import ClassifierSettings, GatewaySettings
+from serve_app.settings import AppArgs, ClassifierSettings, GatewaySettings
 
 
 @pytest.mark.parametrize(

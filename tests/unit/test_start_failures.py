@@ -80,7 +80,9 @@ def in_gateway(**settings: Any) -> Change:
         (in_args(model="env:NOT_SET"), "$NOT_SET, which is not set"),
         (in_args(model="a/b", production=True), "graceful_shutdown_timeout_s"),
         (in_gateway(max_texts=0), "user_config.max_texts: "),
-        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: this is no hash"),
+        (in_gateway(api_keys=["secret"]), "user_config.api_keys.0: not the hash"),
+        (lambda content: content.update(allowed_hosts=["a b"]), "allowed_hosts.0: "),
+        (lambda content: content.update(allowed_hosts=["a:80"]), "allowed_hosts.0: "),
         (in_gateway(cors_origins=["page"]), "user_config.cors_origins.0: an origin is"),
         (lambda content: content.update(proxy_location="Nowhere"), "proxy_location: "),
         (lambda content: content.update(environment={"PATH": "/"}), "environment: only RAY_*"),
@@ -98,7 +100,39 @@ def test_a_wrong_configuration_is_refused_with_its_place(
     assert "secret" not in str(error)
 
 
-@pytest.mark.parametrize("content", [None, b"a: [", b"\xff", b"[]"])
+# Each line names the one before nine times: https://en.wikipedia.org/wiki/Billion_laughs_attack
+LAUGHS = "a0: &a0 [ha]\n" + "".join(
+    f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(30)
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"a: [",
+        b"\xff",
+        b"[]",
+        b"[" * 100_000,
+        b"a: 2026-99-99",
+        b"a: " + b"9" * 10_000,
+        b"a: !!python/object/apply:os.system [exit 7]",
+        b"? [a]\n: b",
+        LAUGHS.encode(),
+    ],
+    ids=[
+        "none",
+        "torn",
+        "bytes",
+        "a list",
+        "deep",
+        "a date",
+        "a number",
+        "code",
+        "a key",
+        "laughs",
+    ],
+)
 def test_what_is_no_configuration_is_refused(config: Path, content: bytes | None) -> None:
     config.unlink()
     if content is not None:

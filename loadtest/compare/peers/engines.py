@@ -56,8 +56,10 @@ class Torch:
 
         torch.set_num_threads(1)
         self._inference_mode = torch.inference_mode
-        self._tokenizer = AutoTokenizer.from_pretrained(model)
-        self._model = AutoModelForSequenceClassification.from_pretrained(model).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        self._model = AutoModelForSequenceClassification.from_pretrained(
+            model, trust_remote_code=False
+        ).eval()
 
     def __call__(self, texts: list[str]) -> list[Prediction]:
         with self._inference_mode():

@@ -1,34 +1,53 @@
 /** CSV as in RFC 4180, read and written. */
 
+import { FileRefused } from "/lab/decoding.js";
+
 const NAMES = /^(text|sentence|review|comment|body|content|message|tweet|title)s?$/i;
 const SEPARATORS = [",", ";", "\t"];
-/** What spreadsheets take for the beginning of a formula: OWASP, "CSV Injection". */
-const FORMULA = /^[=+\-@\t\r]/;
+/** What spreadsheets compute, as `FORMULA` of serve_app/files/writer.py has it. */
+const FORMULA = /^(?:[\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])/;
 
-/** Return the rows of a file, each a list of fields; its separator is found in the first line. */
+/**
+ * Return the rows of a file, each a list of fields; blank lines are not rows.
+ * @throws {FileRefused} A quote is not closed, or text follows a closing quote.
+ */
 export function parse(content) {
-  const [firstLine] = content.split(/[\r\n]/, 1);
-  const counts = SEPARATORS.map((each) => firstLine.split(each).length);
-  const separator = SEPARATORS[counts.indexOf(Math.max(...counts))];
+  const [first] = content.split(/[\r\n]/).filter((line) => !isBlank(line));
   const rows = [];
+  let separator = separatorOf(first ?? "", false);
+  if (!isNamed(fieldsOf(first ?? "", separator))) separator = separatorOf(first ?? "", true);
   let row = [];
   let at = 0;
+  let begins = 0;
   while (at < content.length) {
-    const read = content[at] === '"' ? quoted : plain;
-    const [field, end] = read(content, at, separator);
+    if (row.length === 0) {
+      begins = at;
+      const end = endOf(content, at);
+      if (isBlank(content.slice(at, end))) {
+        at = afterBreak(content, end);
+        continue;
+      }
+    }
+    const isQuoted = content[at] === '"';
+    const [field, end] = (isQuoted ? quoted : plain)(content, at, separator);
+    if (end < 0) throw brokenQuote(content, begins);
     row.push(field);
     at = end;
-    if (content[at] === separator) {
+    if (separator && content[at] === separator) {
       at += 1;
       if (at < content.length) continue;
       row.push("");
     }
     rows.push(row);
     row = [];
-    if (content[at] === "\r") at += 1;
-    if (content[at] === "\n") at += 1;
+    at = afterBreak(content, at);
   }
-  return rows.filter((fields) => fields.some((field) => field.trim() !== ""));
+  return rows;
+}
+
+/** Return whether a line has nothing but spaces. */
+export function isBlank(line) {
+  return /^[ \r\n]*$/.test(line);
 }
 
 /**
@@ -36,11 +55,11 @@ export function parse(content) {
  * @returns {{column: number, header: boolean}}
  */
 export function guess(rows) {
-  const named = (rows[0] ?? []).findIndex((name) => NAMES.test(name.trim()));
+  const named = (rows[0] ?? []).findIndex(isName);
   if (named >= 0) return { column: named, header: true };
   const sample = rows.slice(0, 50);
   const lengths = (rows[0] ?? []).map((_, column) =>
-    sample.reduce((sum, row) => sum + (row[column] ?? "").length, 0),
+    sample.reduce((sum, row) => sum + String(row[column] ?? "").length, 0),
   );
   return { column: Math.max(0, lengths.indexOf(Math.max(...lengths))), header: false };
 }
@@ -55,25 +74,80 @@ function field(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+function isName(field) {
+  return typeof field === "string" && NAMES.test(field.trim());
+}
+
+function isNamed(fields) {
+  return fields.some(isName);
+}
+
+/**
+ * Return the separator that divides a line into most fields; empty if none does. In a line of
+ * texts, unlike in a header, a separator before a space is a comma of the text.
+ */
+function separatorOf(line, isText) {
+  const counts = SEPARATORS.map((each) => {
+    const fields = fieldsOf(line, each);
+    return isText ? fields.filter((value, index) => !index || !/^ /.test(value)).length : fields.length;
+  });
+  const most = Math.max(...counts);
+  return most > 1 ? SEPARATORS[counts.indexOf(most)] : "";
+}
+
+/** Return the fields of a line; a quote that is not closed ends with it. */
+function fieldsOf(line, separator) {
+  const fields = [];
+  let at = 0;
+  for (;;) {
+    const [field, end] = (line[at] === '"' ? quoted : plain)(line, at, separator);
+    fields.push(field);
+    if (end < 0 || !separator || line[end] !== separator) return fields;
+    at = end + 1;
+  }
+}
+
+function endOf(content, start) {
+  let end = start;
+  while (end < content.length && content[end] !== "\n" && content[end] !== "\r") end += 1;
+  return end;
+}
+
+function afterBreak(content, end) {
+  let after = end;
+  if (content[after] === "\r") after += 1;
+  if (content[after] === "\n") after += 1;
+  return after;
+}
+
 function plain(content, start, separator) {
   let end = start;
   while (end < content.length && ![separator, "\n", "\r"].includes(content[end])) end += 1;
   return [content.slice(start, end), end];
 }
 
+/** Return a quoted field and where it ends; -1 if its quote is not closed there. */
 function quoted(content, start, separator) {
   const parts = [];
   let from = start + 1;
   for (;;) {
     const quote = content.indexOf('"', from);
-    if (quote < 0) return [parts.join("") + content.slice(from), content.length];
+    if (quote < 0) return [content.slice(start), -1];
     parts.push(content.slice(from, quote));
-    if (content[quote + 1] !== '"') {
-      // What follows the closing quote is of the field as well, as for Python's csv.
-      const [rest, end] = plain(content, quote + 1, separator);
-      return [parts.join("") + rest, end];
+    const next = content[quote + 1];
+    if (next !== '"') {
+      const closed = [undefined, separator, "\n", "\r"].includes(next);
+      return [parts.join(""), closed ? quote + 1 : -1];
     }
     parts.push('"');
     from = quote + 2;
   }
+}
+
+function brokenQuote(content, begins) {
+  const line = content.slice(0, begins).split(/\r\n|\r|\n/).length;
+  return new FileRefused(
+    `The CSV row that begins on line ${line} has a quote that is not closed, or text after a ` +
+      'closing quote: write a quote in a quoted field twice (""). TSV has no quotes.',
+  );
 }

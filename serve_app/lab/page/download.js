@@ -11,24 +11,28 @@ export function addedColumns(labels) {
 
 /**
  * Return the file's content: every row of the input with its columns, and what was found.
- * @param {{columns: string[], rows: string[][], column: number}} input Its texts are in `column`.
+ * @param {{columns: string[], rows: {cells: any[], text: string, problem: string}[]}} input A row
+ *   has a text or a problem.
  * @param {Function} get Returns the score of a text.
  * @param {string[]} labels In the order of the model.
  */
-export function table({ columns, rows, column }, get, labels) {
-  const scored = rows.map((row) => {
-    const text = (row[column] ?? "").toWellFormed();
-    const problem = text.trim() === "" ? "blank texts are left out" : "";
-    return [...columns.map((_, index) => row[index] ?? ""), ...added(get(text), labels, problem)];
-  });
+export function table({ columns, rows }, get, labels) {
+  const scored = rows.map(({ cells, text, problem }) => [
+    ...columns.map((_, index) => cell(cells[index])),
+    ...added(problem ? { problem } : get(text), labels),
+  ]);
   return format([[...columns, ...addedColumns(labels)], ...scored]);
 }
 
-function added(found, labels, problem) {
+function cell(value) {
+  return typeof value === "string" ? value : value == null ? "" : JSON.stringify(value);
+}
+
+function added(found, labels) {
   if (found?.labels) {
     return [found.labels[0].label, ...labels.map((label) => scoreOf(found.labels, label)), ""];
   }
-  return ["", ...labels.map(() => ""), problem || found?.problem || "not asked for"];
+  return ["", ...labels.map(() => ""), found?.problem ?? "not asked for"];
 }
 
 /** Let the browser save it. */

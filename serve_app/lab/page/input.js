@@ -1,7 +1,8 @@
 /** Where texts come from: the text area, a file, a sample. */
 
 import { byId, el } from "/lab/dom.js";
-import { column, FileRefused, lines, readTexts } from "/lab/files.js";
+import { FileRefused } from "/lab/decoding.js";
+import { lines, readTexts, rowsOf } from "/lab/files.js";
 import { bytes, counted } from "/lab/numbers.js";
 import { SAMPLES } from "/lab/samples.js";
 
@@ -22,6 +23,7 @@ export class Input {
     byId("file-remove").addEventListener("click", () => this.write(this.area.value));
     byId("file-column").addEventListener("change", (event) => {
       this.file.column = Number(event.target.value);
+      this.#showFile();
       this.onChange();
     });
     byId("file-header").addEventListener("change", (event) => {
@@ -43,18 +45,19 @@ export class Input {
 
   /** The texts as they are now. */
   get texts() {
-    const { file } = this;
-    return file ? column(file.rows, file.column, file.header) : lines(this.area.value);
+    if (!this.file) return lines(this.area.value);
+    return rowsOf(this.file).flatMap(({ text }) => text ?? []);
   }
 
-  /** The texts as rows of a table: its columns, and which of them has the texts. */
+  /** The texts as rows of a table: its columns, and the cells and the text, or the problem, of each row. */
   get table() {
     const { file } = this;
-    if (!file?.table) return { columns: ["text"], rows: this.texts.map((text) => [text]), column: 0 };
-    const rows = file.header ? file.rows.slice(1) : file.rows;
+    if (!file) return { columns: ["text"], rows: this.texts.map((text) => ({ text, cells: [text] })) };
+    const cells = file.rows.slice(file.header ? 1 : 0);
+    const rows = rowsOf(file).map((row, index) => ({ ...row, cells: cells[index] }));
     const width = file.rows.reduce((widest, row) => Math.max(widest, row.length), 0);
     const columns = Array.from({ length: width }, (_, index) => columnName(file, index));
-    return { columns, rows, column: file.column };
+    return { columns: file.table ? columns : ["text"], rows };
   }
 
   /** What a person changes the texts with. */
@@ -107,13 +110,18 @@ export class Input {
     byId("typed").hidden = file !== null;
     byId("file").hidden = file === null;
     if (!file) return;
-    const columns = Math.max(...file.rows.slice(0, 50).map((row) => row.length));
+    const rows = rowsOf(file);
+    const first = rows.findIndex(({ problem }) => problem);
+    const left = rows.filter(({ problem }) => problem).length;
     byId("file-name").textContent = file.name;
-    byId("file-size").textContent = `${bytes(file.size)}, ${counted(file.rows.length - file.header, "row")}`;
+    byId("file-size").textContent =
+      `${bytes(file.size)}, ${counted(rows.length, "row")}` +
+      (left ? `, ${left} left out (row ${first + 1}: ${rows[first].problem})` : "");
     byId("file-columns").hidden = !file.table;
     byId("file-header").checked = file.header;
+    byId("file-header").disabled = file.named;
     byId("file-column").replaceChildren(
-      ...Array.from({ length: columns }, (_, index) =>
+      ...file.rows[0].map((_, index) =>
         el("option", { value: index }, columnName(file, index)),
       ),
     );

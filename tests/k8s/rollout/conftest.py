@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from serve_app.rollout.cluster import Api, connect
-from serve_app.rollout.history import History
+from serve_app.rollout.history import revisions_of
 from serve_app.rollout.monitor import Limits
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import RAY_TOKEN, ApiServer
@@ -42,7 +42,7 @@ def rollout(api: Api, progress: list[str]) -> Rollout:
 
 
 def outcomes(api: Api) -> list[tuple[int, str]]:
-    return [(revision.number, revision.outcome) for revision in History(api).revisions()]
+    return [(revision.number, revision.outcome) for revision in revisions_of(api)]
 
 
 def live(server: ApiServer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import pytest
 
 from serve_app.errors import InvalidManifest, RolloutFailed, RolloutTimeout
 from serve_app.rollout.cluster import Api
+from serve_app.rollout.history import revisions_of
 from serve_app.rollout.rollout import Rollout
 from tests.k8s.rollout.api_server import ApiServer
 from tests.k8s.rollout.conftest import QUICK, image, outcomes
@@ -79,4 +80,4 @@ def test_a_rollback_can_return_to_a_release_that_served_after_the_timeout(
 def test_only_the_last_revisions_are_kept(rollout: Rollout) -> None:
     for max_texts in range(101, 114):
         rollout.apply(release(max_texts=max_texts))
-    assert [one.number for one in rollout.history.revisions()] == list(range(4, 14))
+    assert [one.number for one in revisions_of(rollout.api)] == list(range(4, 14))

@@ -3,9 +3,9 @@ import logging
 
 import pytest
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.middleware import UnexpectedErrors
+from serve_app.api.middleware import unexpected_errors
 from serve_app.api.problems import problem
 from serve_app.errors import (
     FieldError,
@@ -70,7 +70,7 @@ def test_an_answer_has_the_headers_of_its_error(error: ServiceError, name: str, 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def run(app: UnexpectedErrors, kind: str = "http") -> list[Message]:
+async def run(app: ASGIApp, kind: str = "http") -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -90,7 +90,7 @@ async def failing(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_unexpected_errors_are_answered_and_logged_without_their_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    start, body = await run(UnexpectedErrors(failing))
+    start, body = await run(unexpected_errors(failing))
     assert start["status"] == 500
     assert json.loads(body["body"])["request_id"] == "r-1"
     [record] = caplog.records
@@ -107,9 +107,9 @@ async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
         raise KeyError(SECRET)
 
     with pytest.raises(KeyError):
-        await run(UnexpectedErrors(half))
+        await run(unexpected_errors(half))
 
 
 async def test_only_http_is_answered() -> None:
     with pytest.raises(KeyError):
-        await run(UnexpectedErrors(failing), "lifespan")
+        await run(unexpected_errors(failing), "lifespan")

@@ -20,7 +20,10 @@ def source(tmp_path: Path) -> Path:
     for name in ("a.parquet", "sub/b.parquet"):
         table = pa.table({"id": list(range(len(TEXTS))), "text": TEXTS})
         pq.write_table(table, directory / name, row_group_size=5)
-    (directory / "_ignored.parquet").write_bytes(b"")
+    for name in ("_ignored.parquet", "_temporary/0/c.parquet", "_delta_log/1.checkpoint.parquet"):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(b"")
+    (directory / "folder.parquet").mkdir()
     (directory / "readme.txt").write_bytes(b"")
     return directory
 

@@ -117,3 +117,11 @@ def test_trailing_bytes_are_a_miss() -> None:
 )
 def test_a_foreign_field_is_a_miss_even_with_a_fitting_checksum(body: bytes) -> None:
     assert decode(KEY, stored(body), 1) is None
+
+
+@pytest.mark.parametrize("labels", [255, 256, 300, 1000])
+def test_a_model_may_have_any_number_of_labels(labels: int) -> None:
+    value = TextLogits(tuple(map(float, range(labels))), truncated=True)
+    raw = encode(b"key", value)
+    assert decode(b"key", raw, labels) == value
+    assert decode(b"key", raw, labels + 256) is None

@@ -1,4 +1,4 @@
-"""Do `configs/prod.yaml` and `kuberay/` agree with the table of capacity?"""
+"""`configs/prod.yaml` and `kuberay/` agree with the table of capacity."""
 
 import re
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_production_reserves_and_scales_replicas_as_the_table_says() -> None:
         strict=True,
     ):
         assert deployment.ray_actor_options.num_cpus == role.cpus
-        assert deployment.autoscaling_config.max_replicas == role.most
+        assert deployment.autoscaling_config.max_replicas == role.max_replicas
         assert deployment.autoscaling_config.downscale_delay_s == table.REPLICA_IDLE_S
 
 
@@ -59,7 +59,10 @@ def test_the_replicas_of_the_production_overlay_fit_its_pods(kuberay: Path) -> N
         config.applications[0].deployments, (table.GATEWAY, table.CLASSIFIER), strict=True
     ):
         scaling = deployment.autoscaling_config
-        assert (scaling.min_replicas, scaling.max_replicas) == (role.least, role.most)
+        assert (scaling.min_replicas, scaling.max_replicas) == (
+            role.min_replicas,
+            role.max_replicas,
+        )
         assert deployment.max_replicas_per_node == role.per_pod
 
 
@@ -69,7 +72,7 @@ def test_worker_pods_are_those_of_the_table(workers: dict[str, Any]) -> None:
     cpus = float(requested[:-1]) / 1000 if requested.endswith("m") else float(requested)
     assert cpus == table.POD_CPU_REQUEST
     assert workers["rayStartParams"]["num-cpus"] == str(table.POD_CPUS)
-    assert (workers["minReplicas"], workers["maxReplicas"]) == (table.PODS_LEAST, table.PODS_MOST)
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (table.MIN_PODS, table.MAX_PODS)
 
 
 def test_pods_are_released_as_the_table_says(
@@ -82,12 +85,12 @@ def test_pods_are_released_as_the_table_says(
 def test_the_node_pool_holds_two_clusters(kuberay: Path) -> None:
     found = settings(kuberay)
     assert found["WORKER_SIZE"] == table.NODE_SIZE
-    assert int(found["WORKER_NODES_MIN"]) == table.PODS_LEAST
-    assert int(found["WORKER_NODES_MAX"]) == table.NODES_MOST
+    assert int(found["WORKER_NODES_MIN"]) == table.MIN_PODS
+    assert int(found["WORKER_NODES_MAX"]) == table.MAX_NODES
 
 
-def test_all_pods_hold_the_most_replicas_and_a_node_holds_a_pod() -> None:
+def test_all_pods_hold_the_maximum_of_replicas_and_a_node_holds_a_pod() -> None:
     roles = (table.GATEWAY, table.CLASSIFIER)
-    assert sum(role.most * role.cpus for role in roles) <= table.PODS_MOST * table.POD_CPUS
-    assert sum(role.least * role.cpus for role in roles) <= table.PODS_LEAST * table.POD_CPUS
+    assert sum(role.max_replicas * role.cpus for role in roles) <= table.MAX_PODS * table.POD_CPUS
+    assert sum(role.min_replicas * role.cpus for role in roles) <= table.MIN_PODS * table.POD_CPUS
     assert table.POD_CPUS < table.POD_CPU_REQUEST < table.NODE_CPUS

@@ -1,4 +1,4 @@
-from serve_app.classifier.order import AlternatingOrder
+from serve_app.classifier.scheduler import AlternatingOrder
 
 SIZES = [3, 1, 2, 1]
 

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import pty
@@ -9,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from loadtest.ports import free_port
-from serve_app.cli import scoring
 from serve_app.cli.__main__ import app
+from serve_app.cli.help import API_KEY
+from serve_app.errors import Unauthorized
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
 from tests.contract.server import hosted, serving
@@ -157,6 +161,38 @@ def test_a_service_that_is_down_is_told_at_once(run: Run) -> None:
     assert hint.startswith("hint: start a service with `sentiment serve`")
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ALL_PROXY": "socks5://user:s3cret@127.0.0.1:9"}, ["$ALL_PROXY", "install socksio"]),
+        ({"HTTP_PROXY": "ftp://user:s3cret@127.0.0.1:9"}, ["$HTTP_PROXY", "http://host:port"]),
+        ({"HTTP_PROXY": "http://user:s3cret@127.0.0.1:9"}, ["refused", "proxy of $HTTP_PROXY"]),
+    ],
+)
+def test_a_proxy_that_does_not_serve_is_named_without_its_password(
+    environment: dict[str, str], variables: dict[str, str], said: list[str]
+) -> None:
+    kept = {name: value for name, value in environment.items() if "PROXY" not in name.upper()}
+    done = subprocess.run(
+        [*PREDICT, "--url", "http://service.example", "a"],
+        capture_output=True, text=True, check=False, env=kept | variables, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "s3cret" not in done.stderr
+    for line, expected in zip(done.stderr.splitlines(), said, strict=True):
+        assert expected in line
+
+
+def test_a_service_on_this_machine_is_not_asked_through_a_proxy(
+    url: str, environment: dict[str, str]
+) -> None:
+    kept = {name: value for name, value in environment.items() if "PROXY" not in name.upper()}
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+    for name in ("127.0.0.1", "localhost"):
+        command = [*PREDICT, "--url", url.replace("127.0.0.1", name), "a"]
+        subprocess.run(command, check=True, capture_output=True, env=kept | proxies, timeout=60)
+
+
 def test_another_server_is_told(run: Run, url: str) -> None:
     other = run("--url", f"{url}/project", "a")
     assert other.returncode == 1
@@ -179,7 +215,10 @@ def test_another_server_is_told(run: Run, url: str) -> None:
         (["a", "--engine", "simulated", "--local"], "is not one of"),
         (["a", "--input-format", "csv"], "not for arguments"),
         (["-i", "reviews.json"], "--input-format"),
-        (["-i", "reviews.csv.gz"], "--input-format"),
+        (["-i", "reviews.json.gz"], "--input-format"),
+        (["a", "-o", "scored.csv.gz", "--local"], "not packed"),
+        (["a", "-o", "scored.parquet", "--local"], "written as tsv, csv or jsonl"),
+        (["a", "--output-format", "parquet", "--local"], "written as tsv, csv or jsonl"),
     ],
 )
 def test_wrong_usage_has_an_exit_code_of_its_own(arguments: list[str], said: str) -> None:
@@ -190,9 +229,7 @@ def test_wrong_usage_has_an_exit_code_of_its_own(arguments: list[str], said: str
 
 @pytest.mark.parametrize("key", ["abc\ndef", "schlüssel"])
 def test_a_key_that_no_header_carries_is_told_and_not_shown(key: str) -> None:
-    refused = CliRunner().invoke(
-        app, ["predict", "a"], env={"COLUMNS": "200", scoring.API_KEY: key}
-    )
+    refused = CliRunner().invoke(app, ["predict", "a"], env={"COLUMNS": "200", API_KEY: key})
     assert refused.exit_code == 2
     assert "the API key has characters that are not printable ASCII" in refused.output
     assert not set(key.split()) & set(refused.output.split())
@@ -202,6 +239,36 @@ def test_the_format_of_any_name_may_be_told(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "reviews.log"
     source.write_text("good\n")
     assert run("-i", source, "--input-format", "text").returncode == 0
+
+
+def test_packed_and_columnar_files_are_read(run: Run, tmp_path: Path) -> None:
+    texts = ["I love this!", "naïve ☕"]
+    expected = run(*texts).stdout
+    packed, columnar = tmp_path / "in.csv.gz", tmp_path / "in.parquet"
+    packed.write_bytes(gzip.compress("\n".join(["text", *texts]).encode("utf-16")))
+    pq.write_table(pa.table({"text": texts}), columnar)
+    assert rows(run("-i", columnar).stdout) == rows(expected)
+    assert rows(run("-i", packed, "--output-format", "jsonl").stdout) == rows(expected)
+    assert run("-i", packed, "-o", tmp_path / "scored.jsonl").returncode == 0
+    assert rows((tmp_path / "scored.jsonl").read_text()) == rows(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("in.csv", b'id,text\n1,"open\n2,b\n', ["begins on line 2 has a quote", "twice"]),
+        ("in.csv", "text\ncafé\n".encode("latin-1"), ["line 2 has the byte 0xE9", "iconv"]),
+        ("in.xlsx", b"PK\x03\x04", ["a zip archive or an .xlsx workbook", "CSV (UTF-8)"]),
+    ],
+)
+def test_a_file_that_cannot_be_read_rightly_is_refused_in_a_line_and_a_hint(
+    run: Run, tmp_path: Path, name: str, content: bytes, said: list[str]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused = run("-i", tmp_path / name)
+    assert refused.returncode == 1
+    for line, expected in zip(refused.stderr.splitlines(), said, strict=True):
+        assert expected in line
 
 
 def test_an_input_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
@@ -233,8 +300,42 @@ def test_a_person_at_a_terminal_gets_plain_coloured_lines(
     os.close(shown)
     assert "\x1b[1m" in output
     assert "\x1b[31m" not in output
-    assert "red  [31m text" in output
+    assert "red \\x1b[31m text" in output
     assert "predicted_label" not in output
+
+
+HOSTILE = "a\x1b]0;owned\x07\x9b31m\u202egpj.exe\u2066\r\n"
+COMMANDS = set("\x1b\x07\x9b\u202e\u2066\r")
+
+
+def test_a_column_commands_no_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.jsonl"
+    path.write_text(json.dumps({HOSTILE: "good"}))
+    done = run("--input", path)
+    assert done.returncode == 1
+    assert "\\x1b]0;owned\\x07" in done.stderr
+    assert not COMMANDS & set(done.stderr)
+
+
+def test_a_file_name_commands_no_terminal(run: Run, tmp_path: Path) -> None:
+    for name in (f"{HOSTILE}.foo", f"{HOSTILE}.csv"):
+        done = run("--input", tmp_path / name)
+        assert done.returncode in {1, 2}
+        assert not COMMANDS & set(done.stdout + done.stderr)
+
+
+def test_labels_and_reasons_of_a_service_command_no_terminal(
+    run: Run, environment: dict[str, str]
+) -> None:
+    model = MODEL._replace(labels=(HOSTILE, f"{HOSTILE}!"))
+    service = HashService(GatewaySettings(max_chars=3), None, False, READY, model)
+    refusing = HashService(GatewaySettings(), Unauthorized(HOSTILE), False, READY, MODEL)
+    for each, status in ((service, 9), (refusing, 1)):
+        with serving(hosted(each)) as url:
+            done = run("--url", url, "--output-format", "text", "abc", "too long")
+        assert done.returncode == status
+        assert "\\u202e" in done.stdout + done.stderr
+        assert not COMMANDS & set(done.stdout + done.stderr)
 
 
 def test_a_progress_bar_is_for_a_terminal(

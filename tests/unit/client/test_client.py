@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import math
 import socket
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from serve_app.client import AsyncSentimentClient, Info, Prediction, SentimentClient, TextRefused
@@ -67,11 +70,78 @@ def test_a_text_that_would_be_refused_is_named_and_not_sent(
     assert running.service.requests == []
 
 
-def test_a_string_in_place_of_texts_is_refused(server: "Start", predict: "Predict") -> None:
-    with pytest.raises(TypeError, match=r"\[text\]"):
-        predict(server().url, "I love this!")
-    with pytest.raises(TypeError, match=r"\[text\]"):
-        SentimentClient().stream("I love this!")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (math.nan, "float: nan"),
+        (None, "NoneType"),
+        (b"bytes", "bytes"),
+        (5, "int: 5"),
+        (["nested"], "list"),
+        ({"text": "a"}, "dict"),
+        (pd.NA, "NAType"),
+        (pd.Timestamp("2026-01-01"), "Timestamp"),
+        (np.float32("nan"), "float32"),
+        (np.bytes_(b"a"), "bytes_"),
+        (b"x" * 10_000, "…"),
+    ],
+)
+def test_what_is_not_a_string_is_named_by_its_index_and_not_sent(
+    server: "Start", predict: "Predict", text: object, said: str
+) -> None:
+    running = server()
+    with pytest.raises(TextRefused, match="text 2 is not a string") as caught:
+        predict(running.url, ["good", "bad", text, "good"])
+    assert caught.value.index == 2
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 120
+    assert running.service.requests == []
+
+
+def test_what_is_not_a_string_ends_a_stream_before_its_request(server: "Start") -> None:
+    running = server(max_texts=2)
+    with SentimentClient(running.url) as client:
+        stream = client.stream(["a", "b", None])  # type: ignore[list-item]
+        with pytest.raises(TextRefused, match="text 2"):
+            list(stream)
+    assert all(len(texts) == 2 for texts in running.service.requests)
+
+
+async def test_what_is_not_a_string_ends_an_asynchronous_stream(server: "Start") -> None:
+    async with AsyncSentimentClient(server().url) as client:
+        with pytest.raises(TextRefused, match="text 1"):
+            [each async for each in client.stream(["a", math.nan])]  # type: ignore[list-item]
+
+
+def test_strings_of_pandas_and_numpy_are_texts(server: "Start", predict: "Predict") -> None:
+
+    url, texts = server().url, ["a", "b"]
+    expected = predict(url, texts)
+    for given in (
+        pd.Series(texts),
+        np.array(texts),
+        pd.Series(texts, dtype="string"),
+        map(str, texts),
+    ):
+        assert predict(url, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("I love this!", r"\[text\]"),
+        (b"I love this!", r"\[text\]"),
+        ({"text": ["a"]}, "dict is not a list of texts"),
+        (pd.DataFrame({"text": ["a"]}), "DataFrame is not a list of texts"),
+    ],
+)
+def test_what_is_not_a_list_of_texts_is_refused(
+    server: "Start", predict: "Predict", texts: Any, said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        predict(server().url, texts)
+    with pytest.raises(TypeError, match=said):
+        SentimentClient().stream(texts)
 
 
 def test_connections_are_kept(server: "Start", predict: "Predict") -> None:

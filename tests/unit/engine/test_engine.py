@@ -3,11 +3,10 @@ import time
 import numpy as np
 import pytest
 
-from serve_app.app_args import AppArgs
 from serve_app.engine.engine import SimulatedEngine, load_engine
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity
-from serve_app.settings import SimulatedCost
+from serve_app.settings import AppArgs, SimulatedCost
 
 FREE = SimulatedCost(batch_ms=0, token_us=0)
 TEXTS = ([1, 2, 3], [4, 5], [1, 2, 3, 4])
@@ -53,3 +52,14 @@ def test_a_model_that_was_not_prepared_says_how_to_prepare_it(
 ) -> None:
     with pytest.raises(ModelUnusable, match="sentiment model prepare"):
         load_engine(model, "onnx-int8", threads=1)
+
+
+def test_a_batch_in_parts_has_the_logits_of_each_text(
+    model: ModelIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    engine = load_engine(model, "torch", threads=1)
+    texts = [[2, word, 3] for word in range(5, 12)]
+    together = engine.logits(texts)
+    monkeypatch.setattr("serve_app.engine.tokenizer.MAX_PAIRS", 20)
+    assert engine.logits(texts) == pytest.approx(together, abs=1e-6)

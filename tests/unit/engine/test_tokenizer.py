@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve_app.engine.tokenizer import Tokenizer, padded
+from serve_app.engine.tokenizer import Tokenizer, padded, passes
 from serve_app.errors import ModelUnusable
 from serve_app.model.store import ModelIdentity
 
@@ -11,6 +11,17 @@ def test_sequences_are_padded_on_the_right() -> None:
     assert ids.tolist() == [[5, 6, 7], [8, 1, 1]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert ids.dtype == mask.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [([3], [1]), ([512] * 16, [16]), ([512] * 17, [16, 1]), ([4096, 8, 8], [1, 1, 1])],
+)
+def test_attention_over_a_pass_is_bounded(lengths: list[int], sizes: list[int]) -> None:
+    texts = [[number] * length for number, length in enumerate(lengths)]
+    parts = [list(part) for part in passes(texts)]
+    assert [len(part) for part in parts] == sizes
+    assert [text for part in parts for text in part] == texts
 
 
 def test_texts_become_the_tokens_that_transformers_makes_of_them(model: ModelIdentity) -> None:

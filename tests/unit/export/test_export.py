@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 
+from serve_app.errors import ModelUnusable  # noqa: E402
 from serve_app.export.export import export_onnx  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -150,5 +151,5 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_a_directory_without_a_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises((OSError, ValueError)):
+    with pytest.raises(ModelUnusable, match="cannot load"):
         export_onnx(tmp_path, tmp_path / "model.onnx")

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from functools import partial
@@ -5,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from serve_app.client import Prediction
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
 from serve_app.export.prepare import prepare, resolve_engine
+from serve_app.files.local import LocalScorer
 from serve_app.model.onnx_bundle import (
     ENGINES,
     OnnxBundle,
     cache_directory,
     find_bundle,
     onnx_directory,
+    parity_table,
 )
 from serve_app.model.parity import Parity
-from serve_app.model.store import ModelIdentity
+from serve_app.model.store import ModelIdentity, resolve
 from serve_app.settings import EngineChoice, EngineName
 
 pytest.importorskip("torch")
@@ -87,6 +91,51 @@ def test_a_bundle_in_the_models_directory_is_preferred(
     found = find_bundle(model)
     assert found is not None
     assert found.directory == onnx_directory(model)
+
+
+def test_an_fp32_file_is_kept_where_int8_fails(
+    model: ModelIdentity, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a graph that\nnobody knows")
+
+    monkeypatch.setattr("serve_app.export.quantize.quantize_int8", fail)
+    bundle = prepare(model, no_progress)
+    assert bundle.default_engine == resolve_engine(model, "auto", no_progress) == "onnx-fp32"
+    assert "ZeroDivisionError: a graph that |" in parity_table(bundle)
+    with pytest.raises(ModelUnusable, match=r"onnx-int8 could not be made .*: ZeroDivisionError"):
+        resolve_engine(model, "onnx-int8", no_progress)
+
+
+def test_a_model_that_cannot_be_exported_is_refused_with_a_way_out(
+    model: ModelIdentity, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("step 1 of 3 failed\nlong text") from KeyError("the cause")
+
+    monkeypatch.setattr("serve_app.export.export.export_onnx", fail)
+    with pytest.raises(ModelUnusable, match="cannot export tiny: KeyError: 'the cause'") as refused:
+        prepare(model, no_progress)
+    assert "engine: torch" in refused.value.hint
+    assert find_bundle(model) is None
+
+
+@pytest.mark.slow
+def test_a_multi_label_model_is_verified_by_its_sigmoids(
+    model_directory: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    config = json.loads((model_directory / "config.json").read_text())
+    config["problem_type"] = "multi_label_classification"
+    (model_directory / "config.json").write_text(json.dumps(config))
+    prepare(resolve(str(model_directory)), no_progress)
+    scorer = LocalScorer(str(model_directory), "onnx-fp32", no_progress)
+    transformers = pytest.importorskip("transformers")
+    pipeline = transformers.pipeline("text-classification", str(model_directory), top_k=None)
+    texts = ["the film was very good", "i hate it"]
+    for outcome, expected in zip(scorer.score(texts), pipeline(texts), strict=True):
+        assert isinstance(outcome, Prediction)
+        assert list(outcome.scores) == [each["label"] for each in expected]
+        assert list(outcome.scores.values()) == pytest.approx([each["score"] for each in expected])
 
 
 def write_bundle(model: ModelIdentity, int8: Parity) -> OnnxBundle:

@@ -1,43 +1,99 @@
+import builtins
+import gzip
+import io
 import json
+import re
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from serve_app.decoding import HEAD_BYTES
 from serve_app.errors import StartupError
-from serve_app.files.reader import MAX_FIELD_CHARS, TABLES, Format, format_of
+from serve_app.files.reader import MAX_FIELD_CHARS, TABLES, Format, format_of, read
+from tests.unit.files.cases import CASES, Case
 from tests.unit.files.pipeline import all_of
 
 if TYPE_CHECKING:
     from tests.unit.files.conftest import HashScorer
 
 
-def test_every_line_of_a_text_file_is_a_text(scorer: "HashScorer") -> None:
-    content = "\ufeffone\r\n\ntwo, 'three'\u2028\rfour".encode()
-    lines = all_of(content, Format.TEXT, Format.JSONL, scorer).splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
-    assert texts == ["one", "", "two, 'three'\u2028\rfour"]
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.case)
+def test_files_are_read_by_the_rules_that_the_lab_follows_too(case: Case) -> None:
+    def rows() -> list[str | dict[str, str]]:
+        form = format_of(Path(case.name))
+        if form is None:
+            raise StartupError(f"the name of {case.name} has no known format")
+        found = read(io.BytesIO(case.content), form, "text").rows
+        return [{"problem": row.problem} if row.problem else row.text for row in found]
 
-
-def test_tsv_has_no_quotes(scorer: "HashScorer") -> None:
-    content = b'text\tlabel\n"hi" he said\t1\n"open\t0\n'
-    out = all_of(content, Format.TSV, Format.TSV, scorer).decode().splitlines()
-    assert [line.split("\t")[:2] for line in out[1:]] == [['"hi" he said', "1"], ['"open', "0"]]
+    if case.rows is not None:
+        assert rows() == case.rows
+        return
+    with pytest.raises(StartupError, match=re.escape(case.refused)):
+        rows()
 
 
 @pytest.mark.parametrize("source", [Format.CSV, Format.TSV])
-def test_bytes_that_are_not_utf8_are_marked_and_kept(scorer: "HashScorer", source: Format) -> None:
+def test_bytes_that_are_not_utf8_are_marked_and_kept_far_into_a_file(
+    scorer: "HashScorer", source: Format
+) -> None:
     comma = b"," if source is Format.CSV else b"\t"
-    content = comma.join([b"id", b"text"]) + b"\n" + comma.join([b"1", b"caf\xe9"]) + b"\n"
-    [_, row] = all_of(content, source, source, scorer).splitlines()
-    assert row == comma.join([b"1", b"caf\xe9", b"", b"", b"", b"the text is not valid UTF-8"])
+    row = comma.join([b"1", b"a text"]) + b"\n"
+    content = comma.join([b"id", b"text"]) + b"\n" + row * (HEAD_BYTES // len(row) + 1)
+    content += comma.join([b"caf\xe9", b"caf\xe9"]) + b"\n" + row
+    *_, marked, last = all_of(content, source, source, scorer).splitlines()
+    problem = b"the text is not valid UTF-8"
+    assert marked == comma.join([b"caf\xe9", b"caf\xe9", b"", b"", b"", problem])
+    assert last.startswith(comma.join([b"1", b"a text"]))
+
+
+def test_gzip_that_breaks_far_into_a_file_ends_the_run_in_one_line(scorer: "HashScorer") -> None:
+    whole = gzip.compress(b"\n".join(b"%d" % (n * n) for n in range(400_000)))
+    with pytest.raises(StartupError, match="broken gzip"):
+        all_of(whole[:-100_000], Format.TEXT, Format.JSONL, scorer)
+
+
+def test_parquet_is_read_where_pyarrow_is_installed(
+    scorer: "HashScorer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table(
+        {"text": ["a", None, "é"], "day": [date(2026, 1, 2)] * 3, "raw": [b"x", None, b""]}
+    )
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    lines = all_of(stream.getvalue(), Format.PARQUET, Format.JSONL, scorer).splitlines()
+    first, second, third = map(json.loads, lines)
+    assert (first["text"], first["day"]) == ("a", "2026-01-02")
+    assert first["predicted_label"] == scorer.prediction("a").label
+    assert second["prediction_error"] == "'text' is not a string"
+    assert third["text"] == "é"
+    out = all_of(stream.getvalue(), Format.TEXT, Format.CSV, scorer).decode().splitlines()
+    assert out[0].startswith("text,day,raw,predicted_label")
+    with pytest.raises(StartupError, match="cannot read the Parquet"):
+        all_of(stream.getvalue()[:-9], Format.PARQUET, Format.JSONL, scorer)
+
+    plain_import = builtins.__import__
+
+    def without_pyarrow(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.startswith("pyarrow"):
+            raise ImportError(name=name)
+        return plain_import(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_pyarrow)
+    with pytest.raises(StartupError) as caught:
+        all_of(stream.getvalue(), Format.PARQUET, Format.JSONL, scorer)
+    assert "[batch]" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("source", "content", "problems"),
     [
         (Format.CSV, b"id,text\n1\n\n2,b\n3,c,d\n", ["1 fields", "", "3 fields"]),
-        (Format.TSV, b"id\ttext\n1\n\n2\tb\n", ["1 fields", "1 fields", ""]),
+        (Format.TSV, b"id\ttext\n1\n\n2\tb\n", ["1 fields", ""]),
         (
             Format.JSONL,
             b'{"text": "a"}\n\n{torn\n[1]\n{"txt": "b"}\n{"text": 1}\n' + b"[" * 100_000,
@@ -74,7 +130,7 @@ def test_a_file_with_unusable_columns_is_refused_with_a_hint(
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("source", list(Format))
+@pytest.mark.parametrize("source", [Format.TEXT, *sorted(TABLES), Format.JSONL])
 def test_a_file_that_is_empty_or_has_only_a_header_has_no_rows(
     scorer: "HashScorer", source: Format
 ) -> None:
@@ -85,7 +141,17 @@ def test_a_file_that_is_empty_or_has_only_a_header_has_no_rows(
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.csv", "csv"), ("a.TSV", "tsv"), ("a.ndjson", "jsonl"), ("a.txt", "text"), ("-", "text")],
+    [
+        ("a.csv", "csv"),
+        ("a.TSV", "tsv"),
+        ("a.ndjson", "jsonl"),
+        ("a.txt", "text"),
+        ("-", "text"),
+        ("a.csv.gz", "csv"),
+        ("a.gz", "text"),
+        ("a.parquet", "parquet"),
+        ("a.json", None),
+    ],
 )
-def test_the_suffix_of_a_name_selects_the_format(name: str, form: str) -> None:
-    assert format_of(Path(name), Format.TEXT) == form
+def test_the_suffix_of_a_name_selects_the_format(name: str, form: str | None) -> None:
+    assert format_of(Path(name)) == form

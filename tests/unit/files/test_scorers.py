@@ -4,16 +4,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from serve_app.client import Prediction, RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
-from serve_app.engine.torch import TorchEngine
+from serve_app.client import RetryPolicy, SentimentClient, ServerFailed, ServerTimeout
 from serve_app.errors import DeadlineExceeded, InferenceFailed
 from serve_app.files.reader import Failure, Outcome, Row
-from serve_app.files.scorers import LocalScorer, RemoteScorer, batches, score
+from serve_app.files.scorers import RemoteScorer, score
 from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
@@ -79,43 +77,6 @@ def test_a_timeout_of_a_single_text_ends_the_run(remote: Start) -> None:
 def test_a_failure_that_is_not_caused_by_a_text_ends_the_run(remote: Start) -> None:
     with pytest.raises(ServerFailed):
         remote(lambda _: RuntimeError("a bug")).score(["a", "b"])
-
-
-def test_a_model_in_this_process_scores_as_the_service_answers(model_directory: Path) -> None:
-    scorer = LocalScorer(str(model_directory), "torch", print)
-    texts = ["the film was great", "", "awful " * 100, "it is slow", "the film was great"]
-    outcomes = scorer.score(texts)
-    for text, outcome in zip(texts, outcomes, strict=True):
-        assert isinstance(outcome, Prediction)
-        [alone] = scorer.score([text])
-        assert isinstance(alone, Prediction)
-        assert outcome.scores == pytest.approx(alone.scores, abs=1e-6)
-        assert list(outcome.scores.values()) == sorted(outcome.scores.values(), reverse=True)
-        assert outcome.truncated == (text == texts[2])
-    assert outcomes[0] == outcomes[4]
-
-
-def test_a_text_that_the_engine_fails_on_does_not_fail_the_others(
-    model_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scorer = LocalScorer(str(model_directory), "torch", print)
-    plain = TorchEngine.logits
-
-    def failing(engine: TorchEngine, token_ids: Sequence[Sequence[int]]) -> object:
-        if any(len(ids) > 10 for ids in token_ids):
-            raise RuntimeError
-        return plain(engine, token_ids)
-
-    monkeypatch.setattr(TorchEngine, "logits", failing)
-    outcomes = scorer.score(["good " * n for n in (7, 8, 9, 10)])
-    assert [isinstance(outcome, Failure) for outcome in outcomes] == [False, False, True, True]
-
-
-def test_batches_hold_every_text_once_and_group_similar_lengths() -> None:
-    lengths = [500, 3, 40, 490, 4, 100, 512, 3]
-    found = list(batches(lengths))
-    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
-    assert sorted([lengths[index] for index in found[0]]) == [3, 3, 4]
 
 
 def test_each_row_is_scored_once_and_in_order_though_calls_overlap(scorer: "HashScorer") -> None:

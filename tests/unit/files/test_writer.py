@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_app.errors import StartupError
-from serve_app.files.reader import Format
-from serve_app.files.writer import Layout, finished, open_file
+from serve_app.files.reader import Failure, Format, Row, ScoredRow
+from serve_app.files.writer import ERROR, Layout, finished, open_file
 from tests.unit.files.pipeline import all_of, jsonl_of, scored
 
 if TYPE_CHECKING:
@@ -70,6 +72,37 @@ def test_tabs_and_line_ends_become_spaces_in_tsv(scorer: "HashScorer") -> None:
     assert [row[1] for row in rows[4:7]] == ["tab here", "line break", "cr here"]
     # The text itself is scored, not what TSV can hold of it.
     assert float(rows[4][4]) == scorer.prediction("tab\there").scores["POSITIVE"]
+
+
+# Also those of the lab's files.
+FORMULAS = ["=", "+", "-", "@", "\t", "\r", "\n", " =", "\u00a0@", "\ufeff=", "\0="]
+FORMULAS += ["\t +", "\u3000-", "\uff1d", "\uff0b", "\uff0d", "\uff20", " \uff1d", "\n\n="]
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.TSV])
+@pytest.mark.parametrize("start", FORMULAS)
+def test_a_formula_is_escaped_where_that_is_asked_for(form: Format, start: str) -> None:
+    cell = f"{start}cmd"
+    row = ScoredRow(Row({cell: cell, "n": "1 - 1"}, "a"), Failure(cell))
+    kept = Layout(form, (cell, "n"), ("=A", "B"))
+    shown = re.sub("[\t\r\n]", " ", cell) if form is Format.TSV else cell
+    for written in (kept.rows([row]), kept.header()):
+        assert "'" not in written.decode()
+    safe = kept._replace(escape=True)
+    read = partial(csv.reader, delimiter="\t" if form is Format.TSV else ",")
+    [header], [line] = (
+        list(read(io.StringIO(written.decode(), newline="")))
+        for written in (safe.header(), safe.rows([row]))
+    )
+    assert header == [f"'{shown}", "n", "predicted_label", "score_=A", "score_B", ERROR]
+    assert line == [f"'{shown}", "1 - 1", "", "", "", f"'{shown}"]
+
+
+def test_numbers_and_json_are_never_escaped() -> None:
+    row = ScoredRow(Row({"n": -5, "text": "=1"}, "a"), Failure(""))
+    columns, labels = ("n", "text"), ("A",)
+    assert Layout(Format.CSV, columns, labels, escape=True).rows([row]) == b"-5,'=1,,,\r\n"
+    assert b'"=1"' in Layout(Format.JSONL, columns, labels, escape=True).rows([row])
 
 
 def test_a_row_with_other_fields_has_no_place_in_a_table(scorer: "HashScorer") -> None:

@@ -139,7 +139,10 @@ async def test_an_answer_has_one_request_id_which_is_reported(
         ("X-Deadline-Ms", "5000", 200),
         ("X-Deadline-Ms", "soon", 422),
         ("Content-Encoding", "gzip", 422),
-        ("Origin", "http://elsewhere", 200),
+        ("Origin", "http://elsewhere", 403),
+        ("Origin", "http://gateway", 200),
+        ("Sec-Fetch-Site", "cross-site", 403),
+        ("Sec-Fetch-Site", "same-origin", 200),
     ],
 )
 async def test_what_a_header_asks_for_is_the_applications_affair(

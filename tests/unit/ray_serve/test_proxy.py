@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.errors import ELSEWHERE, PROBLEM_JSON, RevisionMismatch
+from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
 from serve_app.ray_serve.proxy import MAX_KEPT_BYTES, ServeErrors, WithoutServeHeaders, middlewares
 
 
@@ -115,6 +116,30 @@ def test_only_serves_own_headers_are_taken_away() -> None:
         seen = client.get("/", headers=sent).json()
     assert seen["x-request-id"] == "mine"
     assert not {name for name in seen if name.lower() in map(str.lower, sent)} - {"x-request-id"}
+
+
+@pytest.mark.parametrize("path", ["/project/predict", "/lab", "/-/routes"])
+def test_a_foreign_host_is_refused_before_anything_else_where_ours_are_known(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def unreached(_: Request) -> Response:
+        raise AssertionError("the request was passed on")
+
+    monkeypatch.setenv(ALLOWED_HOSTS, "localhost,127.0.0.1")
+    app = Starlette(routes=[Route(path, unreached)], middleware=middlewares())
+    with TestClient(app, base_url="http://evil.example:8000") as client:
+        answer = client.get(path, headers={"x-request-id": "mine"})
+    assert (answer.status_code, answer.json()["request_id"]) == (421, "mine")
+    assert answer.headers["content-type"] == PROBLEM_JSON
+    assert answer.json()["type"] == "urn:sentiment-serve:problem:misdirected-request"
+
+
+@pytest.mark.parametrize("hosts", ["", "localhost,service"])
+def test_a_host_of_ours_is_passed_on(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    monkeypatch.setenv(ALLOWED_HOSTS, hosts)
+    app = Starlette(routes=[Route("/", seen_headers)], middleware=middlewares())
+    with TestClient(app, base_url="http://service:8000") as client:
+        assert client.get("/").json()["host"] == "service:8000"
 
 
 @pytest.mark.parametrize("name", ["x-request-id", "traceparent", "tracestate"])

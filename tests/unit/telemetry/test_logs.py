@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from serve_app.telemetry.logs import ROOT, LogForm, configure
+from serve_app.telemetry.logs import LogForm, configure
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    logger = logging.getLogger(ROOT)
+    logger = logging.getLogger("serve_app")
     state = (logger.handlers, logger.level, logger.propagate)
     yield
     logger.handlers, logger.level, logger.propagate = state
@@ -23,7 +23,7 @@ def _fail() -> None:
 def logged(form: LogForm) -> str:
     stream = io.StringIO()
     configure(form, stream=stream)
-    logger = logging.getLogger(f"{ROOT}.cache")
+    logger = logging.getLogger("serve_app.cache")
     logger.debug("too small")
     try:
         _fail()

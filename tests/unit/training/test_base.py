@@ -1,4 +1,8 @@
+import io
+import json
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -7,7 +11,8 @@ pytest.importorskip("accelerate")
 
 import torch
 from huggingface_hub import constants
-from transformers import PreTrainedModel
+from safetensors.torch import load_file, save_file
+from transformers import DistilBertConfig, DistilBertForSequenceClassification, PreTrainedModel
 
 from loadtest.ports import free_port
 from training.base import BaseError, load_base
@@ -59,6 +64,59 @@ def test_the_head_of_a_fine_tuned_classifier_is_kept(base_directory: Path, tmp_p
         assert torch.equal(loaded.get_parameter(name), parameter.float())
 
 
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "regression"])
+def test_a_base_with_another_number_of_labels_gets_a_new_head(
+    base_directory: Path,
+    tmp_path: Path,
+    problem_type: Literal["single_label_classification", "regression"],
+) -> None:
+    tuned = load_base(str(base_directory), RECIPE)
+    shape = tuned.model.config
+    five = DistilBertConfig(**{**shape.to_dict(), "id2label": dict(enumerate("abcde"))})
+    five.problem_type = problem_type
+    tuned.tokenizer.save_pretrained(tmp_path)
+    source = DistilBertForSequenceClassification(five)
+    source.save_pretrained(tmp_path)
+    keep = RECIPE.model_copy(update={"convert": False})
+    loaded = load_base(str(tmp_path), keep).model
+    assert loaded.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
+    assert loaded.config.problem_type == "single_label_classification"
+    assert loaded.get_parameter("classifier.weight").shape[0] == 2
+    for name, parameter in source.named_parameters():
+        if name.startswith("distilbert."):
+            assert torch.equal(loaded.get_parameter(name), parameter)
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_a_base_without_weights_of_its_body_is_refused(
+    base_directory: Path, tmp_path: Path, convert: bool
+) -> None:
+    shutil.copytree(base_directory, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if "layer.1.output.dense.bias" in name)
+    del tensors[name]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(BaseError, match=r"missing .*layer\.1\.output\.dense\.bias"):
+        load_base(str(tmp_path), RECIPE.model_copy(update={"convert": convert}))
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_no_code_of_a_base_is_run(
+    base_directory: Path, tmp_path: Path, convert: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(base_directory, tmp_path / "base")
+    config = tmp_path / "base" / "config.json"
+    content = json.loads(config.read_text())
+    names = {"AutoConfig": "theirs.C", "AutoModel": "theirs.C"}
+    config.write_text(json.dumps(content | {"model_type": "theirs", "auto_map": names}))
+    (tmp_path / "base" / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
+    with pytest.raises(BaseError, match="cannot load"):
+        load_base(str(tmp_path / "base"), RECIPE.model_copy(update={"convert": convert}))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_another_number_of_labels_takes_a_new_head(
     base_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,7 +124,8 @@ def test_another_number_of_labels_takes_a_new_head(
     save_classifier(tuned.model, tuned.tokenizer, "float32", tmp_path)
     three = RECIPE.model_copy(update={"convert": False, "labels": ("bad", "so-so", "good")})
     model = load_base(str(tmp_path), three).model
-    assert "the base has 2 labels, not 3: its head is replaced\n" in capsys.readouterr().err
+    said = "the base has another number of labels than 3: its head is replaced\n"
+    assert said in capsys.readouterr().err
     assert model.config.id2label == {0: "bad", 1: "so-so", 2: "good"}
     assert model.get_parameter("classifier.weight").shape[0] == 3
     kept = "distilbert.embeddings.word_embeddings.weight"

@@ -29,14 +29,17 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("sentence\tlabel\nfine\t1\n", "lacks the column.*text"),
+        ("sentence\tlabel\nfine\t1\n", "no column 'text'"),
         (
             "text\tlabel\nfine\t2\n",
             "line 2: the label is '2'; it must be one of NEGATIVE or 0, POSITIVE or 1",
         ),
-        ("text\tlabel\nfine\n", "line 2: expected a text, a tab and a label"),
+        ("text\tlabel\nfine\t\n", "line 2: expected a text, a tab and a label"),
+        ("text\tlabel\nfine\n", "line 2: it has 1 fields, the header 2"),
+        ("text\tlabel\n\nfine\t1\t0\n", "line 3: it has 3 fields, the header 2"),
+        ('text\tlabel\n"a ""b"""\t1\n', "line 2: a field is quoted as in CSV"),
         ("text\tlabel\n", "holds no examples"),
-        ("", "lacks the column"),
+        ("", "no column 'text', 'label'"),
     ],
 )
 def test_malformed_files_are_explained(tmp_path: Path, content: str, message: str) -> None:
@@ -51,11 +54,14 @@ def test_a_missing_file_is_explained(tmp_path: Path) -> None:
         read_corpus(tmp_path / "absent.tsv")
 
 
-def test_a_file_in_another_encoding_is_explained(tmp_path: Path) -> None:
+def test_a_file_in_another_encoding_is_read_or_explained(tmp_path: Path) -> None:
     path = tmp_path / "data.tsv"
     path.write_bytes(b"text\tlabel\nna\xefve\t1\n")
-    with pytest.raises(CorpusError, match="not UTF-8 text"):
+    with pytest.raises(CorpusError, match=r"data.tsv: .* not UTF-8: line 2 has the byte 0xEF"):
         read_corpus(path)
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le"):
+        path.write_text("text\tlabel\n\nnaïve\t1\n", encoding)
+        assert read_corpus(path) == [Example("naïve", 1)]
 
 
 def test_phrases_of_held_out_sentences_are_kept_from_training() -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.capacity import CLASSIFIER, GATEWAY, PODS_LEAST, GatewayCost, Load, plan
+from serve_app.capacity import CLASSIFIER, GATEWAY, MIN_PODS, GatewayCost, Load, plan
 
 RATE = 10_000.0
 COST = GatewayCost(request_ms=0.5, hit_ms=0.01, ask_ms=1.0, miss_ms=0.1)
@@ -18,20 +18,20 @@ def test_a_load_is_spread_over_replicas_pods_and_nodes() -> None:
     assert needs.gateway_use == pytest.approx(2.72 / 4)
 
 
-def test_what_the_cache_knows_costs_no_classifier_and_little_of_a_gateway() -> None:
+def test_cached_texts_cost_no_classifier_and_little_of_a_gateway() -> None:
     assert COST.of(texts=64, hit_rate=1) == pytest.approx(0.5 + 0.64)
     assert COST.of(texts=64, hit_rate=0) == pytest.approx(0.5 + 1.0 + 6.4)
     assert COST.of(texts=0, hit_rate=0) == 0.5
     assert plan(Load(500, 64, 24, 1), RATE, COST, 0.75).classifier_use == 0
 
 
-def test_no_load_needs_the_least() -> None:
+def test_no_load_needs_the_minimum() -> None:
     needs = plan(Load(0, 1, 24, 0), RATE, COST, 0.75)
-    assert (needs.gateways, needs.classifiers) == (GATEWAY.least, CLASSIFIER.least)
-    assert needs.pods == PODS_LEAST
+    assert (needs.gateways, needs.classifiers) == (GATEWAY.min_replicas, CLASSIFIER.min_replicas)
+    assert needs.pods == MIN_PODS
 
 
-def test_what_exceeds_the_limits_is_noticed() -> None:
+def test_a_plan_tells_whether_it_is_within_the_limits() -> None:
     assert plan(Load(5_000, 1, 24, 0), RATE, COST, 0.75).fits_an_upgrade
     huge = plan(Load(500_000, 1, 24, 0), RATE, COST, 0.75)
     assert (huge.fits, huge.fits_an_upgrade) == (False, False)

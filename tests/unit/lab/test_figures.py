@@ -3,18 +3,15 @@ from collections import Counter
 
 import pytest
 
-from serve_app.api.request_record import RequestRecord
-from serve_app.lab.live import (
-    LIFETIME_S,
+from serve_app.api.request_record import (
     WINDOW_S,
-    FiguresCache,
     RecentFigures,
     RecentRequests,
+    RequestRecord,
     bucket,
-    merged,
     middle,
-    quantile_ms,
 )
+from serve_app.lab.app import LIFETIME_S, FiguresCache, merged, quantile_ms
 
 
 class Clock:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from serve_app.classifier.observability import (
+from serve_app.classifier.scheduler import ForwardPass
+from serve_app.ray_serve.classifier import (
     MAX_LABELS,
     OTHER,
     ForwardPassRecorder,
     count_predictions,
 )
-from serve_app.classifier.scheduler import ForwardPass
 from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
 
