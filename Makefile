@@ -54,8 +54,8 @@ bench: .venv/.load  ## measure speed, memory and cold start beside the engine's 
 compare: .venv/.load  ### measure the service beside what it replaces and its peers (half an hour)
 	@$(BIN)/python -m loadtest.compare
 
-monitoring: .venv/.test  ## start Prometheus beside the running service until Ctrl-C
-	@exec $(BIN)/python -m monitoring
+monitoring: .venv/.serve  ## start Prometheus beside the running service until Ctrl-C
+	@PROMETHEUS_PORT=$(PROMETHEUS_PORT) exec $(BIN)/python -m monitoring
 
 monitoring-test: .venv/.test  ### evaluate every panel and rule in a real Prometheus, on real load
 	@$(BIN)/pytest -m monitoring -s tests/monitoring

@@ -3,10 +3,11 @@
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -43,7 +44,8 @@ def load(
     """Run a k6 scenario, observe the service meanwhile, and report on both.
 
     Ctrl-C ends the load early, and the report is on what there was. The status is that of k6: 99
-    where a threshold is broken.
+    where a threshold is broken. Settings of a scenario are environment variables: docs/loadtest.md
+    has them with their defaults.
     """
     k6_process.check(scenario)
     signal.signal(signal.SIGTERM, _leave)
@@ -53,7 +55,7 @@ def load(
     directory.mkdir(parents=True)
     with ExitStack() as stack:
         cache = stack.enter_context(RedisServer()) if redis and not target else None
-        service = target or stack.enter_context(started(content, cache, directory))
+        service = target or stack.enter_context(_started(content, cache, directory))
         status = apply_load(scenario, service, directory)
     if (directory / SUMMARY).exists():
         say(f"report: {report([directory], directory)}")
@@ -77,6 +79,22 @@ def apply_load(scenario: str, service: Running, directory: Path) -> int:
             k6.terminate()
             k6.wait()
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _started(
+    content: Mapping[str, Any], cache: RedisServer | None, directory: Path
+) -> Iterator[Running]:
+    with ExitStack() as stack:
+        try:
+            service = stack.enter_context(started(content, cache, directory))
+        except StartupError as error:
+            port = content["http_options"]["port"]
+            raise StartupError(
+                error.problem,
+                f"{error.hint}, or load a service that runs: URL=http://127.0.0.1:{port}",
+            ) from None
+        yield service
 
 
 def _leave(signum: int, _: FrameType | None) -> NoReturn:

@@ -23,7 +23,7 @@ export const options = build(
       stages: [stage(30, VUS), stage(420, VUS), stage(180, 0)],
     },
   },
-  { 'http_req_duration{name:predict}': [P99] },
+  { answered_duration: [P99] },
 );
 
 export { setup };

@@ -67,9 +67,10 @@ class Latency(_Form):
 
 
 class Latencies(_Form):
-    """Latency of all requests, of those with cached texts alone, and of the others."""
+    """Latency of answers and of refusals; of answers with cached texts alone, and of the others."""
 
-    all: Latency | None
+    answered: Latency | None
+    refused: Latency | None
     cached: Latency | None
     computed: Latency | None
 
@@ -116,7 +117,7 @@ class Client(_Form):
 class Summary(_Form):
     """What `loadtest/k6/summary.js` writes at the end of a run."""
 
-    format: Literal[1]
+    format: Literal[2]
     scenario: str
     url: str
     started_s: float

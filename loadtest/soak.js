@@ -16,7 +16,7 @@ export const options = build(
       duration: `${seconds('DURATION', '1h')}s`,
     },
   },
-  { 'http_req_duration{name:predict}': [P99] },
+  { answered_duration: [P99] },
 );
 
 export { setup };

@@ -29,7 +29,12 @@ export const options = build(
     recovery: phase(2, RATE),
     after: phase(3, RATE),
   },
-  { 'http_req_duration{scenario:before}': [P99], 'http_req_duration{scenario:after}': [P99] },
+  {
+    'answered_duration{scenario:before}': [P99],
+    'answered_duration{scenario:after}': [P99],
+    'refused{scenario:before}': ['count<1'],
+    'refused{scenario:after}': ['count<1'],
+  },
 );
 
 export { setup };

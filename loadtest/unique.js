@@ -9,7 +9,7 @@ const texts = unique();
 
 export const options = build(
   { unique: steady(seconds('DURATION', '60s')) },
-  { 'http_req_duration{name:predict}': [P99] },
+  { answered_duration: [P99] },
 );
 
 export { setup };

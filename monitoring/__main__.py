@@ -1,8 +1,12 @@
 """`make monitoring`: Prometheus beside the running service, until Ctrl-C."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Final
+
+import httpx2
+import yaml
 
 from monitoring.prometheus import Prometheus
 from serve_app.console import fail, say
@@ -13,12 +17,30 @@ DATA: Final = Path(".prometheus")
 PORT: Final = 9090
 
 
+def target() -> str:
+    """Return where the service exports its metrics."""
+    [job] = yaml.safe_load(CONFIG.read_text())["scrape_configs"]
+    address: str = job["static_configs"][0]["targets"][0]
+    return f"http://{address}/metrics"
+
+
+def scraped() -> bool:
+    """Tell whether the service exports its metrics now."""
+    try:
+        return httpx2.get(target(), timeout=5).is_success
+    except httpx2.HTTPError:
+        return False
+
+
 def main() -> None:
     """Run Prometheus in sight of a person."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Prometheus(CONFIG, DATA, PORT) as prometheus:
+        port = int(os.environ.get("PROMETHEUS_PORT") or PORT)
+        with Prometheus(CONFIG, DATA, port) as prometheus:
             say(f"Prometheus: {prometheus.url}/targets, {prometheus.url}/alerts; Ctrl-C ends it")
+            if not scraped():
+                say(f"nothing answers at {target()} yet: start the service with make serve")
             prometheus.wait()
     except KeyboardInterrupt:
         say("stopping")

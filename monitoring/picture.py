@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -30,8 +31,8 @@ _SCALES: Final = {
 _UNITS: Final = {"reqps": "/s", "cps": "/s", "short": ""}
 
 
-def draw(prometheus: Client, seconds: float, path: Path) -> None:
-    """Draw the overview's panels."""
+def draw(prometheus: Client, seconds: float, path: Path) -> Figure:
+    """Draw the overview's panels; those without data say so."""
     mpl.use("Agg")
     shown = panels(DASHBOARDS[0])
     rows = -(-len(shown) // COLUMNS)
@@ -42,6 +43,7 @@ def draw(prometheus: Client, seconds: float, path: Path) -> None:
         axes = figure.add_subplot(rows, COLUMNS, index + 1)
         _draw_panel(axes, panel, prometheus, end - seconds, end)
     figure.savefig(path, dpi=90)
+    return figure
 
 
 def _draw_panel(
@@ -71,6 +73,9 @@ def _draw_panel(
         axes.legend(
             fontsize=7, ncols=3, frameon=False, loc="upper left", bbox_to_anchor=(-0.05, -0.1)
         )
+    else:
+        note = fill(panel["fieldConfig"]["defaults"]["noValue"], 40)
+        axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", fontsize=9)
 
 
 def _date(seconds: float) -> float:

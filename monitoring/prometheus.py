@@ -1,12 +1,13 @@
 """A real Prometheus in a process of its own, and what is asked of it."""
 
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Final, Self
 
-import httpx
+import httpx2
 
 from serve_app.errors import StartupError
 
@@ -55,11 +56,11 @@ class Client:
 
     def alert_states(self) -> dict[str, str]:
         """Return the state, `pending` or `firing`, of every alert that is active, by its name."""
-        alerts = httpx.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
+        alerts = httpx2.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
         return {alert["labels"]["alertname"]: alert["state"] for alert in alerts}
 
     def _get(self, endpoint: str, **parameters: Any) -> list[Any]:
-        answer = httpx.post(f"{self.url}/api/v1/{endpoint}", data=parameters, timeout=60).json()
+        answer = httpx2.post(f"{self.url}/api/v1/{endpoint}", data=parameters, timeout=60).json()
         if answer["status"] != "success":
             raise ValueError(answer["error"])
         result: list[Any] = answer["data"]["result"]
@@ -77,6 +78,7 @@ class Prometheus(Client):
 
     def __init__(self, config: Path, data: Path, port: int) -> None:
         super().__init__(f"http://127.0.0.1:{port}")
+        self._port = port
         self._command = [
             binary("prometheus"),
             f"--config.file={config}",
@@ -90,8 +92,19 @@ class Prometheus(Client):
         """Start it and wait until it answers.
 
         Raises:
-            StartupError: It ended, or did not answer in time.
+            StartupError: Its port is taken, it ended, or it did not answer in time.
         """
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self._port))
+            except OSError as error:
+                raise StartupError(
+                    f"cannot listen on 127.0.0.1:{self._port}: {error.strerror}",
+                    "end the process that listens there (Debian starts a Prometheus of its own: "
+                    "systemctl stop prometheus), or choose a port: make monitoring "
+                    f"PROMETHEUS_PORT={self._port + 1}",
+                ) from None
         self._process = subprocess.Popen(self._command, start_new_session=True)
         give_up = time.monotonic() + START_TIMEOUT_S
         while self._process.poll() is None and time.monotonic() < give_up:
@@ -118,6 +131,6 @@ class Prometheus(Client):
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready").is_success
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/-/ready").is_success
+        except httpx2.TransportError:
             return False

@@ -6,7 +6,7 @@ from typing import Literal, NoReturn
 
 from serve_app.errors import StartupError
 
-Extra = Literal["serve", "torch", "batch", "tracing", "kuberay", "loadtest"]
+Extra = Literal["serve", "torch", "batch", "tracing", "kuberay", "loadtest", "training"]
 
 
 def clean(text: str, kept: str = "") -> str:

@@ -1,22 +1,33 @@
 """Command line of the fine-tuning program."""
 
 import argparse
+import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from serve_app.console import install
 from serve_app.errors import StartupError
-from training.base import BaseError
-from training.corpus import CorpusError
-from training.experiment import Experiment
-from training.progress import ResumeError
-from training.recipe import PRESETS, Recipe
+from training.recipe import EMBEDDED, PRESETS, Recipe
 
-DESCRIPTION = "Fine-tune, calibrate and evaluate a sentiment classifier."
+if TYPE_CHECKING:
+    from training.experiment import Experiment
+
+DESCRIPTION = """\
+Fine-tune, calibrate and evaluate a classifier with any number of labels.
+
+A model with neutral, from the embedded one, without a network, in two minutes:
+  python -m training --preset quick --train training/example/train.tsv \\
+    --evaluate dev=training/example/dev.tsv --output models/three-labels
+
+The labels are the names in the column `label`, or numbers from 0 on with names:
+  --labels negative neutral positive
+"""
+PACKAGES = ("torch", "transformers", "accelerate", "sklearn", "scipy", "matplotlib")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,12 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 on success, 1 on an error that the user can correct.
     """
-    options = _parser().parse_args(arguments)
+    hint = _missing()
+    options = _parser(hint).parse_args(arguments)
+    if hint:
+        print(f"training: {hint}", file=sys.stderr)
+        return 1
+    # Not installed where one only serves.
+    from training.base import BaseError  # noqa: PLC0415
+    from training.corpus import CorpusError  # noqa: PLC0415
+    from training.progress import ResumeError  # noqa: PLC0415
+
     try:
         _experiment(options).run(resume=options.resume)
     except ValidationError as error:
         first = error.errors()[0]
-        print(f"training: --{_flag(first['loc'])}: {first['msg']}", file=sys.stderr)
+        message = first["msg"].removeprefix("Value error, ")
+        print(f"training: --{_flag(first['loc'])}: {message}", file=sys.stderr)
         return 1
     except (CorpusError, BaseError, ResumeError, StartupError) as error:
         print(f"training: {error}", file=sys.stderr)
@@ -41,8 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=DESCRIPTION)
+def _missing() -> str:
+    """Say which packages are missing and how to install them; nothing where all are there."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if not missing:
+        return ""
+    return f"it needs {', '.join(missing)}\nhint: {install('training')}"
+
+
+def _parser(hint: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=DESCRIPTION,
+        epilog=f"Before a run, {hint}" if hint else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # Every setting would be repeated here.
+        usage="python -m training --preset PRESET --train TSV --evaluate NAME=TSV\n"
+        "         --output DIRECTORY [--base-path MODEL] [settings]",
+    )
     parser.add_argument("--preset", choices=PRESETS, required=True, help="recipe to start from")
     parser.add_argument("--train", type=Path, required=True, help="TSV file: text, label")
     parser.add_argument(
@@ -55,24 +92,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, help="directory of the model")
     parser.add_argument("--state", type=Path, help="directory of resume points [OUTPUT.state]")
-    parser.add_argument("--base-path", help="directory or hub id to load the base from [--base]")
+    parser.add_argument(
+        "--base-path",
+        help="model to start from: a directory, a hub id, or embedded [--base]; it may have other "
+        "labels, its head is replaced then",
+    )
     parser.add_argument("--note", default="", help="remark for the model card")
     parser.add_argument("--resume", action="store_true", help="continue from the last resume point")
     settings = parser.add_argument_group("settings of the recipe (default: the preset's)")
     for name, setting in Recipe.model_fields.items():
         settings.add_argument(
             f"--{_flag([name])}",
-            nargs=2 if name.startswith("joined_") else None,
+            nargs=_count(name),
             help=setting.description,
         )
     return parser
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
+def _count(name: str) -> int | str | None:
+    return 2 if name.startswith("joined_") else "+" if name == "labels" else None
+
+
+def _experiment(options: argparse.Namespace) -> "Experiment":
+    from training.experiment import Experiment  # noqa: PLC0415
+
     overrides = {
         name: value for name in Recipe.model_fields if (value := getattr(options, name)) is not None
     }
-    recipe = Recipe.model_validate(PRESETS[options.preset].model_dump() | overrides)
+    preset = PRESETS[options.preset]
+    if preset.base == EMBEDDED and options.base_path and "base" not in overrides:
+        # The card names what was started from; the others load a copy of what they name.
+        path = Path(options.base_path)
+        overrides["base"] = path.resolve().name if path.is_dir() else options.base_path
+    recipe = Recipe.model_validate(preset.model_dump() | overrides)
     return Experiment(
         recipe=recipe,
         base_path=options.base_path or recipe.base,

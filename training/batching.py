@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-# Few shapes, since oneDNN compiles its kernels anew for each one:
-# https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
-LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+from training.recipe import LENGTHS
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,16 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from training.corpus import LABELS
 from training.optimization import CONSISTENCY_TOKENS
-from training.recipe import Recipe
+from training.recipe import LABELS, SST2, Recipe
 
 # The labels' meaning and the origin of the sentences: https://huggingface.co/datasets/stanfordnlp/sst2
 _TEXT = """\
 # {name}
 
-Binary sentiment classifier for English text: label 0 is NEGATIVE, label 1 is POSITIVE.
-It starts from [{base}](https://huggingface.co/{base}) ({base_licence}){conversion} and is
-fine-tuned on [{dataset}](https://huggingface.co/datasets/{dataset}).
+{introduction}
+It starts from {base} ({base_licence}){conversion} and is
+fine-tuned on {dataset}.
 
 ## Figures
 
@@ -35,7 +34,7 @@ other sets had no part in training. {calibration}
 
 ## Training
 
-- Data: {training_examples} phrases and sentences{least_words}{held_out}.
+- Data: {training_examples} {examples}{least_words}{held_out}.
 {augmentation}{optimization}
 {kept}- Time: {minutes} minutes. Libraries: {libraries}.
 {note}
@@ -43,12 +42,21 @@ other sets had no part in training. {calibration}
 
 ## Limits
 
-- English only, and only two labels: neutral, mixed or off-topic text gets one of them too.
-- Learned from film reviews of the early 2000s; other domains, sarcasm and newer idiom are less
-  certain.
+{limits}
 - Only the first {max_tokens} tokens count.
 - Names of people, groups or countries can shift the score; do not use it to judge people.
 """
+
+_SST2_INTRODUCTION = (
+    "Binary sentiment classifier for English text: label 0 is NEGATIVE, label 1 is POSITIVE."
+)
+_SST2_LIMITS = """\
+- English only, and only two labels: neutral, mixed or off-topic text gets one of them too.
+- Learned from film reviews of the early 2000s; other domains, sarcasm and newer idiom are less
+  certain."""
+_OTHER_LIMITS = """\
+- Every text gets one of the labels, off-topic text too.
+- Texts of another kind or language than those of the training are less certain."""
 
 
 def write_card(metrics: Mapping[str, Any], path: Path) -> None:
@@ -59,15 +67,24 @@ def write_card(metrics: Mapping[str, Any], path: Path) -> None:
         path: File to write.
     """
     recipe = Recipe.model_validate(metrics["recipe"])
+    sst2 = recipe.dataset == SST2 and recipe.label_names == LABELS
+    dataset = recipe.dataset if sst2 or recipe.dataset != SST2 else ""
     text = _TEXT.format(
         name=recipe.name,
-        base=recipe.base,
+        introduction=(
+            _SST2_INTRODUCTION
+            if sst2
+            else f"Classifier of texts; its labels are {', '.join(recipe.label_names)}."
+        ),
+        base=_hub_link(recipe.base) if "/" in recipe.base else f"`{recipe.base}`",
         base_licence=recipe.base_licence,
-        dataset=recipe.dataset,
+        dataset=_hub_link(dataset, "datasets/") if dataset else "own texts",
+        examples="phrases and sentences" if sst2 else "texts",
+        limits=_SST2_LIMITS if sst2 else _OTHER_LIMITS,
         weights=recipe.weights,
         max_tokens=recipe.max_tokens,
         conversion=", converted exactly from BERT to DistilBERT," if recipe.convert else "",
-        figures=_figures(metrics["evaluation"]),
+        figures=_figures(metrics["evaluation"], recipe.label_names),
         first=next(iter(metrics["evaluation"])),
         calibration=_calibration(metrics),
         training_examples=metrics["training_examples"],
@@ -82,10 +99,10 @@ def write_card(metrics: Mapping[str, Any], path: Path) -> None:
         reproduction=_reproduction(metrics),
     )
     data = ModelCardData(
-        language="en",
+        language="en" if sst2 else None,
         license=recipe.base_licence,
         base_model=recipe.base,
-        datasets=[recipe.dataset],
+        datasets=[dataset] if dataset else None,
         pipeline_tag="text-classification",
         library_name="transformers",
         model_name=recipe.name,
@@ -94,11 +111,15 @@ def write_card(metrics: Mapping[str, Any], path: Path) -> None:
     ModelCard(f"---\n{data}\n---\n\n{text}").save(path)
 
 
-def _figures(evaluation: Mapping[str, Mapping[str, Any]]) -> str:
-    recalls = " | ".join(f"recall {label}" for label in LABELS)
+def _hub_link(name: str, kind: str = "") -> str:
+    return f"[{name}](https://huggingface.co/{kind}{name})"
+
+
+def _figures(evaluation: Mapping[str, Mapping[str, Any]], labels: Sequence[str]) -> str:
+    recalls = " | ".join(f"recall {label}" for label in labels)
     head = [
         f"| set | examples | accuracy | {recalls} | F1 | log loss | ECE |",
-        "|---" * (6 + len(LABELS)) + "|",
+        "|---" * (6 + len(labels)) + "|",
     ]
     return "\n".join(head + [_row(name, figures) for name, figures in evaluation.items()])
 

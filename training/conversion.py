@@ -8,6 +8,7 @@ Run as ``python -m training.conversion BERT OUTPUT``.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -18,8 +19,8 @@ from transformers import (
     DistilBertForSequenceClassification,
 )
 
-from training.corpus import LABELS
 from training.model_directory import load_tokenizer, save_tokenizer
+from training.recipe import LABELS
 
 _EMBEDDINGS = {
     "word_embeddings": "word_embeddings",
@@ -38,26 +39,29 @@ _LAYER = {
 }
 
 
-def distilbert_from_bert(bert: BertModel) -> DistilBertForSequenceClassification:
+def distilbert_from_bert(
+    bert: BertModel, labels: Sequence[str] = LABELS
+) -> DistilBertForSequenceClassification:
     """Build a DistilBERT classifier whose encoder computes what the BERT encoder computes.
 
     Args:
         bert: Encoder with absolute positions; its pooler is left behind.
+        labels: Names of the labels.
 
     Returns:
-        A classifier with the labels NEGATIVE and POSITIVE and a newly initialized head.
+        A classifier with a newly initialized head.
 
     Raises:
         ValueError: DistilBERT has no counterpart for a setting of the encoder.
     """
-    model = DistilBertForSequenceClassification(_config(bert))
+    model = DistilBertForSequenceClassification(_config(bert, labels))
     missing, unexpected = model.distilbert.load_state_dict(_weights(bert), strict=False)
     if missing or unexpected:
         raise ValueError(f"no DistilBERT counterpart for {sorted({*missing, *unexpected})}")
     return model
 
 
-def _config(bert: BertModel) -> DistilBertConfig:
+def _config(bert: BertModel, labels: Sequence[str]) -> DistilBertConfig:
     source = bert.config
     if source.layer_norm_eps != 1e-12:  # noqa: PLR2004
         raise ValueError("DistilBERT fixes layer_norm_eps to 1e-12; convert another encoder")
@@ -70,8 +74,8 @@ def _config(bert: BertModel) -> DistilBertConfig:
         hidden_dim=source.intermediate_size,
         activation=source.hidden_act,
         pad_token_id=source.pad_token_id,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
     )
 
 

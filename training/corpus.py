@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from serve_app.decoding import labelled_lines
 from serve_app.errors import StartupError
+from training.recipe import LABELS
 
 COLUMNS = ("text", "label")
-LABELS = ("NEGATIVE", "POSITIVE")
 MIN_SENTENCE_WORDS = 10
 
 
@@ -22,7 +22,7 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True)
 class Example:
-    """One text and its label: 0 for negative, 1 for positive."""
+    """One text and its label, an index into the names of the labels."""
 
     text: str
     label: int
@@ -31,13 +31,14 @@ class Example:
 Corpus = Sequence[Example]
 
 
-def read_corpus(path: Path) -> list[Example]:
+def read_corpus(path: Path, labels: Sequence[str] = LABELS) -> list[Example]:
     """Read a tab-separated file with the columns ``text`` and ``label``.
 
     Quote characters are ordinary text, as in the GLUE distribution of SST-2.
 
     Args:
         path: File in UTF-8 or UTF-16 whose first line names the columns.
+        labels: Names of the labels, in order; the file has these names, or their numbers from 0 on.
 
     Returns:
         The examples in file order.
@@ -45,22 +46,59 @@ def read_corpus(path: Path) -> list[Example]:
     Raises:
         CorpusError: The file is missing or empty, or a column or label is wrong.
     """
+    numbers = {str(number): number for number in range(len(labels))}
+    numbers |= {label: number for number, label in enumerate(labels)}
+    corpus = []
+    for line, text, label in _rows(path):
+        if label not in numbers:
+            known = ", ".join(f"{name} or {number}" for number, name in enumerate(labels))
+            raise CorpusError(
+                f"{path}, line {line}: the label is {label!r}; it must be one of {known}: "
+                "correct it, or name all labels with --labels"
+            )
+        corpus.append(Example(text, numbers[label]))
+    return corpus
+
+
+def find_labels(path: Path) -> tuple[str, ...]:
+    """Return the names of the labels that a file has, sorted; those of SST-2 where it has 0 and 1.
+
+    Raises:
+        CorpusError: The file cannot be read, or its labels are numbers that nobody has named,
+            differ only in case, or are fewer than two.
+    """
+    found = sorted({label for _, _, label in _rows(path)})
+    if set(found) <= {"0", "1"}:
+        return LABELS
+    if all(label.isdecimal() for label in found):
+        raise CorpusError(
+            f"{path} has the numbers {', '.join(found)} as labels: write names there, or name "
+            "those from 0 on in order, for example --labels negative neutral positive"
+        )
+    if len({label.casefold() for label in found}) < len(found):
+        raise CorpusError(
+            f"{path} has labels that differ only in case, {', '.join(found)}: write each in one way"
+        )
+    if len(found) == 1:
+        raise CorpusError(f"{path} has the label {found[0]} alone: a classifier needs two at least")
+    return tuple(found)
+
+
+def _rows(path: Path) -> list[tuple[int, str, str]]:
+    """Return the line, text and label of each example."""
     if not path.is_file():
         raise CorpusError(f"no data file at {path}: pass an existing TSV file")
-    corpus: list[Example] = []
+    rows = []
     try:
-        for number, given, target in labelled_lines(path):
-            text, label = given.strip(), target.strip()
-            if not text or label not in {"0", "1"}:
-                raise CorpusError(
-                    f"{path}, line {number}: expected a text, a tab and the label 0 or 1"
-                )
-            corpus.append(Example(text, int(label)))
+        for number, text, label in labelled_lines(path):
+            if not text.strip() or not label.strip():
+                raise CorpusError(f"{path}, line {number}: expected a text, a tab and a label")
+            rows.append((number, text.strip(), label.strip()))
     except StartupError as error:
         raise CorpusError(f"{error.problem}: {error.hint}") from None
-    if not corpus:
+    if not rows:
         raise CorpusError(f"{path} holds no examples: add at least one line of text and label")
-    return corpus
+    return rows
 
 
 def hold_out(corpus: Corpus, sentences: int, seed: int) -> tuple[list[Example], list[Example]]:

@@ -1,5 +1,6 @@
 """Evaluation of a classifier on labelled texts: figures, and plots as PNG files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.batching import encode, pad, plan_epoch
 from training.calibration import Floats, Integers, Reliability, reliability
-from training.corpus import LABELS, Corpus, labels_of
+from training.corpus import Corpus, labels_of
+from training.recipe import LABELS
 
 SIZE_INCHES = (4.5, 4.0)
 DOTS_PER_INCH = 100
@@ -34,7 +36,7 @@ class Evaluation:
     Attributes:
         examples: Number of texts.
         accuracy: Share of right predictions.
-        f1: F1 score of the positive label.
+        f1: F1 score of the second of two labels; the mean over more of them.
         log_loss: Mean negative log likelihood of the true label, in nats.
         confusion: Counts of (true label, predicted label), shape (labels, labels).
         reliability: Confidence and accuracy in bins.
@@ -58,10 +60,10 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def draw(self, directory: Path, name: str) -> None:
+    def draw(self, directory: Path, name: str, labels: Sequence[str]) -> None:
         """Write ``confusion.png`` and ``reliability.png``, titled ``name``, to a directory."""
-        _draw_confusion(self.confusion, name, directory / "confusion.png")
-        _draw_reliability(self.reliability, name, directory / "reliability.png")
+        _draw_confusion(self.confusion, name, labels, directory / "confusion.png")
+        _draw_reliability(self.reliability, name, len(labels), directory / "reliability.png")
 
 
 def predict(
@@ -89,7 +91,7 @@ def predict(
     steps = plan_epoch(
         [len(ids) for ids in token_ids], len(corpus), microbatch_tokens, "evaluation"
     )
-    logits = np.zeros((len(corpus), len(LABELS)))
+    logits = np.zeros((len(corpus), len(model.config.id2label or ())))
     with torch.inference_mode():
         for batch in tqdm([b for step in steps for b in step], desc="evaluate", leave=False):
             rows = list(batch.rows)
@@ -113,25 +115,26 @@ def evaluate(logits: Floats, corpus: Corpus) -> Evaluation:
     probabilities = softmax(logits, axis=1)
     predicted = probabilities.argmax(axis=1)
     classes = list(range(logits.shape[1]))
+    average = "binary" if len(classes) == len(LABELS) else "macro"
     return Evaluation(
         examples=len(corpus),
         accuracy=float(accuracy_score(labels, predicted)),
-        f1=float(f1_score(labels, predicted, zero_division=0.0)),
+        f1=float(f1_score(labels, predicted, average=average, zero_division=0.0)),
         log_loss=float(log_loss(labels, probabilities, labels=classes)),
         confusion=confusion_matrix(labels, predicted, labels=classes),
         reliability=reliability(probabilities, labels),
     )
 
 
-def _draw_confusion(confusion: Integers, name: str, path: Path) -> None:
+def _draw_confusion(confusion: Integers, name: str, labels: Sequence[str], path: Path) -> None:
     figure, axes = _figure(f"Confusion matrix, {name}")
-    ConfusionMatrixDisplay(confusion, display_labels=LABELS).plot(
+    ConfusionMatrixDisplay(confusion, display_labels=labels).plot(
         ax=axes, cmap="Blues", colorbar=False
     )
     figure.savefig(path)
 
 
-def _draw_reliability(reliability: Reliability, name: str, path: Path) -> None:
+def _draw_reliability(reliability: Reliability, name: str, labels: int, path: Path) -> None:
     error = reliability.expected_calibration_error
     figure, axes = _figure(f"Reliability, {name} (ECE {error:.3f})")
     filled = reliability.counts > 0
@@ -151,7 +154,8 @@ def _draw_reliability(reliability: Reliability, name: str, path: Path) -> None:
         color="tab:orange",
         label="mean confidence of the bin",
     )
-    axes.set(xlim=(0.5, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    # The likeliest of n labels has a probability of 1 / n at least.
+    axes.set(xlim=(1 / labels, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     axes.legend(loc="lower right")
     figure.savefig(path)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +12,15 @@ from transformers import PreTrainedTokenizerBase
 from training.base import Base, load_base
 from training.calibration import Floats, fit_temperature, fold_temperature
 from training.card import write_card
-from training.corpus import Corpus, hold_out, labels_of, leave_out_short, read_corpus
+from training.corpus import (
+    Corpus,
+    CorpusError,
+    find_labels,
+    hold_out,
+    labels_of,
+    leave_out_short,
+    read_corpus,
+)
 from training.evaluation import evaluate, predict
 from training.model_directory import (
     directory_bytes,
@@ -20,7 +28,7 @@ from training.model_directory import (
     replace_directory,
     save_classifier,
 )
-from training.recipe import Recipe
+from training.recipe import LABELS, Recipe
 from training.trainer import Trainer
 
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
@@ -61,11 +69,21 @@ class Experiment:
             BaseError: The pretrained model cannot be used.
             ResumeError: The resume point is missing, or was left by another recipe.
         """
+        labels = self.recipe.labels or find_labels(self.train)
+        if len(labels) != len(LABELS) and self.recipe.joined:
+            raise CorpusError(
+                f"documents are joined for two labels, not for {len(labels)}: pass --joined 0"
+            )
+        recipe = self.recipe.model_copy(update={"labels": labels})
+        replace(self, recipe=recipe)._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> None:
+        labels = self.recipe.labels
         corpus, held_out = hold_out(
-            read_corpus(self.train), self.recipe.holdout_sentences, self.recipe.seed
+            read_corpus(self.train, labels), self.recipe.holdout_sentences, self.recipe.seed
         )
         corpus = leave_out_short(corpus, self.recipe.least_words)
-        corpora = {name: read_corpus(path) for name, path in self.evaluations.items()}
+        corpora = {name: read_corpus(path, labels) for name, path in self.evaluations.items()}
         base = load_base(self.base_path, self.recipe)
         trainer = Trainer(self.recipe, base, corpus, next(iter(corpora.values())), self.state)
         best = trainer.run(resume=resume)
@@ -75,7 +93,7 @@ class Experiment:
         temperature = self._calibrated(best, base.tokenizer, held_out, device)
         saved = Base(load_classifier(self.output, device), base.tokenizer)
         results = {name: evaluate(self._logits(saved, c), c) for name, c in corpora.items()}
-        next(iter(results.values())).draw(self.output, next(iter(results)))
+        next(iter(results.values())).draw(self.output, next(iter(results)), labels)
         metrics = {
             "recipe": self.recipe.model_dump(),
             "command": self.command,

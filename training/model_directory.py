@@ -72,18 +72,21 @@ def save_classifier(
         file.chmod(READABLE_BY_ALL)
 
 
-def load_tokenizer(source: str, max_tokens: int) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    source: str, max_tokens: int, *, offline: bool = False
+) -> PreTrainedTokenizerBase:
     """Load a tokenizer without the padding and truncation that were saved with it.
 
     Args:
         source: Directory or hub id.
         max_tokens: Maximum number of tokens of a text, saved with the tokenizer.
+        offline: Whether the hub is not asked.
 
     Returns:
         The tokenizer.
     """
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        source, model_max_length=max_tokens, trust_remote_code=False
+        source, model_max_length=max_tokens, trust_remote_code=False, local_files_only=offline
     )
     for setting in LEFTOVERS:
         tokenizer.init_kwargs.pop(setting, None)

@@ -2,9 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from training.batching import LENGTHS
+LABELS = ("NEGATIVE", "POSITIVE")
+EMBEDDED = "embedded"
+SST2 = "stanfordnlp/sst2"
+
+# Few shapes, since oneDNN compiles its kernels anew for each one:
+# https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html
+LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 Share = tuple[float, float]
 
@@ -15,10 +21,15 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="name of the model, for the card")
-    base: str = Field(description="hub id of the pretrained model")
+    base: str = Field(description="hub id of the pretrained model, or embedded")
     base_licence: str = Field(default="apache-2.0", description="SPDX id of its licence")
     convert: bool = Field(default=False, description="turn a BERT base into a DistilBERT")
-    dataset: str = Field(default="stanfordnlp/sst2", description="hub id of the data, for the card")
+    dataset: str = Field(default=SST2, description="hub id of the data, for the card")
+    labels: tuple[str, ...] = Field(
+        default=(),
+        description="names of the labels, in order; default: the names in the training file, "
+        "sorted, or NEGATIVE POSITIVE where it has 0 and 1",
+    )
 
     epochs: int = Field(ge=1, description="passes over the training data")
     batch_size: int = Field(ge=1, description="minimum examples in an optimizer step")
@@ -74,8 +85,34 @@ class Recipe(BaseModel):
     weights: Literal["float16", "float32"] = Field(default="float32", description="as saved")
     seed: int = Field(default=0, ge=0, description="of all random choices")
 
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(labels) == 1:
+            raise ValueError("name two labels at least")
+        if len(set(labels)) < len(labels):
+            raise ValueError("name each label once")
+        return labels
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the labels, in order."""
+        return self.labels or LABELS
+
 
 PRESETS = {
+    "quick": Recipe(
+        name="Embedded model fine-tuned on own texts",
+        base=EMBEDDED,
+        dataset="",
+        epochs=3,
+        batch_size=32,
+        microbatch_tokens=4096,
+        learning_rate=5e-4,
+        layer_decay=0.8,
+        warmup=0.1,
+        precision="no",
+    ),
     "embedded": Recipe(
         name="MiniLM-L6-H384 fine-tuned on SST-2",
         base="sentence-transformers/all-MiniLM-L6-v2",

@@ -11,7 +11,6 @@ export function options(scenarios, thresholds) {
     scenarios,
     thresholds: {
       'http_reqs{name:predict}': [],
-      'http_req_duration{name:predict}': [],
       'http_req_failed{name:predict}': [FAILED],
       checks: ['rate==1'],
       ...thresholds,

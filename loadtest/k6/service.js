@@ -10,6 +10,9 @@ export const url = text('URL', 'http://127.0.0.1:8000').replace(/\/+$/, '');
 const cacheHits = new Counter('cache_hits');
 const cacheMisses = new Counter('cache_misses');
 const refused = new Counter('refused');
+// A refusal takes less time than an answer: one percentile over both would fall as the load grows.
+const answeredDuration = new Trend('answered_duration', true);
+const refusedDuration = new Trend('refused_duration', true);
 // Separate, because one percentile over both would tell the hit ratio rather than the speed.
 const cachedDuration = new Trend('cached_duration', true);
 const computedDuration = new Trend('computed_duration', true);
@@ -26,9 +29,11 @@ export function predict(texts) {
     check({ texts: texts.length, hits, misses }, FULL_ANSWER);
     cacheHits.add(hits);
     cacheMisses.add(misses);
+    answeredDuration.add(answer.timings.duration);
     (misses === 0 ? cachedDuration : computedDuration).add(answer.timings.duration);
   } else if (answer.status === 429) {
     refused.add(1);
+    refusedDuration.add(answer.timings.duration);
   }
 }
 

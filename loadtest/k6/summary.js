@@ -1,4 +1,4 @@
-// What a run leaves: summary.json, read by loadtest/report/summary.py, and a few lines of text.
+// What a run leaves: summary.json, read by loadtest/results.py, and a few lines of text.
 import { settings } from './environment.js';
 import { url } from './service.js';
 
@@ -22,7 +22,7 @@ function results(scenario, data) {
   const requests = counted('http_reqs{name:predict}');
   const duration_s = (Date.now() - setup.started_ms) / 1000;
   return {
-    format: 1,
+    format: 2,
     scenario,
     url,
     started_s: setup.started_ms / 1000,
@@ -39,7 +39,8 @@ function results(scenario, data) {
     },
     texts: { hits: counted('cache_hits'), misses: counted('cache_misses') },
     latency_ms: {
-      all: latency(metrics['http_req_duration{name:predict}']),
+      answered: latency(metrics.answered_duration),
+      refused: latency(metrics.refused_duration),
       cached: latency(metrics.cached_duration),
       computed: latency(metrics.computed_duration),
     },

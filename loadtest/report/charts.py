@@ -23,7 +23,7 @@ MOST_TICKS: Final = 8
 
 MUTED: Final = "#7b8794"
 ACCENT: Final = "#1769aa"
-PERCENTILES: Final = {50: "#7fb8e6", 95: "#1769aa", 99: "#0b2f55"}
+PERCENTILES: Final = {50: "#4f9bd9", 95: "#1769aa", 99: "#0b2f55"}
 # By Okabe and Ito: told apart whatever colours one sees.
 ROLES: Final = {
     "classifier": "#0072b2",
@@ -206,7 +206,7 @@ def _clock(seconds: float, _: int) -> str:
 
 
 PANELS: Final = (
-    Panel("latency", "Latency, ms", _latency, wide=True),
+    Panel("latency", "Latency of answers, ms", _latency, wide=True),
     Panel("throughput", "Requests a second", _throughput),
     Panel("errors", "Errors a second, by status", _errors),
     Panel("hit-ratio", "Texts answered from the cache, %", _hit_ratio),

@@ -83,9 +83,11 @@ def _figures(run: Run) -> Iterator[Figure]:
     yield Figure("Requests", "not sent in time", requests.dropped)
     ratio = texts.hit_ratio
     yield Figure("Texts", "from the cache", None if ratio is None else 100 * ratio, "%", 2)
-    yield from _latency("Latency", summary.latency_ms.all)
+    yield from _latency("Latency of answers", summary.latency_ms.answered)
     yield from _latency("Latency, all texts cached", summary.latency_ms.cached)
     yield from _latency("Latency, some texts computed", summary.latency_ms.computed)
+    if summary.latency_ms.refused:
+        yield from _latency("Latency of refusals", summary.latency_ms.refused)
     yield from _observed(run)
 
 

@@ -34,7 +34,7 @@ def knee(series: Series, p99_limit_ms: float) -> Knee:
         return np.add.reduceat(whole, np.arange(0, len(whole), width), axis=0)
 
     latency = by_window(series.latency)
-    requests = latency.sum(axis=1)
+    requests = by_window(series.requests)
     answered = by_window(series.statuses.get(OK, np.zeros_like(series.requests)))
     keeps = (percentile(latency, 99) < p99_limit_ms) & (answered >= (1 - MOST_ERRORS) * requests)
     best = requests[keeps].max(initial=0) / (width * series.step_s)

@@ -55,12 +55,16 @@ def title(run: Run) -> str:
 
 def gist(run: Run) -> str:
     """Return how a run went, in one line."""
-    requests, latency = run.summary.requests, run.summary.latency_ms.all
+    requests, latency = run.summary.requests, run.summary.latency_ms.answered
     said = [
-        f"{requests.count:,} requests, {requests.per_second:.1f} /s, {requests.failed:,} failed"
+        f"{requests.count:,} requests",
+        f"{requests.per_second:.1f} /s",
+        f"{requests.failed:,} failed",
+        f"{requests.refused:,} refused",
+        f"{requests.dropped:,} not sent",
     ]
     if latency:
-        said += [f"p50 {latency.p50:.1f} ms", f"p99 {latency.p99:.1f} ms"]
+        said += [f"answers in p50 {latency.p50:.1f} ms", f"p99 {latency.p99:.1f} ms"]
     if (hit_ratio := run.summary.texts.hit_ratio) is not None:
         said += [f"{100 * hit_ratio:.1f} % of the texts from the cache"]
     return ", ".join(said)
@@ -99,6 +103,6 @@ def _page(runs: Sequence[Run], pictures: Sequence[tuple[Panel, str]]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"machine": machine, "versions": versions, "title": title}
+    environment.filters |= {"machine": machine, "versions": versions, "title": title, "gist": gist}
     template = environment.from_string(files("loadtest.report").joinpath(TEMPLATE).read_text())
     return template.render(runs=runs, rows=rows(runs), pictures=pictures)

@@ -31,7 +31,7 @@ class Series(NamedTuple):
 
     Attributes:
         step_s: Length of a step.
-        latency: Requests by step and bucket of latency, shape (steps, BUCKETS).
+        latency: Requests answered with 200 by step and bucket of latency, shape (steps, BUCKETS).
         statuses: Requests by status, "0" for no answer, each of shape (steps,).
         hits: Texts answered from the cache, shape (steps,).
         misses: Texts answered by the model, shape (steps,).
@@ -53,8 +53,7 @@ class Series(NamedTuple):
     @property
     def requests(self) -> Counts:
         """Requests of each step, by the time of their answer."""
-        requests: Counts = self.latency.sum(axis=1)
-        return requests
+        return sum(self.statuses.values(), np.zeros(len(self.latency), np.int64))
 
     @property
     def errors(self) -> dict[str, Counts]:
@@ -62,7 +61,7 @@ class Series(NamedTuple):
         return {status: counts for status, counts in self.statuses.items() if status != OK}
 
     def percentile(self, percent: float) -> Milliseconds:
-        """Return a percentile of the latency for each step; NaN where nothing was answered."""
+        """Return a percentile of the answers' latency for each step; NaN where there are none."""
         return percentile(self.latency, percent)
 
 
@@ -93,8 +92,9 @@ def read_series(directory: Path, started_s: float, duration_s: float) -> Series:
                 "the files of a directory belong to one run: run the scenario again",
             )
         if metric == _DURATION:
-            latency[step, bucket(value)] += 1
             statuses[status][step] += 1
+            if status == OK:
+                latency[step, bucket(value)] += 1
         else:
             counters[metric][step] += int(value)
     hits, misses, dropped = counters.values()

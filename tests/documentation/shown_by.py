@@ -44,6 +44,15 @@ SHOWN_BY: Final = {
     "sentiment predict --url http://127.0.0.1:9 hello": SESSIONS,
     "pip install -c constraints.txt -e '.[batch]'": "tests/unit/test_extras.py",
     "pip install -c constraints.txt -e '.[kuberay]'": "tests/unit/test_extras.py",
+    # Training
+    "pip install -c constraints.txt -e '.[training]'": "tests/unit/test_extras.py",
+    "python -m training --preset quick --train training/example/train.tsv "
+    "--evaluate dev=training/example/dev.tsv --output models/three-labels": (
+        "tests/unit/training/test_program.py"
+    ),
+    "sentiment model info models/three-labels": "tests/contract/test_three_labels.py",
+    "python -m training --preset quick --base-path models/three-labels --train my/train.tsv "
+    "--evaluate dev=my/dev.tsv --output models/mine": "tests/unit/training/test_program.py",
     # Load tests
     "make load SCENARIO=family": "tests/serve/test_load.py",
     "make load SCENARIO=zipf URL=http://host:80": "tests/serve/test_load.py",

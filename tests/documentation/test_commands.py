@@ -11,7 +11,10 @@ from tests.documentation.dry_run import Wrong, dry_run
 from tests.documentation.markdown import DOCUMENTS, ROOT, code, commands, fences, named
 from tests.documentation.shown_by import DRY_RUN, SHOWN_BY
 
-LANGUAGES = {"", "sh", "console", "python", "json", "mermaid", "text", "yaml"}
+LANGUAGES = {
+    *("", "sh", "console"),
+    *("python", "javascript", "go", "java", "json", "mermaid", "text", "yaml"),
+}
 RUNNABLE = ("make ", "sentiment ", "python -m ")
 DOCUMENTED = [(document, command) for document in DOCUMENTS for command in commands(document)]
 PAGE = (ROOT / "docs" / "cli.md").read_text()

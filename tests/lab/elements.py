@@ -1,5 +1,9 @@
 """Parts of the page, as somebody would find them."""
 
+import os
+import subprocess
+
+import pytest
 from playwright.sync_api import Locator, Page
 
 
@@ -26,3 +30,15 @@ def drop(page: Page, name: str, content: str) -> None:
     )
     for event in ("dragenter", "dragover", "drop"):
         page.dispatch_event("body", event, {"dataTransfer": transfer})
+
+
+def run(command: str, **variables: str) -> str:
+    """Run a command as somebody would in a shell, and return what it prints."""
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, check=False,
+        env=os.environ | variables,
+    )  # fmt: skip
+    if done.returncode == 127:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

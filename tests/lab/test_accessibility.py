@@ -18,19 +18,23 @@ def test_the_keyboard_is_enough(lab: Page, service: WordService) -> None:
     lab.keyboard.type("good film\nbad food")
     expect(rows(lab)).to_have_count(2)
     reached = []
-    for _ in range(8):
+    for _ in range(12):
         lab.keyboard.press("Tab")
-        reached.append(lab.evaluate("document.activeElement.closest('label, button').innerText"))
+        focus = "document.activeElement"
+        reached.append(lab.evaluate(f"({focus}.labels[0] ?? {focus}).innerText"))
         if reached[-1] == "bad food":
             break
     assert reached == [
-        "Choose a file …", "Score again", "Clear", "Download CSV", "good film", "bad food",
+        "Choose a file …", "Score again", "Clear", "Download CSV",
+        "Sort by", "Show", "with confidence from", "to", "good film", "bad food",
     ]  # fmt: skip
     lab.keyboard.press("Enter")
     selected = lab.get_by_role("region", name="Selected text")
     expect(selected).to_contain_text("bad food")
     expect(lab.get_by_role("button", name="bad food")).to_have_attribute("aria-pressed", "true")
     expect(lab.get_by_role("button", name="bad food")).to_be_focused()
+    lab.keyboard.press("Tab")
+    expect(lab.get_by_role("button", name="Copy as curl")).to_be_focused()
     lab.keyboard.press("Tab")
     lab.keyboard.press("Tab")
     expect(lab.get_by_role("button", name="Show the words")).to_be_focused()
@@ -74,6 +78,8 @@ def test_nothing_is_wrong_by_the_rules_of_accessibility(
     expect(page.get_by_role("img")).to_be_visible()
     page.get_by_role("button", name="Show the words").click()
     expect(words(page)).to_have_count(2)
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.get_by_label("The request as a command")).to_be_visible()
     assert violations(axe, page) == []
     service.problems = [InferenceFailed("The model failed on a text of this request.")]
     page.get_by_role("button", name="Score again").click()

@@ -1,12 +1,23 @@
 """Files that come in and go out, in a real browser."""
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from serve_app.files.reader import Format
+from serve_app.files.writer import Layout
 from tests.lab.elements import drop, rows, texts
+
+LABELS = ("NEGATIVE", "POSITIVE")
+
+
+def downloaded(page: Page) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    return Path(download.value.path()).read_bytes().decode("utf-8-sig")
 
 
 def test_a_file_that_is_dropped_is_scored(lab: Page) -> None:
@@ -86,11 +97,74 @@ def test_a_file_that_holds_no_texts_is_refused_in_words(lab: Page) -> None:
 def test_what_is_downloaded_is_safe_in_a_spreadsheet(lab: Page) -> None:
     texts(lab).fill('=cmd()\n+1\n-1\n@x\ngood, "really"')
     expect(rows(lab).nth(4)).to_contain_text("POSITIVE")
-    with lab.expect_download() as download:
-        lab.get_by_role("button", name="Download CSV").click()
-    content = Path(download.value.path()).read_text("utf-8-sig")
-    table = list(csv.DictReader(content.splitlines()))
+    table = list(csv.DictReader(downloaded(lab).splitlines()))
     assert [row["text"] for row in table[:4]] == ["'=cmd()", "'+1", "'-1", "'@x"]
     assert table[4]["text"] == 'good, "really"'
-    assert (table[4]["label"], table[4]["source"]) == ("POSITIVE", "model")
+    assert (table[4]["predicted_label"], table[4]["prediction_error"]) == ("POSITIVE", "")
     assert float(table[4]["score_POSITIVE"]) == pytest.approx(0.8808, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("id,text,date\n1,good film,2026\n2,bad food,2025\n", ("id", "text", "date")),
+        ("id;text;\n1;good film;x\n2;bad food;\n", ("id", "text", "column 3")),
+    ],
+)
+def test_a_file_keeps_its_columns_and_gets_those_of_the_command_line(
+    lab: Page, content: str, columns: tuple[str, ...]
+) -> None:
+    drop(lab, "reviews.csv", content)
+    expect(rows(lab).nth(1)).to_contain_text("NEGATIVE")
+    written = downloaded(lab)
+    assert written.startswith(Layout(Format.CSV, columns, LABELS).header().decode())
+    table = list(csv.DictReader(io.StringIO(written)))
+    assert [row["id"] for row in table] == ["1", "2"]
+    assert [row["predicted_label"] for row in table] == ["POSITIVE", "NEGATIVE"]
+
+
+def test_texts_that_are_typed_are_downloaded_as_from_the_command_line(lab: Page) -> None:
+    texts(lab).fill("good\n\ngood")
+    expect(rows(lab).nth(1)).to_contain_text("POSITIVE")
+    header, *lines = downloaded(lab).splitlines(keepends=True)
+    assert header.encode() == Layout(Format.CSV, ("text",), LABELS).header()
+    assert len(lines) == 2
+
+
+def test_every_row_of_a_file_is_downloaded(lab: Page) -> None:
+    drop(lab, "reviews.csv", "text,stars\ngood,5\n,1\nbad,2\ntoo,3,more\n")
+    expect(rows(lab)).to_have_count(3)
+    expect(rows(lab).nth(2)).to_contain_text("NEGATIVE")
+    table = list(csv.DictReader(io.StringIO(downloaded(lab))))
+    assert [row["stars"] for row in table] == ["5", "1", "2", "3"]
+    assert [row["prediction_error"] for row in table] == [
+        *("", "", ""),
+        "the row has 3 fields, the header 2",
+    ]
+    assert [row["column 3"] for row in table] == ["", "", "", "more"]
+
+
+def test_a_file_that_has_been_scored_is_not_scored_over(lab: Page) -> None:
+    drop(lab, "scored.csv", "text,predicted_label\ngood,NEGATIVE\n")
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    lab.get_by_role("button", name="Download CSV").click()
+    expect(lab.get_by_role("alert")).to_contain_text("has a column predicted_label already")
+
+
+def test_the_header_is_no_row(lab: Page) -> None:
+    drop(lab, "reviews.csv", "id,text\n1,good\n2,bad\n")
+    expect(lab.get_by_role("group", name="File")).to_contain_text("2 rows")
+    lab.get_by_label("The first row holds names").uncheck()
+    expect(lab.get_by_role("group", name="File")).to_contain_text("3 rows")
+
+
+def test_the_values_of_json_lines_are_downloaded(lab: Page) -> None:
+    drop(lab, "reviews.jsonl", '{"text": "good", "stars": 5, "tags": ["a", "b"]}\n{"text": null}\n')
+    expect(rows(lab)).to_contain_text("POSITIVE")
+    first, second = csv.DictReader(io.StringIO(downloaded(lab)))
+    assert (first["stars"], first["tags"], first["predicted_label"]) == (
+        "5",
+        '["a","b"]',
+        "POSITIVE",
+    )
+    assert second["prediction_error"] == "'text' is not a string"

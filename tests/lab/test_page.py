@@ -1,12 +1,13 @@
 """The page in a real browser, over the API on a real socket."""
 
+import json
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.lab.conftest import Host, Open
-from tests.lab.elements import rows, texts, words
+from tests.lab.elements import rows, run, texts, words
 from tests.lab.service import CLASSIFIERS, WordService
 
 MINUS = "\N{MINUS SIGN}"
@@ -167,3 +168,120 @@ def test_live_figures_are_those_of_the_service(lab: Page) -> None:
     expect(strip).to_contain_text(f"Classifiers{CLASSIFIERS}")
     expect(strip).to_contain_text("Requests/s0.1", timeout=10_000)
     expect(strip).to_contain_text("All replicas of the service, last 10 s")
+
+
+MIXED = ["good", "a film", "bad", "good and wonderful", "awful", "bad and awful"]
+
+
+def shown(page: Page) -> list[str]:
+    return page.locator("#rows .pick").all_inner_texts()
+
+
+def test_texts_are_sorted_by_label_and_confidence(lab: Page) -> None:
+    texts(lab).fill("\n".join(MIXED))
+    expect(rows(lab).last).to_contain_text("NEGATIVE")
+    sort = lab.get_by_label("Sort by")
+    sort.select_option("confidence, lowest first")
+    assert shown(lab) == ["a film", "good", "bad", "awful", "good and wonderful", "bad and awful"]
+    assert rows(lab).locator(".number").all_inner_texts() == ["2", "1", "3", "5", "4", "6"]
+    sort.select_option("confidence, highest first")
+    assert shown(lab)[0] in {"good and wonderful", "bad and awful"}
+    assert shown(lab)[-1] == "a film"
+    sort.select_option("label")
+    assert shown(lab)[:3] == ["bad and awful", "awful", "bad"]
+    lab.get_by_role("button", name="awful").nth(1).click()
+    expect(lab.get_by_role("region", name="Selected text")).to_contain_text("awful")
+    sort.select_option("order of the texts")
+    assert shown(lab) == MIXED
+
+
+def test_texts_are_filtered_by_label_and_confidence(lab: Page) -> None:
+    texts(lab).fill("\n".join(MIXED))
+    expect(rows(lab).last).to_contain_text("NEGATIVE")
+    lab.get_by_label("Show", exact=True).select_option("NEGATIVE")
+    expect(rows(lab)).to_have_count(4)
+    assert shown(lab) == ["a film", "bad", "awful", "bad and awful"]
+    lab.get_by_label("with confidence from").fill("0.9")
+    expect(rows(lab)).to_have_count(2)
+    lab.get_by_label("to", exact=True).fill("0.96")
+    expect(lab.get_by_text("1 of 6 texts shown")).to_be_visible()
+    assert shown(lab) == ["awful"]
+    lab.get_by_label("Show", exact=True).select_option("no score")
+    expect(rows(lab)).to_have_count(0)
+    lab.get_by_label("Show", exact=True).select_option("every label")
+    lab.get_by_label("with confidence from").fill("")
+    lab.get_by_label("to", exact=True).fill("")
+    expect(rows(lab)).to_have_count(6)
+
+
+def test_the_words_for_where_a_score_came_from_are_explained(lab: Page) -> None:
+    texts(lab).fill("good")
+    expect(rows(lab)).to_contain_text("model")
+    sources = lab.locator("#sources")
+    expect(sources).to_have_text("modelthe model computed it for this request")
+    texts(lab).fill("good\nbad")
+    lab.get_by_role("button", name="Score again").click()
+    expect(rows(lab).nth(0)).to_contain_text("either")
+    expect(sources).to_contain_text("either" + "cache or model: the request had texts of both")
+    lab.get_by_role("button", name="Score again").click()
+    expect(rows(lab).nth(0)).to_contain_text("cache")
+    expect(sources).to_have_text("cachethe score was known")
+
+
+def test_the_request_for_a_text_is_copied_as_a_command_that_runs(
+    lab: Page, service: WordService
+) -> None:
+    text = """it's a "good" $HOME film, `ls` \\ \u2028 100 % #1 'x'"""
+    texts(lab).fill(text)
+    lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    lab.get_by_role("button", name="Copy as curl").click()
+    expect(lab.get_by_text("Copied.")).to_be_visible()
+    command = lab.evaluate("navigator.clipboard.readText()")
+    assert command.startswith("curl 'http://127.0.0.1:")
+    answer = json.loads(run(command))
+    assert answer["predictions"][0][0]["label"] == "POSITIVE"
+    assert service.requests[-1] == [text]
+    texts(lab).fill("another")
+    expect(lab.get_by_label("The request as a command")).to_be_hidden()
+
+
+LONG = "\n".join(f"{'good' if n % 3 else 'bad'} film {n}" for n in range(150))
+
+
+def test_every_card_beside_a_long_table_can_be_scrolled_into_sight(
+    open_lab: Open, url: str
+) -> None:
+    page = open_lab(url, viewport={"width": 1280, "height": 900})
+    texts(page).fill(LONG)
+    expect(page.get_by_role("status").first).to_have_text("150 texts scored")
+    page.get_by_role("button", name="Show the words").click()
+    expect(words(page)).to_have_count(3)
+    aside = page.locator("#aside")
+    assert aside.evaluate("aside => getComputedStyle(aside).overflowY") == "visible"
+    end = page.get_by_text("As numbers")
+    top = page.get_by_role("heading", name="Selected text")
+    for _ in range(2):
+        page.mouse.wheel(0, 1500)
+        expect(end).to_be_in_viewport(ratio=1)
+        rows(page).nth(90).get_by_role("button").click()
+        expect(top).to_be_in_viewport(ratio=1)
+        page.mouse.wheel(0, -400)
+        expect(top).to_be_in_viewport(ratio=1)
+        page.mouse.wheel(0, -5000)
+        expect(page.get_by_role("heading", name="Sentiment lab")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("word", ["good good good good", "bad bad bad bad"])
+def test_the_label_of_the_tallest_bar_is_whole(open_lab: Open, host: Host, word: str) -> None:
+    page = open_lab(host(WordService()))
+    texts(page).fill("\n".join(f"{word} {n}" for n in range(1200)))
+    expect(page.get_by_role("status").first).to_have_text("1,200 texts scored")
+    chart = page.get_by_role("img")
+    label = chart.locator("text").first
+    expect(label).to_have_text("1,200")
+    outer, inner = chart.bounding_box(), label.bounding_box()
+    assert outer
+    assert inner
+    assert outer["x"] <= inner["x"]
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+    assert outer["y"] <= inner["y"]

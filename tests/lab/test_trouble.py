@@ -9,7 +9,7 @@ from serve_app.api_keys import hash_of
 from serve_app.errors import InferenceFailed, Overloaded
 from tests.contract.server import serving
 from tests.lab.conftest import Host, Open
-from tests.lab.elements import rows, texts
+from tests.lab.elements import rows, run, texts
 from tests.lab.service import WordService, origin
 
 
@@ -64,15 +64,33 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(open_lab: Open, host: Host)
     page = open_lab(url, may_fail=True)
     expect(page.get_by_role("alert")).to_contain_text("An API key is needed.")
     expect(page.get_by_label("API key", exact=True)).to_be_focused()
+    header = page.get_by_role("banner")
+    expect(header).to_contain_text("The service names its model to those who have a key.")
     page.keyboard.type("guess")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("This API key is not known.")
+    expect(header).to_contain_text("The service names its model to those who have a key.")
     page.keyboard.type("s3cret")
     page.keyboard.press("Enter")
     expect(page.get_by_text("acme/words")).to_be_visible()
     expect(texts(page)).to_be_focused()
     page.keyboard.type("good")
     expect(rows(page)).to_contain_text("POSITIVE")
+    page.get_by_role("button", name="Copy as curl").click()
+    command = page.get_by_label("The request as a command").inner_text()
+    assert "$SENTIMENT_API_KEY" in command
+    assert run(command, SENTIMENT_API_KEY="s3cret").startswith('{"predictions":')
     stored = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
     assert stored == [{}, {}, ""]
     assert "s3cret" not in page.content()
+
+
+def test_the_header_says_that_nobody_answers_and_then_who_does(
+    open_lab: Open, host: Host, service: WordService
+) -> None:
+    page = open_lab(host(service), may_fail=True)
+    page.route("**/project/info", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("banner")).to_contain_text("The service does not answer yet.")
+    page.unroute("**/project/info")
+    expect(page.get_by_role("banner")).to_contain_text("acme/words")

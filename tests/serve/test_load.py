@@ -1,13 +1,17 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from loadtest import k6_process
+from loadtest.configs import DEV
 from loadtest.report.run import read_run
 from serve_app.errors import StartupError
+from serve_app.ray_serve.config import read
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -54,6 +58,32 @@ def test_a_service_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> N
     assert done.stderr.splitlines()[0] == (
         "error: http://127.0.0.1:9/project/ready does not answer 200"
     )
+
+
+def test_a_port_that_is_taken_is_told_with_how_to_load_the_service_that_has_it(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        config = tmp_path / "config.yaml"
+        content = read(DEV)
+        content["environment"] |= {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(taken),
+        }
+        config.write_text(yaml.safe_dump(content))
+        command = [sys.executable, "-m", "loadtest", "zipf", "--config", str(config)]
+        done = subprocess.run(
+            [*command, "--results", str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    problem, hint = done.stderr.splitlines()[-2:]
+    assert f"cannot listen on 127.0.0.1:{taken}" in problem
+    assert hint.endswith("or load a service that runs: URL=http://127.0.0.1:8000")
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -25,6 +25,16 @@ export function useKey(key) {
   apiKey = key;
 }
 
+/** Whether requests carry a key. */
+export function hasKey() {
+  return apiKey !== null;
+}
+
+/** The address of predictions, for programs. */
+export function predictUrl() {
+  return new URL(PREDICT, location.origin).href;
+}
+
 /** Model and limits. */
 export async function info(signal) {
   return (await ask(INFO, { signal })).content;

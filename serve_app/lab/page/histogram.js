@@ -76,10 +76,12 @@ function chart(counts, label, colour) {
     bar.append(svg("title", {}, `${range(bin)}: ${counted(number, "text")}`));
     picture.append(bar);
   });
-  const x = ((fullest + 0.5) * WIDTH) / BINS;
+  // At an edge of the picture, a label in the middle of its bar would be cut.
+  const [x, anchor] =
+    fullest === 0 ? [0, ""] : fullest === BINS - 1 ? [WIDTH, "end"] : [((fullest + 0.5) * WIDTH) / BINS, "middle"];
   picture.append(
     svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }),
-    svg("text", { x, y: 10, class: "middle" }, count(most)),
+    svg("text", { x, y: 10, class: anchor }, count(most)),
     svg("text", { x: 0, y: HEIGHT + 14 }, "0"),
     svg("text", { x: WIDTH / 2, y: HEIGHT + 14, class: "middle" }, "0.5"),
     svg("text", { x: WIDTH, y: HEIGHT + 14, class: "end" }, "1"),

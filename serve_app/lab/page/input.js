@@ -49,6 +49,17 @@ export class Input {
     return rowsOf(this.file).flatMap(({ text }) => text ?? []);
   }
 
+  /** The texts as rows of a table: its columns, and the cells and the text, or the problem, of each row. */
+  get table() {
+    const { file } = this;
+    if (!file) return { columns: ["text"], rows: this.texts.map((text) => ({ text, cells: [text] })) };
+    const cells = file.rows.slice(file.header ? 1 : 0);
+    const rows = rowsOf(file).map((row, index) => ({ ...row, cells: cells[index] }));
+    const width = file.rows.reduce((widest, row) => Math.max(widest, row.length), 0);
+    const columns = Array.from({ length: width }, (_, index) => columnName(file, index));
+    return { columns: file.table ? columns : ["text"], rows };
+  }
+
   /** What a person changes the texts with. */
   get control() {
     return this.file ? byId("file-remove") : this.area;
@@ -110,8 +121,8 @@ export class Input {
     byId("file-header").checked = file.header;
     byId("file-header").disabled = file.named;
     byId("file-column").replaceChildren(
-      ...file.rows[0].map((name, index) =>
-        el("option", { value: index }, (file.header && name) || `column ${index + 1}`),
+      ...file.rows[0].map((_, index) =>
+        el("option", { value: index }, columnName(file, index)),
       ),
     );
     byId("file-column").value = file.column;
@@ -144,4 +155,8 @@ export class Input {
       else this.onProblem({ title: "This cannot be taken", detail: "There is no file in it." });
     });
   }
+}
+
+function columnName({ header, rows }, index) {
+  return (header && rows[0][index]) || `column ${index + 1}`;
 }

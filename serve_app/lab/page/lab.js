@@ -1,9 +1,12 @@
 /** The lab: texts in, scores out. Parts of the page know nothing of each other; this joins them. */
 
 import { info, Problem, useKey } from "/lab/api.js";
+import { Arrangement } from "/lab/arrangement.js";
+import { keepInSight } from "/lab/aside.js";
+import { clearCurl, copyCurl } from "/lab/curl.js";
 import { showDetail } from "/lab/detail.js";
 import { byId, el, hide } from "/lab/dom.js";
-import { download, table } from "/lab/download.js";
+import { addedColumns, download, table } from "/lab/download.js";
 import { Histogram } from "/lab/histogram.js";
 import { Input } from "/lab/input.js";
 import { follow } from "/lab/live.js";
@@ -21,6 +24,7 @@ const PAUSE_MS = 600;
 const SLOW_MS = 300;
 const ROLLOUT_PAUSE_MS = 2000;
 const UNAUTHORIZED = 401;
+const ASKING = byId("model").textContent;
 
 let model = null;
 let scores = null;
@@ -32,14 +36,18 @@ let meeting = false;
 const input = new Input(() => change(), (problem) => showProblem(problem));
 const words = new Words({ wait, report, done: clearProblem });
 const histogram = new Histogram();
+const arrangement = new Arrangement(() => show());
+const showAside = keepInSight(byId("aside"));
 const results = new Results((index) => {
   selected = index;
   show();
+  showAside();
   byId("detail").scrollIntoView({ block: "nearest" });
 });
 
 /** Ask what is served here; again and again while nobody answers. */
 async function meet() {
+  if (!model) byId("model").textContent = ASKING;
   try {
     model = await patiently(info, undefined, wait);
   } catch (error) {
@@ -133,6 +141,7 @@ async function meetAnother() {
 }
 
 function wait(problem, seconds) {
+  if (!model) byId("model").textContent = "The service does not answer yet.";
   showProblem(problem, problem.status ? `Trying again in ${seconds} s.` : "");
 }
 
@@ -141,17 +150,21 @@ function report(error) {
   if (error.status === UNAUTHORIZED) {
     byId("key-form").hidden = false;
     byId("key").focus();
+    if (!model) byId("model").textContent = "The service names its model to those who have a key.";
+  } else if (!model) {
+    byId("model").textContent = "The service does not say what its model is.";
   }
   showProblem(error);
 }
 
 function show() {
   const labels = model?.labels ?? [];
-  const found = scores ? texts.map((text) => scores.get(text)) : [];
+  const found = texts.map((text) => scores?.get(text));
   const scored = found.filter((each) => each?.labels);
   const text = texts[selected];
   byId("about").hidden = texts.length > 0;
-  results.show(texts, scores, labels, selected);
+  results.show(texts, found, labels, selected, arrangement.apply(found, labels));
+  if (text !== byId("detail-text").textContent) clearCurl();
   showDetail(text, found[selected], labels);
   words.select(text ?? "", found[selected]?.labels, model?.limits);
   histogram.show(scored, labels);
@@ -192,7 +205,17 @@ byId("cancel").addEventListener("click", () => {
   run?.controller.abort();
   clearProblem();
 });
-byId("download").addEventListener("click", () => download(table(texts, scores, model.labels)));
+byId("download").addEventListener("click", () => {
+  const { labels } = model;
+  const taken = input.table.columns.filter((name) => addedColumns(labels).includes(name));
+  if (taken.length) {
+    const detail = `The file has a column ${taken.join(", ")} already: rename it there.`;
+    showProblem({ title: "The scores cannot be written beside it", detail });
+    return;
+  }
+  download(table(input.table, (text) => scores.get(text), labels));
+});
+byId("copy-curl").addEventListener("click", () => copyCurl(texts[selected]));
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").value);

@@ -7,13 +7,13 @@ import { count, score } from "/lab/numbers.js";
 import { scoreOf } from "/lab/scores.js";
 
 const ROWS_AT_ONCE = 100;
+/** The words of the column "From", and what they mean. */
 const SOURCES = {
-  cache: ["cache", "Its score was known."],
-  model: ["model", "The model computed it for this request."],
-  mixed: ["either", "Its request had texts from the cache and others; the service tells how many."],
+  cache: ["cache", "the score was known"],
+  model: ["model", "the model computed it for this request"],
+  mixed: ["either", "cache or model: the request had texts of both, and the service tells only how many"],
+  cut: ["cut", "the model reads only the beginning of the text"],
 };
-
-const CUT = "The model reads only its beginning.";
 
 export class Results {
   /**
@@ -24,6 +24,7 @@ export class Results {
     this.more = byId("more");
     this.most = ROWS_AT_ONCE;
     this.rows = [];
+    this.order = [];
     this.onSelect = onSelect;
     this.more.addEventListener("click", () => {
       const next = this.most;
@@ -33,16 +34,26 @@ export class Results {
     });
   }
 
-  /** Show texts; rows that stay keep their elements, and with them the keyboard's focus. */
-  show(texts, scores, labels, selected) {
-    this.shown = [texts, scores, labels, selected];
-    const visible = Math.min(texts.length, this.most);
+  /**
+   * Show texts; rows that stay keep their elements, and with them the keyboard's focus.
+   * @param {string[]} texts
+   * @param {Object[]} found The score of each text; undefined while there is none.
+   * @param {string[]} labels
+   * @param {number} selected
+   * @param {number[]} order Indices of the texts to show.
+   */
+  show(texts, found, labels, selected, order) {
+    this.shown = [texts, found, labels, selected, order];
+    this.order = order;
+    const visible = Math.min(order.length, this.most);
     while (this.rows.length < visible) this.#add();
     while (this.rows.length > visible) this.rows.pop().row.remove();
-    this.rows.forEach((row, index) => {
-      update(row, texts[index], scores?.get(texts[index]), labels, index === selected);
+    this.rows.forEach((row, place) => {
+      const index = order[place];
+      update(row, index, texts[index], found[index], labels, index === selected);
     });
-    const hidden = texts.length - visible;
+    explain(order.slice(0, visible).map((index) => found[index]));
+    const hidden = order.length - visible;
     this.more.hidden = hidden === 0;
     this.more.textContent = `Show ${count(Math.min(hidden, ROWS_AT_ONCE))} more of ${count(hidden)}`;
     byId("results").hidden = texts.length === 0;
@@ -50,7 +61,8 @@ export class Results {
   }
 
   #add() {
-    const index = this.rows.length;
+    const place = this.rows.length;
+    const number = el("td", { class: "number" });
     const pick = el("button", { type: "button", class: "pick" });
     const label = el("span", { class: "top-label" });
     const bar = el("span", { class: "stack", "aria-hidden": "true" });
@@ -58,18 +70,32 @@ export class Results {
     const row = el(
       "tr",
       {},
-      el("td", { class: "number" }, count(index + 1)),
+      number,
       el("td", { class: "text" }, pick),
       el("td", { class: "scores" }, label, bar),
       from,
     );
-    pick.addEventListener("click", () => this.onSelect(index));
+    pick.addEventListener("click", () => this.onSelect(this.order[place]));
     this.body.append(row);
-    this.rows.push({ row, pick, label, bar, from });
+    this.rows.push({ row, number, pick, label, bar, from });
   }
 }
 
-function update({ row, pick, label, bar, from }, text, found, labels, selected) {
+/** Say what the words in the column "From" mean. */
+function explain(found) {
+  const words = Object.keys(SOURCES).filter((name) =>
+    found.some((each) => each?.source === name || (name === "cut" && each?.truncated)),
+  );
+  byId("sources").replaceChildren(
+    ...words.flatMap((name) => {
+      const [word, meaning] = SOURCES[name];
+      return [el("dt", {}, word), el("dd", {}, meaning)];
+    }),
+  );
+}
+
+function update({ row, number, pick, label, bar, from }, index, text, found, labels, selected) {
+  number.textContent = count(index + 1);
   if (pick.textContent !== text) pick.textContent = text;
   pick.setAttribute("aria-pressed", selected);
   row.className = selected ? "selected" : "";
@@ -86,9 +112,10 @@ function update({ row, pick, label, bar, from }, text, found, labels, selected) 
       colour: colourClass(each, labels),
     }));
     fillBar(bar, parts);
-    const [source, title] = SOURCES[found.source];
-    from.append(el("span", { class: `source ${found.source}`, title }, source));
-    if (found.truncated) from.append(el("span", { class: "source", title: CUT }, "cut"));
+    for (const name of found.truncated ? [found.source, "cut"] : [found.source]) {
+      const [word, title] = SOURCES[name];
+      from.append(el("span", { class: `source ${name}`, title }, word));
+    }
   } else {
     const shown = found?.problem ? el("span", { class: "failed" }, found.problem) : "…";
     label.replaceChildren(shown);

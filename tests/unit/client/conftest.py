@@ -21,7 +21,7 @@ Predict = Callable[..., list[Prediction]]
 class Recorder(HashService):
     """Records what it is asked, and fails as often as it is told to."""
 
-    def __init__(self, failures: Iterable[Exception], hangs: bool, **settings: float) -> None:
+    def __init__(self, failures: Iterable[Exception], hangs: bool, **settings: object) -> None:
         super().__init__(GatewaySettings.model_validate(settings), None, hangs, READY, MODEL)
         self.failures = list(failures)
         self.requests: list[Sequence[str]] = []
@@ -80,7 +80,7 @@ def server() -> Iterator[Callable[..., Server]]:
     with ExitStack() as stack:
 
         def start(
-            failures: Iterable[Exception] = (), *, hangs: bool = False, **settings: float
+            failures: Iterable[Exception] = (), *, hangs: bool = False, **settings: object
         ) -> Server:
             return Server(Recorder(failures, hangs, **settings), stack)
 

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Error, sync_playwright
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from tests.contract.server import serving
 
 if TYPE_CHECKING:
     from tests.unit.client.conftest import Server
@@ -30,6 +36,61 @@ def test_python_snippets_run(server: "Callable[..., Server]", snippet: str) -> N
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert re.search("POSITIVE|NEGATIVE", done.stdout)
+
+
+def snippet(language: str, url: str) -> str:
+    """Return the example of a language, with another address."""
+    [code] = re.findall(rf"```{language}\n(.*?)```", CLIENTS, re.S)
+    assert ADDRESS in code
+    return str(code).replace(ADDRESS, url)
+
+
+def run(*command: str | Path) -> str:
+    if not shutil.which(command[0]):
+        pytest.skip(f"needs {command[0]}")
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_the_javascript_snippet_runs_in_node(server: "Callable[..., Server]") -> None:
+    code = snippet("javascript", server().url)
+    printed = run("node", "--input-type=module", "--eval", code)
+    assert re.fullmatch(r"((POSITIVE|NEGATIVE) 0\.\d+\n){2}", printed)
+
+
+@pytest.mark.parametrize(
+    ("language", "file", "command"),
+    [("go", "predict.go", ["go", "run"]), ("java", "Predict.java", ["java"])],
+)
+def test_other_snippets_run(
+    server: "Callable[..., Server]", tmp_path: Path, language: str, file: str, command: list[str]
+) -> None:
+    path = tmp_path / file
+    path.write_text(snippet(language, server().url))
+    assert len(re.findall("POSITIVE|NEGATIVE", run(*command, path))) >= 2
+
+
+def test_the_javascript_snippet_runs_in_a_page_of_an_origin_that_is_allowed(
+    server: "Callable[..., Server]",
+) -> None:
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("needs Chromium: apt install chromium")
+    page_of_another_origin = Starlette(
+        routes=[Route("/", lambda _: HTMLResponse("<!doctype html><title>page</title>"))]
+    )
+    with serving(page_of_another_origin) as origin, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(origin)
+        printed: list[str] = []
+        page.on("console", lambda message: printed.append(message.text))
+        with pytest.raises(Error, match="Failed to fetch"):
+            page.evaluate(f"async () => {{ {snippet('javascript', server().url)} }}")
+        assert "Access-Control-Allow-Origin" in "".join(printed)
+        printed.clear()
+        allowing = server(cors_origins=(origin,)).url
+        page.evaluate(f"async () => {{ {snippet('javascript', allowing)} }}")
+        assert [line.split()[0] in {"POSITIVE", "NEGATIVE"} for line in printed] == [True, True]
+        browser.close()
 
 
 def test_shell_commands_run(server: "Callable[..., Server]", tmp_path: Path) -> None:

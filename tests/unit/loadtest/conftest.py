@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from loadtest import k6_process
 from loadtest.ports import free_port
 from serve_app.api.app import create_app
-from serve_app.errors import StartupError
+from serve_app.errors import Overloaded, StartupError
 from serve_app.scores import Classification, KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL, READY, HashService
@@ -25,14 +25,17 @@ class RunK6(Protocol):
 
 
 class RecordingService(HashService):
-    """Keeps the texts of every request."""
+    """Keeps the texts of every request; refuses every other one while `refuses` is set."""
 
     def __init__(self) -> None:
         super().__init__(GatewaySettings(), None, False, READY, MODEL)
         self.requests: list[list[str]] = []
+        self.refuses = False
 
     async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         self.requests.append(list(keyed.texts))
+        if self.refuses and len(self.requests) % 2:
+            raise Overloaded("2048 texts wait for the model")
         return await super().classify(keyed, within_s)
 
 

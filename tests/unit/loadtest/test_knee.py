@@ -36,3 +36,14 @@ def test_a_load_that_stays_within_the_limit_does_not_reach_the_knee() -> None:
     found = knee(rising([10.0] * 11, [10] * 5 + [20] * 6, [0] * 11), p99_limit_ms=500)
     assert found.per_second == pytest.approx(20)
     assert not found.reached
+
+
+def test_fast_refusals_do_not_make_up_for_slow_answers() -> None:
+    steps = 10
+    latency = np.zeros((steps, BUCKETS), np.int64)
+    latency[:, bucket(900.0)] = 10
+    none = np.zeros(steps, np.int64)
+    statuses = {"200": np.full(steps, 10), "429": np.full(steps, 2000)}
+    found = knee(Series(1, latency, statuses, none, none, none), p99_limit_ms=500)
+    assert found.per_second == 0
+    assert found.reached

@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from loadtest.k6_process import NAMES, check
+from loadtest.report.report import report
 from loadtest.results import Summary, read_summary
 from serve_app.errors import StartupError
 from tests.unit.loadtest.conftest import ContentTypes, RecordingService, RunK6
@@ -65,6 +67,40 @@ def test_a_broken_threshold_gives_another_status(run_k6: RunK6, tmp_path: Path) 
     assert run_k6("unique", tmp_path, DURATION="1s", VUS="1", P99_MS="0") == BROKEN_THRESHOLD
     broken = [threshold.rule for threshold in read_summary(tmp_path).thresholds if not threshold.ok]
     assert broken == ["p(99)<0"]
+
+
+def test_refusals_are_counted_and_timed_apart_from_answers(
+    run_k6: RunK6, service: RecordingService, tmp_path: Path
+) -> None:
+    service.refuses = True
+    try:
+        run_k6("breakpoint", tmp_path, DURATION="2s", RATE="40")
+    finally:
+        service.refuses = False
+    summary = read_summary(tmp_path)
+    answered, refused = summary.latency_ms.answered, summary.latency_ms.refused
+    assert answered
+    assert refused
+    assert refused.count == summary.requests.refused > 0
+    assert answered.count == summary.requests.count - summary.requests.refused
+    page = report([tmp_path], tmp_path / "out").read_text()
+    first = re.search('<p class="gist">(.*)</p>', page)
+    assert first
+    assert f"0 failed, {refused.count:,} refused, 0 not sent, answers in p50" in first[1]
+    assert page.index("Latency of answers") < page.index("Latency of refusals")
+
+
+def test_calm_that_is_refused_breaks_the_spike(
+    run_k6: RunK6, service: RecordingService, tmp_path: Path
+) -> None:
+    service.refuses = True
+    try:
+        status = run_k6("spike", tmp_path, DURATION="4s", RATE="20", SPIKE_RATE="30")
+    finally:
+        service.refuses = False
+    assert status == BROKEN_THRESHOLD
+    broken = {each.metric for each in read_summary(tmp_path).thresholds if not each.ok}
+    assert broken == {"refused{scenario:before}", "refused{scenario:after}"}
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:

@@ -2,6 +2,7 @@ import gzip
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loadtest.report.histogram import percentile
@@ -34,7 +35,7 @@ def test_the_series_adds_up_to_the_totals_of_k6(finished_run: Path) -> None:
 
 def test_the_percentiles_agree_with_those_of_k6(finished_run: Path) -> None:
     run = read_run(finished_run)
-    k6 = run.summary.latency_ms.all
+    k6 = run.summary.latency_ms.answered
     assert k6 is not None
     whole = run.series.latency.sum(axis=0)
     assert percentile(whole, 50) == pytest.approx(k6.p50, rel=0.02)
@@ -59,6 +60,21 @@ def test_statuses_and_dropped_requests_are_counted_where_they_happen(tmp_path: P
     assert series.dropped.tolist() == [0, 0, 4, 0]
 
 
+def test_the_latency_of_a_step_is_that_of_its_answers(tmp_path: Path) -> None:
+    write_samples(
+        tmp_path,
+        "http_req_duration,100,900.0,,predict,spike,200,,",
+        "http_req_duration,100,1.0,,predict,spike,429,,",
+        "http_req_duration,100,2.0,,predict,spike,429,,",
+        "http_req_duration,101,1.0,,predict,spike,429,,",
+    )
+    series = read_series(tmp_path, started_s=100.4, duration_s=1)
+    first, second, _ = series.percentile(50)
+    assert first == pytest.approx(900, rel=0.01)
+    assert np.isnan(second)
+    assert series.requests.tolist() == [3, 1, 0]
+
+
 def test_a_long_run_is_read_in_longer_steps(tmp_path: Path) -> None:
     write_samples(tmp_path, "http_req_duration,28900,5.0,,predict,soak,200,,")
     series = read_series(tmp_path, started_s=100, duration_s=8 * 3600)
@@ -81,8 +97,8 @@ def test_a_summary_that_is_cut_off_is_told(run: Path) -> None:
 
 
 def test_a_summary_of_another_form_is_told_with_the_place(run: Path) -> None:
-    (run / SUMMARY).write_text('{"format": 2}')
-    with pytest.raises(RunUnreadable, match=rf"{SUMMARY}: format: Input should be 1"):
+    (run / SUMMARY).write_text('{"format": 1}')
+    with pytest.raises(RunUnreadable, match=rf"{SUMMARY}: format: Input should be 2"):
         read_run(run)
 
 

@@ -75,6 +75,7 @@ def test_panels_have_titles_descriptions_and_places_of_their_own(path: Path) -> 
             assert panel["title"]
             assert panel["description"]
             assert panel["fieldConfig"]["defaults"]["unit"]
+            assert panel["fieldConfig"]["defaults"]["noValue"]
         place = panel["gridPos"]
         cells = {
             (place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])

@@ -10,9 +10,11 @@ pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, PreTrainedModel
 
+from loadtest.ports import free_port
 from training.base import BaseError, load_base
 from training.model_directory import save_classifier
 from training.recipe import PRESETS
@@ -115,9 +117,40 @@ def test_no_code_of_a_base_is_run(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_missing_base_is_explained() -> None:
-    with pytest.raises(BaseError, match="pass a model directory or hub id as --base-path"):
+def test_another_number_of_labels_takes_a_new_head(
+    base_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = load_base(str(base_directory), RECIPE)
+    save_classifier(tuned.model, tuned.tokenizer, "float32", tmp_path)
+    three = RECIPE.model_copy(update={"convert": False, "labels": ("bad", "so-so", "good")})
+    model = load_base(str(tmp_path), three).model
+    said = "the base has another number of labels than 3: its head is replaced\n"
+    assert said in capsys.readouterr().err
+    assert model.config.id2label == {0: "bad", 1: "so-so", 2: "good"}
+    assert model.get_parameter("classifier.weight").shape[0] == 3
+    kept = "distilbert.embeddings.word_embeddings.weight"
+    assert torch.equal(model.get_parameter(kept), tuned.model.get_parameter(kept))
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    return constants.ENDPOINT
+
+
+def test_a_missing_base_is_explained(no_hub: str) -> None:
+    expected = "pass a model directory, a hub id or embedded as --base-path"
+    with pytest.raises(BaseError, match=expected):
         load_base("absent/model/", RECIPE)
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_again(
+    no_hub: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"), pytest.raises(BaseError) as refused:
+        load_base("acme/no-such-model", RECIPE.model_copy(update={"convert": False}))
+    assert f"{no_hub} does not answer, and its cache on this machine lacks it" in str(refused.value)
+    assert "Retrying" not in caplog.text
 
 
 def test_only_a_bert_is_converted(base_directory: Path, tmp_path: Path) -> None:

@@ -4,7 +4,14 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from training.corpus import CorpusError, Example, hold_out, leave_out_short, read_corpus
+from training.corpus import (
+    CorpusError,
+    Example,
+    find_labels,
+    hold_out,
+    leave_out_short,
+    read_corpus,
+)
 
 
 def test_quotes_are_ordinary_text(tmp_path: Path) -> None:
@@ -23,7 +30,11 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("sentence\tlabel\nfine\t1\n", "no column 'text'"),
-        ("text\tlabel\nfine\t2\n", "line 2: expected a text, a tab and the label 0 or 1"),
+        (
+            "text\tlabel\nfine\t2\n",
+            "line 2: the label is '2'; it must be one of NEGATIVE or 0, POSITIVE or 1",
+        ),
+        ("text\tlabel\nfine\t\n", "line 2: expected a text, a tab and a label"),
         ("text\tlabel\nfine\n", "line 2: it has 1 fields, the header 2"),
         ("text\tlabel\n\nfine\t1\t0\n", "line 3: it has 3 fields, the header 2"),
         ('text\tlabel\n"a ""b"""\t1\n', "line 2: a field is quoted as in CSV"),
@@ -84,3 +95,48 @@ def test_short_texts_are_left_out() -> None:
 def test_leaving_out_every_text_is_explained() -> None:
     with pytest.raises(CorpusError, match="no training text has 2 words: lower --least-words"):
         leave_out_short([Example("short", 1)], 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["positive", "neutral", "negative", "neutral"], ("negative", "neutral", "positive")),
+        (["0", "1", "0"], ("NEGATIVE", "POSITIVE")),
+        (["spam", "ham"], ("ham", "spam")),
+        (["joy", "fear", "anger", "love", "none"], ("anger", "fear", "joy", "love", "none")),
+        (["1 star", "5"], ("1 star", "5")),
+    ],
+)
+def test_the_names_of_the_labels_are_those_in_the_file(
+    tmp_path: Path, labels: list[str], found: tuple[str, ...]
+) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text("text\tlabel\n" + "".join(f"a text\t{label}\n" for label in labels))
+    assert find_labels(path) == found
+    numbers = [example.label for example in read_corpus(path, found)]
+    names = [name for name in labels if name not in {"0", "1"}] or [found[int(n)] for n in labels]
+    assert [found[number] for number in numbers] == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["0", "1", "2"], "has the numbers 0, 1, 2 as labels.*--labels negative neutral positive"),
+        (["Positive", "positive", "negative"], "differ only in case, Positive, negative, positive"),
+        (["neutral", "neutral"], "has the label neutral alone"),
+    ],
+)
+def test_labels_that_mean_nothing_certain_are_refused(
+    tmp_path: Path, labels: list[str], message: str
+) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text("text\tlabel\n" + "".join(f"a text\t{label}\n" for label in labels))
+    with pytest.raises(CorpusError, match=message):
+        find_labels(path)
+
+
+def test_numbers_stand_for_the_names_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "data.tsv"
+    path.write_text("text\tlabel\ngood\t2\nso-so\tneutral\nbad\t0\n")
+    corpus = read_corpus(path, ("negative", "neutral", "positive"))
+    assert [example.label for example in corpus] == [2, 1, 0]
