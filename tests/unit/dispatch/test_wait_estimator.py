@@ -1,28 +1,21 @@
 import pytest
 
 from serve_app.dispatch.dispatcher import CHARS_PER_TEXT, CHARS_PER_TOKEN, WaitEstimator
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.cache.clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def estimator(clock: Clock) -> WaitEstimator:
+def estimator(clock: ManualClock) -> WaitEstimator:
     return WaitEstimator(max_tokens=512, clock=clock)
 
 
 def compute(
-    estimator: WaitEstimator, clock: Clock, seconds: float, times: int, replicas: int = 1
+    estimator: WaitEstimator, clock: ManualClock, seconds: float, times: int, replicas: int = 1
 ) -> None:
     """Score hundred characters of work in so many seconds, again and again."""
     for _ in range(times):
@@ -37,7 +30,7 @@ def test_what_the_model_does_not_read_is_no_work(estimator: WaitEstimator) -> No
 
 
 def test_the_wait_is_what_waits_at_the_rate_at_which_work_was_done(
-    estimator: WaitEstimator, clock: Clock
+    estimator: WaitEstimator, clock: ManualClock
 ) -> None:
     compute(estimator, clock, 0.1, times=1000)
     estimator.add(["a" * 990] * 2)
@@ -47,7 +40,9 @@ def test_the_wait_is_what_waits_at_the_rate_at_which_work_was_done(
     assert estimator.wait_s(1) == pytest.approx(1.0, rel=0.02)
 
 
-def test_nothing_is_known_before_it_was_measured(estimator: WaitEstimator, clock: Clock) -> None:
+def test_nothing_is_known_before_it_was_measured(
+    estimator: WaitEstimator, clock: ManualClock
+) -> None:
     estimator.add(["a"])
     clock.now += 1
     estimator.observe_time(0)
@@ -56,7 +51,7 @@ def test_nothing_is_known_before_it_was_measured(estimator: WaitEstimator, clock
 
 
 def test_time_in_which_replicas_lack_work_changes_nothing(
-    estimator: WaitEstimator, clock: Clock
+    estimator: WaitEstimator, clock: ManualClock
 ) -> None:
     compute(estimator, clock, 0.1, times=1000)
     before = estimator.wait_s(1, more=1000)
@@ -65,21 +60,21 @@ def test_time_in_which_replicas_lack_work_changes_nothing(
     assert estimator.wait_s(1, more=1000) == before
 
 
-def test_replicas_that_have_started_count(estimator: WaitEstimator, clock: Clock) -> None:
+def test_replicas_that_have_started_count(estimator: WaitEstimator, clock: ManualClock) -> None:
     compute(estimator, clock, 0.05, times=1000, replicas=2)
     assert estimator.wait_s(2, more=1000) == pytest.approx(0.5, rel=0.02)
     assert estimator.wait_s(4, more=1000) == pytest.approx(0.25, rel=0.02)
 
 
 def test_the_rate_follows_a_model_that_becomes_slower(
-    estimator: WaitEstimator, clock: Clock
+    estimator: WaitEstimator, clock: ManualClock
 ) -> None:
     compute(estimator, clock, 0.1, times=1000)
     compute(estimator, clock, 1.0, times=40)
     assert estimator.wait_s(1, more=100) == pytest.approx(1.0, rel=0.2)
 
 
-def test_an_outage_is_no_measure_of_the_rate(estimator: WaitEstimator, clock: Clock) -> None:
+def test_an_outage_is_no_measure_of_the_rate(estimator: WaitEstimator, clock: ManualClock) -> None:
     compute(estimator, clock, 0.1, times=1000)
     clock.now += 60
     compute(estimator, clock, 0.1, times=1)
