@@ -34,7 +34,9 @@ def scraped() -> bool:
 
 def main() -> None:
     """Run Prometheus in sight of a person."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Children of a shell's background job inherit that SIGINT is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         port = int(os.environ.get("PROMETHEUS_PORT") or PORT)
         with Prometheus(CONFIG, DATA, port) as prometheus:

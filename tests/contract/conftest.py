@@ -19,6 +19,13 @@ ServiceFactory = Callable[..., HashService]
 Serve = Callable[..., httpx.AsyncClient]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the operation in the ids of Schemathesis's items: xdist runs each id once."""
+    for item in items:
+        if item.parent and hasattr(item, "operation_label"):
+            item._id = item.parent.id.child(item.name)
+
+
 @pytest.fixture
 def service_with() -> ServiceFactory:
     """Return a function that makes a service; settings are named, the rest is the service's own."""

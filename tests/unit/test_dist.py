@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ NEEDED = ("pyproject.toml", "README.md", "LICENSE", "serve_app", "training", "lo
 
 
 def run(*command: str | Path) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # `make test-all` sets PYTHONPATH, where pip would find the package installed.
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=alone).stdout
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,9 @@ ROOT = Path(__file__).parents[3]
 NOT_OF_THE_SERVICE = ("httpx", "matplotlib", "jinja2", "pytest", "torch")
 
 
-def program(**variables: str) -> subprocess.Popen[str]:
-    """Start `python -m monitoring` where nothing is installed but what the service needs."""
+@contextmanager
+def program(*prefix: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `python -m monitoring` where nothing is installed but what the service needs."""
     try:
         binary("prometheus")
     except StartupError as error:
@@ -26,9 +29,13 @@ def program(**variables: str) -> subprocess.Popen[str]:
     hide = "".join(f"sys.modules[{name!r}] = None; " for name in NOT_OF_THE_SERVICE)
     code = f"import runpy, sys; {hide}runpy.run_module('monitoring', run_name='__main__')"
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
-    return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    command = [*prefix, sys.executable, "-c", code]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
 
 
 def test_it_runs_with_what_the_service_needs_and_says_that_no_service_answers(
@@ -39,7 +46,8 @@ def test_it_runs_with_what_the_service_needs_and_says_that_no_service_answers(
         if service.connect_ex(("127.0.0.1", 8090)) == 0:
             pytest.skip("a service of this machine exports its metrics")
     port = free_port()
-    with program(PROMETHEUS_PORT=str(port)) as process:
+    # As in the background job of a shell.
+    with program("env", "--ignore-signal=INT", PROMETHEUS_PORT=str(port)) as process:
         assert process.stderr
         first, second = process.stderr.readline(), process.stderr.readline()
         process.send_signal(signal.SIGINT)
