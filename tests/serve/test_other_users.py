@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from loadtest.configs import configured, haproxy_environment
-from loadtest.service import Service
+from loadtest.service import Server, Service
+from serve_app.ray_serve.config import read
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -137,7 +138,7 @@ def others_may(path: Path, right: int) -> bool:
     return allowed and all(step.stat().st_mode & stat.S_IXOTH for step in steps)
 
 
-def connections(service: Service, kind: str) -> Iterator[tuple[str, Any]]:
+def connections(service: Server, kind: str) -> Iterator[tuple[str, Any]]:
     """Yield the name of each process of a run with each of its connections."""
     for process in service.processes():
         # HAProxy ends the process that a reload has replaced.
@@ -182,14 +183,40 @@ def variable(process: psutil.Process, name: str) -> str:
     return ""
 
 
-def test_nothing_but_replicas_listens_beyond_loopback(service: Service) -> None:
-    listening = {
+def listening(server: Server) -> set[tuple[str, str]]:
+    """Return the name of each process of a run that listens, with the address."""
+    return {
         (name.partition(":sentiment")[0], each.laddr.ip.removeprefix("::ffff:"))
-        for name, each in connections(service, "inet")
+        for name, each in connections(server, "inet")
         if each.status == psutil.CONN_LISTEN
     }
-    assert ("haproxy", "127.0.0.1") in listening or not service.processes("haproxy")
-    assert {name for name, ip in listening if ip not in LOOPBACK} == {"ray::ServeReplica"}
+
+
+def beyond_loopback(server: Server) -> set[str]:
+    return {name for name, address in listening(server) if address not in LOOPBACK}
+
+
+def test_nothing_but_replicas_listens_beyond_loopback(service: Service) -> None:
+    assert ("haproxy", "127.0.0.1") in listening(service) or not service.processes("haproxy")
+    assert beyond_loopback(service) == {"ray::ServeReplica"}
+
+
+def test_a_plain_serve_run_keeps_rays_ports_on_loopback_where_it_is_told_to(tmp_path: Path) -> None:
+    config = configured(tmp_path, {"engine": "simulated"})
+    url = f"http://127.0.0.1:{read(config)['http_options']['port']}/project/ready"
+    serve = Path(sys.executable).parent / "serve"
+
+    def ready(_: str) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(url, timeout=10).is_success
+        return False
+
+    # Where SIGINT is ignored, as in the background job of a shell, `serve run` inherits that.
+    command = ["env", "--default-signal=INT", str(serve), "run", str(config)]
+    documented = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    with Server(command, os.environ | documented, ready, quiet=True) as run:
+        assert ("ray::ProxyActor", "127.0.0.1") in listening(run)
+        assert beyond_loopback(run) == {"ray::ServeReplica"}
 
 
 def test_only_the_user_of_a_run_reaches_haproxys_admin_socket(service: Service) -> None:
