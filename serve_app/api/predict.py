@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,7 +24,8 @@ MAX_DIGITS: Final = 9
 # (`max_ongoing_requests`), so large bodies that stall do not keep small requests out.
 FREE_BYTES: Final = 16 * 1024
 
-_PARSED: Final = "sentiment.parsed"
+PARSED: Final = "sentiment.parsed"
+"""The key of a request's scope under which an earlier stage leaves its `ParsedRequest`."""
 
 
 class ParsedRequest(NamedTuple):
@@ -39,7 +40,7 @@ class PredictEndpoint:
     """ASGI endpoint that scores the texts of a request; observers get a record at its end."""
 
     service: SentimentService
-    request_format: RequestFormat[Any]
+    request_format: RequestFormat
     budget: "BodyBudget"
     observers: Sequence[Observer] = ()
 
@@ -72,7 +73,7 @@ class PredictEndpoint:
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
         with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:
-                parsed = request.scope.get(_PARSED)
+                parsed = request.scope.get(PARSED)
                 if parsed is None:
                     reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
@@ -83,26 +84,18 @@ class PredictEndpoint:
 
 
 def parse_request(
-    service: SentimentService, request_format: RequestFormat[Any], body: bytes | bytearray
+    service: SentimentService, request_format: RequestFormat, body: bytes | bytearray
 ) -> ParsedRequest:
     """Parse a body and hash its texts; raises `InvalidRequest` as `RequestFormat.parse`."""
     asked = request_format.parse(body, service.settings)
     return ParsedRequest(asked, service.keyed(asked.texts))
 
 
-def keep_parsed(scope: Scope, parsed: ParsedRequest) -> None:
-    """Spare the endpoint the parsing of a request that an earlier stage has parsed."""
-    scope[_PARSED] = parsed
-
-
 async def read_body(request: Request, limit: int, count_bytes: Callable[[int], None]) -> bytearray:
     """Read a body, up to the first byte beyond the limit, and count the bytes of each part.
 
-    Raises:
-        BodyTooLarge: The declared or the received size is beyond the limit.
-        InvalidRequest: The body is compressed.
-        Overloaded: `count_bytes` refuses the part.
-        ClientDisconnect: The client left before the end of the body.
+    Raises `InvalidRequest` for a compressed body, `BodyTooLarge` for its declared or received
+    size, `Overloaded` as `count_bytes`, and `ClientDisconnect` if the client leaves.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:

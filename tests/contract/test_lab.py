@@ -1,4 +1,4 @@
-"""The lab over HTTP, without Ray."""
+"""The lab over HTTP, without a Ray that runs."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from serve_app.api.request_record import RecentFigures, RecentRequests
-from serve_app.lab.app import PAGE, FiguresCache, create_lab
+from serve_app.ray_serve.lab import PAGE, FiguresCache, create_lab
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 

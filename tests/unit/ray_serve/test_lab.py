@@ -11,7 +11,7 @@ from serve_app.api.request_record import (
     bucket,
     middle,
 )
-from serve_app.lab.app import LIFETIME_S, FiguresCache, merged, quantile_ms
+from serve_app.ray_serve.lab import LIFETIME_S, FiguresCache, merged, quantile_ms
 
 
 class Clock:
