@@ -1,28 +1,23 @@
 """The HTTP application: its routes, and the pages that answer `GET`; it does not import Ray."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from serve_app.api import middleware
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.middleware import (
-    NO_SNIFF,
-    check_key,
-    cross_origin,
-    default_headers,
-    unexpected_errors,
-)
 from serve_app.api.openapi import document
 from serve_app.api.predict import BodyBudget, PredictEndpoint, deadline
 from serve_app.api.problems import on_error, problem
@@ -34,36 +29,16 @@ from serve_app.gateway import SentimentService
 DOCUMENT: Final = "/project/openapi.json"
 DOCS_PATH: Final = "/project/docs"
 
-# Scripts, styles and requests come from and go to this origin alone; Swagger UI has its icons in
-# its style sheet.
-POLICY: Final = (
+# Scripts, styles and requests come from and go to this origin alone, and no script is within the
+# page. Swagger UI has its icons in its style sheet.
+_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SECURE: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+_SECURE: Final = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
-
-_PAGE: Final = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sentiment-serve</title>
-<link rel="icon" href="{DOCS_PATH}/favicon-32x32.png">
-<link rel="stylesheet" href="{DOCS_PATH}/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui" data-document="{DOCUMENT}"></div>
-<noscript><a href="{DOCUMENT}">The OpenAPI document</a></noscript>
-<script src="{DOCS_PATH}/swagger-ui-bundle.js"></script>
-<script src="{DOCS_PATH}/start.js"></script>
-</body>
-</html>
-"""
-# The policy forbids a script within the page.
-_START: Final = """const place = document.getElementById("swagger-ui");
-SwaggerUIBundle({ domNode: place, url: place.dataset.document, deepLinking: true });
-"""
+_DOCS: Final = Path(__file__).parent / "docs"
+_SWAGGER_UI: Final = Path(str(files("fastapi_swagger") / "resources"))
 
 
 async def health(_: SentimentService, __: Request) -> Response:
@@ -85,7 +60,7 @@ async def ready(service: SentimentService, request: Request) -> Response:
 async def info(service: SentimentService, request: Request) -> Response:
     """Answer with what a client may want to know before it sends texts, if its API key is known."""
     model, settings = service.model, service.settings
-    check_key(settings, request.scope)
+    middleware.check_key(settings, request.scope)
     answer = Info(
         model=model.model_id,
         revision=model.revision,
@@ -105,13 +80,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
-async def docs_file(request: Request) -> Response:
-    """Answer with the file of Swagger UI that the path ends with."""
-    name = request.url.path.rpartition("/")[2]
-    path = Path(str(files("fastapi_swagger").joinpath("resources", name)))
-    return FileResponse(path, headers=_CACHED)
-
-
 def _json(content: BaseModel) -> Response:
     return Response(content.model_dump_json(exclude_none=True), media_type="application/json")
 
@@ -119,13 +87,18 @@ def _json(content: BaseModel) -> Response:
 STATES: Final = {"/project/health": health, "/project/ready": ready, "/project/info": info}
 """The pages that tell the state of a service, by path."""
 
-DOCS: Final[dict[str, Callable[..., Any]]] = {
+DOCS: Final[dict[str, ASGIApp]] = {
     DOCUMENT: JSONResponse(document()),
-    DOCS_PATH: HTMLResponse(_PAGE, headers=_SECURE),
-    f"{DOCS_PATH}/start.js": Response(_START, headers=_CACHED, media_type="text/javascript"),
-    f"{DOCS_PATH}/swagger-ui-bundle.js": docs_file,
-    f"{DOCS_PATH}/swagger-ui.css": docs_file,
-    f"{DOCS_PATH}/favicon-32x32.png": docs_file,
+    DOCS_PATH: FileResponse(_DOCS / "index.html", headers=_SECURE),
+    **{
+        f"{DOCS_PATH}/{path.name}": FileResponse(path, headers=_CACHED)
+        for path in (
+            _DOCS / "start.js",
+            _SWAGGER_UI / "swagger-ui-bundle.js",
+            _SWAGGER_UI / "swagger-ui.css",
+            _SWAGGER_UI / "favicon-32x32.png",
+        )
+    },
 }
 """The pages of the documentation, by path."""
 
@@ -141,7 +114,7 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
         # Without a key, a client does not learn which paths there are.
         try:
             if request.scope["path"] not in OPEN_PATHS:
-                check_key(service.settings, request.scope)
+                middleware.check_key(service.settings, request.scope)
         except Unauthorized as refusal:
             error = refusal
         return await on_error(request, error)
@@ -156,9 +129,9 @@ def create_app(service: SentimentService, observers: Sequence[Observer] = ()) ->
             *(Route(path, page, methods=["GET"]) for path, page in DOCS.items()),
         ],
         middleware=[
-            Middleware(default_headers, NO_SNIFF),
-            Middleware(cross_origin, service),
-            Middleware(unexpected_errors),
+            Middleware(middleware.default_headers, middleware.NO_SNIFF),
+            Middleware(middleware.cross_origin, service),
+            Middleware(middleware.unexpected_errors),
         ],
         exception_handlers={404: on_http_error, 405: on_http_error, ServiceError: on_error},
     )

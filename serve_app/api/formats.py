@@ -111,11 +111,8 @@ def label_scores(
 ) -> bytes:
     """Return the JSON list of one text's labels, highest score first; equal ones in their order.
 
-    Args:
-        labels: Label names.
-        logits: One float32 value per label; `InferenceFailed` is raised if one is not finite.
-        transform: Turns the logits into scores.
-        top_k: How many labels to return; all where it is None or larger.
+    There is one float32 logit per label: `InferenceFailed` is raised if one is not finite. At most
+    `top_k` labels are returned, or all.
     """
     if not all(map(math.isfinite, logits)):
         raise InferenceFailed("The model gave a text a score that is not finite.")

@@ -10,16 +10,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app import api_keys
+from serve_app import api_keys, errors
 from serve_app.api.openapi import HEADERS
 from serve_app.api.problems import on_error
-from serve_app.errors import (
-    FOREIGN_HOST,
-    FOREIGN_PAGE,
-    CrossOriginRequest,
-    MisdirectedRequest,
-    Unauthorized,
-)
 from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
@@ -107,7 +100,7 @@ def check_key(settings: GatewaySettings, scope: Scope) -> None:
         key = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
         if not api_keys.accepts(settings.api_keys, key):
             problem = "This API key is not known." if key else "An API key is needed."
-            raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
+            raise errors.Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
 
 
 def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
@@ -120,7 +113,7 @@ def check_host(scope: Scope, allowed: Collection[str]) -> None:
     """Raise `MisdirectedRequest` for another `Host`, whatever its port; none at all passes."""
     for host in Headers(scope=scope).getlist("host") if allowed else ():
         if re.sub(r":\d*$", "", host).lower() not in allowed:
-            raise MisdirectedRequest(FOREIGN_HOST)
+            raise errors.MisdirectedRequest(errors.FOREIGN_HOST)
 
 
 def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
@@ -130,7 +123,7 @@ def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
     # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
     own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
     if not own and origin not in cors_origins and "*" not in cors_origins:
-        raise CrossOriginRequest(FOREIGN_PAGE)
+        raise errors.CrossOriginRequest(errors.FOREIGN_PAGE)
 
 
 def _is_own(origin: str, headers: Headers) -> bool:

@@ -130,23 +130,20 @@ class BodyBudget:
 
         It yields a function that counts more, and raises `Overloaded` beyond `max_pending` in all.
         """
-        received = reserved = 0
+        counted = -FREE_BYTES
 
         def count_bytes(count: int) -> None:
-            nonlocal received, reserved
-            received += count
-            more = max(0, received - FREE_BYTES) - reserved
-            if more:
-                if self.pending + more > max_pending:
-                    problem = "The bodies of other requests take all the room there is."
-                    raise errors.Overloaded(problem)
-                self.pending += more
-                reserved += more
+            nonlocal counted
+            more = max(0, counted + count) - max(0, counted)
+            if more and self.pending + more > max_pending:
+                raise errors.Overloaded("The bodies of other requests take all the room there is.")
+            self.pending += more
+            counted += count
 
         try:
             yield count_bytes
         finally:
-            self.pending -= reserved
+            self.pending -= max(0, counted)
 
 
 def allowed_s(asked_ms: str | None, max_s: float) -> float:

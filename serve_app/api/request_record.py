@@ -202,13 +202,12 @@ def middle(index: int) -> float:
 
 @dataclass
 class RecentFigures:
-    """Counts of recent requests: answers with their texts, cache hits and times, and refusals.
+    """Counts of recent requests: refusals, and answers with their texts, cache hits and times.
 
-    Clients who left are not counted. `times` counts answers by the `bucket` of their time, and
-    `classifiers` are the replicas that a gateway knows.
+    Clients who left are not counted. `times` has the number of answers by the `bucket` of their
+    time, and `classifiers` are the replicas that a gateway knows.
     """
 
-    answered: int = 0
     refused: int = 0
     texts: int = 0
     hits: int = 0
@@ -220,7 +219,6 @@ def total(figures: Iterable[RecentFigures]) -> RecentFigures:
     """Return the sum of figures; gateways know the same classifiers, some of them earlier."""
     result = RecentFigures()
     for each in figures:
-        result.answered += each.answered
         result.refused += each.refused
         result.texts += each.texts
         result.hits += each.hits
@@ -244,7 +242,6 @@ class RecentRequests:
             self._seconds.append((now, RecentFigures()))
         _, second = self._seconds[-1]
         if record.outcome == "ok":
-            second.answered += 1
             second.texts += record.hits + record.misses
             second.hits += record.hits
             second.times[bucket(record.seconds)] += 1

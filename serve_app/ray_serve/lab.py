@@ -56,9 +56,7 @@ _HEADERS: Final = {
 class FiguresCache:
     """A cache of the service's figures, which asks the gateways at most once in `LIFETIME_S`.
 
-    Args:
-        ask: Returns the figures of each gateway that answers.
-        clock: Returns monotonic seconds.
+    `ask` returns the figures of each gateway that answers.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ def merged(gateways: Sequence[RecentFigures]) -> dict[str, Any]:
     service = total(gateways)
     return {
         "window_s": WINDOW_S,
-        "requests_per_s": service.answered / WINDOW_S,
+        "requests_per_s": service.times.total() / WINDOW_S,
         "texts_per_s": service.texts / WINDOW_S,
         "refused_per_s": service.refused / WINDOW_S,
         "p50_ms": quantile_ms(service.times, 0.5),

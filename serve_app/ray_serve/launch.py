@@ -5,7 +5,6 @@ The process of the service is `python -m serve_app.ray_serve.launch CONFIG`.
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -88,14 +87,12 @@ def private_directory() -> Iterator[Path]:
     if len(os.fsencode(parent)) > MAX_TMPDIR_BYTES:
         parent = TMP
     try:
-        directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        made = tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         problem = f"cannot make a directory in {parent}: {error.strerror}"
         raise StartupError(problem, "set TMPDIR to a directory that can be written") from None
-    try:
+    with made as directory:
         yield Path(directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:

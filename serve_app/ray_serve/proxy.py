@@ -18,21 +18,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve_app import errors
 from serve_app.api.middleware import check_host
-from serve_app.errors import (
-    ELSEWHERE,
-    FAILED,
-    LATE,
-    LOST,
-    NOBODY,
-    NOT_HTTP,
-    NOWHERE,
-    PROBLEM_JSON,
-    MisdirectedRequest,
-    Overloaded,
-    ServiceError,
-    problem_members,
-)
+from serve_app.errors import PROBLEM_JSON, ServiceError, problem_members
 from serve_app.ray_serve.cached_responses import cached_responses
 from serve_app.ray_serve.haproxy import allowed_hosts
 
@@ -77,7 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""
-        body = json.dumps(problem_members(NOT_HTTP, request_id := str(uuid.uuid4())))
+        body = json.dumps(problem_members(errors.NOT_HTTP, request_id := str(uuid.uuid4())))
         self.transport.write(
             f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
@@ -94,7 +82,7 @@ def own_hosts(app: ASGIApp) -> ASGIApp:
         try:
             if scope["type"] == "http":
                 check_host(scope, allowed)
-        except MisdirectedRequest as error:
+        except errors.MisdirectedRequest as error:
             await _Answer(scope, send).fail(error)
         else:
             await app(scope, receive, send)
@@ -133,11 +121,11 @@ MAX_KEPT_BYTES: Final = 256 * 1024
 # Ray Serve's own errors, by status, as clients learn of them. It answers 404 while it has no route
 # yet: the service's is /, and its own 404 is a problem already.
 ERRORS: Final[dict[int, ServiceError]] = {
-    404: NOBODY,
-    408: LATE,
-    429: Overloaded("Too many requests wait for this service."),
-    500: FAILED,
-    503: NOBODY,
+    404: errors.NOBODY,
+    408: errors.LATE,
+    429: errors.Overloaded("Too many requests wait for this service."),
+    500: errors.FAILED,
+    503: errors.NOBODY,
 }
 
 
@@ -148,7 +136,7 @@ def serve_errors(app: ASGIApp) -> ASGIApp:
         answer = _Answer(scope, send)
         if scope["type"] == "http" and scope["path"] == "*":
             # Ray Serve would answer `OPTIONS *` in plain text.
-            await answer.fail(NOWHERE)
+            await answer.fail(errors.NOWHERE)
             return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await app(scope, receive, send)
@@ -160,7 +148,7 @@ def serve_errors(app: ASGIApp) -> ASGIApp:
                 return
             if not sent.whole:
                 break
-        await answer.fail(LOST)
+        await answer.fail(errors.LOST)
 
     return stage
 
@@ -168,9 +156,7 @@ def serve_errors(app: ASGIApp) -> ASGIApp:
 class _Request:
     """The messages of a request, kept so that they can be received again.
 
-    Attributes:
-        left: Whether the client has left.
-        whole: Whether all of the body that was received is kept.
+    It knows whether the client has `left`, and whether the `whole` body so far is kept.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -199,17 +185,13 @@ class _Request:
     def _keep(self, message: Message) -> None:
         self._bytes += len(message.get("body", b""))
         self.whole = self._bytes <= MAX_KEPT_BYTES
-        if self.whole:
-            self._kept.append(message)
-        else:
-            self._kept.clear()
+        self._kept = [*self._kept, message] if self.whole else []
 
 
 class _Answer:
     """An answer on its way, with a problem in place of Ray Serve's own errors.
 
-    Attributes:
-        started: Whether a part of it was sent.
+    It is `started` once a part of it was sent.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -222,7 +204,7 @@ class _Answer:
         """Send a message of the application."""
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
-            self._dropped = ELSEWHERE in headers
+            self._dropped = errors.ELSEWHERE in headers
             self.started = not self._dropped
             error = ERRORS.get(message["status"])
             if self.started and error and headers.get("content-type") != PROBLEM_JSON:
