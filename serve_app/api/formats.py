@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from serve_app.api import schemas
-from serve_app.api.request_record import RequestContext
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, TextLogits
@@ -57,13 +56,16 @@ class RequestFormat:
         return asked
 
     def respond(
-        self, asked: schemas.TextsRequest, model: ModelIdentity, context: RequestContext
+        self,
+        asked: schemas.TextsRequest,
+        model: ModelIdentity,
+        result: Classification,
+        started: float,
     ) -> Response:
-        """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
-        assert context.result is not None
-        content = self.render(asked, model, context.result.texts)
-        total_ms = (time.perf_counter() - context.started) * 1000
-        headers = prediction_headers(model, context.result, total_ms)
+        """Return the answer to a request that `started`; `InferenceFailed` as `label_scores`."""
+        content = self.render(asked, model, result.texts)
+        total_ms = (time.perf_counter() - started) * 1000
+        headers = prediction_headers(model, result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
 
 

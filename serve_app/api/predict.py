@@ -14,7 +14,7 @@ from serve_app import errors
 from serve_app.api.formats import RequestFormat
 from serve_app.api.middleware import check_key, check_origin
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
-from serve_app.api.request_record import Observer, RequestContext, notify
+from serve_app.api.request_record import Observer, RequestRecord
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
 from serve_app.gateway import SentimentService
 from serve_app.scores import KeyedTexts
@@ -46,25 +46,25 @@ class PredictEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, and record it."""
-        request, context, status = Request(scope, receive), RequestContext(), CLIENT_LEFT
+        request, record = Request(scope, receive), RequestRecord()
         try:
-            response = await self._answer(request, context)
+            response = await self._answer(request, record)
             await response(scope, receive, send)
-            status = response.status_code
+            record.status = response.status_code
         finally:
-            notify(self.observers, scope, context, status)
+            record.end(self.observers, scope)
 
-    async def _answer(self, request: Request, context: RequestContext) -> Response:
+    async def _answer(self, request: Request, record: RequestRecord) -> Response:
         try:
-            return await self._predict(request, context)
+            return await self._predict(request, record)
         except ClientDisconnect:
             return Response(status_code=CLIENT_LEFT)
         except Exception as error:
             known = service_error(request, error)
-            context.problem = known.slug
+            record.outcome = known.slug
             return problem(request, known)
 
-    async def _predict(self, request: Request, context: RequestContext) -> Response:
+    async def _predict(self, request: Request, record: RequestRecord) -> Response:
         service, settings = self.service, self.service.settings
         check_key(settings, request.scope)
         if request.method != "POST":
@@ -78,9 +78,10 @@ class PredictEndpoint:
                     reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
                     parsed = parse_request(service, self.request_format, await reading)
-                context.texts = len(parsed.keyed.texts)
-                context.result = await service.classify(parsed.keyed, within_s=seconds_left())
-        return self.request_format.respond(parsed.asked, service.model, context)
+                record.texts = len(parsed.keyed.texts)
+                result = await service.classify(parsed.keyed, within_s=seconds_left())
+        record.add_result(result)
+        return self.request_format.respond(parsed.asked, service.model, result, record.started)
 
 
 def parse_request(

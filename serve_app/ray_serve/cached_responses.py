@@ -20,8 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app.api.formats import PREDICTIONS
 from serve_app.api.middleware import FETCH_SITE, NO_SNIFF, check_key
 from serve_app.api.predict import FREE_BYTES, MAX_DIGITS, PARSED, parse_request
-from serve_app.api.problems import CLIENT_LEFT
-from serve_app.api.request_record import Observer, RequestContext, notify
+from serve_app.api.request_record import Observer, RequestRecord
 from serve_app.api.schemas import DEADLINE_HEADER
 from serve_app.errors import ServiceError
 from serve_app.gateway import SentimentService
@@ -68,20 +67,19 @@ def cached_responses(app: ASGIApp, source: Callable[[], Source | None] = replica
         if found is None or not can_answer(scope, found.service.settings):
             await app(scope, receive, send)
             return
-        context = RequestContext()
+        record = RequestRecord()
         first = await _first_message(receive)
-        response = None if first is None else get_cached(found.service, scope, first, context)
+        response = None if first is None else get_cached(found.service, scope, first, record)
         if response is None:
             await app(scope, receive if first is None else _replay(first, receive), send)
             return
         response.headers.update(NO_SNIFF)
         response.raw_headers.append((REQUEST_ID, _request_id(scope)))
-        status = CLIENT_LEFT
         try:
             await response(scope, receive, send)
-            status = response.status_code
+            record.status = response.status_code
         finally:
-            notify(found.observers, scope, context, status)
+            record.end(found.observers, scope)
 
     return stage
 
@@ -103,11 +101,11 @@ def can_answer(scope: Scope, settings: GatewaySettings) -> bool:
 
 
 def get_cached(
-    service: SentimentService, scope: Scope, message: Message, context: RequestContext
+    service: SentimentService, scope: Scope, message: Message, record: RequestRecord
 ) -> Response | None:
     """Return the answer to a request, whose first message this is, if memory has all of it.
 
-    The context gets its texts and result. A request that is valid but not in memory is kept parsed
+    The record gets its texts and result. A request that is valid but not in memory is kept parsed
     for the application.
     """
     if message["type"] != "http.request" or message.get("more_body"):
@@ -115,12 +113,13 @@ def get_cached(
     request_format = PREDICTIONS[scope["path"]]
     try:
         parsed = parse_request(service, request_format, message.get("body", b""))
-        context.texts = len(parsed.keyed.texts)
-        context.result = service.get_cached(parsed.keyed)
-        if context.result is None:
+        record.texts = len(parsed.keyed.texts)
+        result = service.get_cached(parsed.keyed)
+        if result is None:
             scope[PARSED] = parsed
             return None
-        return request_format.respond(parsed.asked, service.model, context)
+        record.add_result(result)
+        return request_format.respond(parsed.asked, service.model, result, record.started)
     except Exception:
         # The application meets the error again, and tells the client and the log.
         return None
