@@ -167,7 +167,6 @@ class _Request:
         self._bytes = 0
 
     def replay(self) -> Receive:
-        """Return what receives the request from its beginning."""
         again = deque(self._kept)
 
         async def receive() -> Message:
@@ -185,7 +184,10 @@ class _Request:
     def _keep(self, message: Message) -> None:
         self._bytes += len(message.get("body", b""))
         self.whole = self._bytes <= MAX_KEPT_BYTES
-        self._kept = [*self._kept, message] if self.whole else []
+        if self.whole:
+            self._kept.append(message)
+        else:
+            self._kept.clear()
 
 
 class _Answer:
@@ -201,7 +203,6 @@ class _Answer:
         self._dropped = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a message of the application."""
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
             self._dropped = errors.ELSEWHERE in headers
@@ -216,7 +217,6 @@ class _Answer:
     async def fail(
         self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None
     ) -> None:
-        """Answer with a problem."""
         sent = Headers(scope=self._scope).get("x-request-id")
         request_id = request_id or sent or str(uuid.uuid4())
         headers = {"X-Request-ID": request_id, **error.headers}
