@@ -13,7 +13,6 @@ from serve_app.errors import PROBLEM_JSON, InvalidRequest, ServiceError, problem
 from serve_app.settings import AppArgs, GatewaySettings
 
 Json = dict[str, Any]
-Example = tuple[type[BaseModel], Any]
 
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
@@ -97,8 +96,8 @@ _SCHEMAS: tuple[type[BaseModel], ...] = (
 )  # fmt: skip
 _TEXTS = ["example 1", "example 2"]
 _PREDICTIONS = [
-    [{"label": "POSITIVE", "score": 0.71}, {"label": "NEGATIVE", "score": 0.29}],
-    [{"label": "NEGATIVE", "score": 0.98}, {"label": "POSITIVE", "score": 0.02}],
+    [schemas.LabelScore(label=label, score=score) for label, score in scores.items()]
+    for scores in ({"POSITIVE": 0.71, "NEGATIVE": 0.29}, {"NEGATIVE": 0.98, "POSITIVE": 0.02})
 ]
 _INFO = schemas.Info(
     model=AppArgs().model,
@@ -134,13 +133,10 @@ def document() -> Json:
 
 
 def _paths() -> Json:
-    predict = (
-        (schemas.PredictRequest, {"text": _TEXTS}),
-        (schemas.PredictAnswer, {"predictions": _PREDICTIONS}),
-    )
+    predict = schemas.PredictRequest(text=_TEXTS), schemas.PredictAnswer(predictions=_PREDICTIONS)
     hugging_face = (
-        (schemas.HuggingFaceRequest, {"inputs": _TEXTS, "parameters": {"top_k": 2}}),
-        (schemas.HuggingFaceAnswer, _PREDICTIONS),
+        schemas.HuggingFaceRequest(inputs=_TEXTS, parameters=schemas.Parameters(top_k=2)),
+        schemas.HuggingFaceAnswer(_PREDICTIONS),
     )
     ready = _get("ready", "Would a prediction succeed", schemas.Ready(cache="degraded"))
     unready = _error_response(
@@ -161,7 +157,7 @@ def _paths() -> Json:
     }
 
 
-def _post(operation: str, summary: str, request: Example, answer: Example) -> Json:
+def _post(operation: str, summary: str, request: BaseModel, answer: BaseModel) -> Json:
     post = {
         "operationId": operation,
         "summary": summary,
@@ -170,13 +166,13 @@ def _post(operation: str, summary: str, request: Example, answer: Example) -> Js
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",
-            "content": _json_content(*request),
+            "content": _json_content(request),
         },
         "responses": {
             "200": {
                 "description": "One entry for each text, in order.",
                 "headers": _header_refs(*_PREDICTION_HEADERS),
-                "content": _json_content(*answer),
+                "content": _json_content(answer),
             }
         }
         | _error_refs(*(error.status for error in _PREDICTION_ERRORS)),
@@ -188,13 +184,17 @@ def _get(operation: str, summary: str, example: BaseModel) -> Json:
     ok = {
         "description": "The answer.",
         "headers": _header_refs("X-Request-ID"),
-        "content": _json_content(type(example), example.model_dump()),
+        "content": _json_content(example),
     }
     return {"get": {"operationId": operation, "summary": summary, "responses": {"200": ok}}}
 
 
-def _json_content(schema: type[BaseModel], example: Any) -> Json:
-    return {"application/json": {"schema": _ref("schemas", schema.__name__), "example": example}}
+def _json_content(example: BaseModel) -> Json:
+    content = {
+        "schema": _ref("schemas", type(example).__name__),
+        "example": example.model_dump(by_alias=True, exclude_none=True),
+    }
+    return {"application/json": content}
 
 
 def _error_response(
