@@ -50,7 +50,7 @@ class RequestRecord:
         self.hits, self.misses, self.times = result.hits, result.misses, result.times
         self.truncated = sum(text.truncated for text in result.texts)
 
-    def end(self, observers: "Sequence[Observer]", scope: Scope) -> None:
+    def end(self, observers: Sequence["Observer"], scope: Scope) -> None:
         """Complete the record of a request that is over, and give it to observers."""
         self.request_id = Headers(scope=scope).get("x-request-id", "")
         self.path = scope["path"]
@@ -64,12 +64,10 @@ class RequestRecord:
 Observer = Callable[[RequestRecord], None]
 """Gets a record of each prediction request; it returns at once and does not raise."""
 
+# Seconds between two writes: a replica that is killed loses the lines of that time.
 WRITE_S: Final = 0.2
-"""Seconds between two writes: a replica that is killed loses the lines of that time."""
-
+# Most lines that wait for a slow stream; the oldest are dropped.
 MAX_WAITING: Final = 10_000
-"""Most lines that wait for a slow stream; the oldest are dropped."""
-
 MAX_ID_CHARS: Final = 128
 
 
