@@ -106,7 +106,8 @@ async def test_nothing_else_is_there(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_page_is_part_of_the_package() -> None:
+def test_the_pages_are_part_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert "lab/page/*" in project["tool"]["setuptools"]["package-data"]["serve_app"]
+    data = project["tool"]["setuptools"]["package-data"]["serve_app"]
+    assert {"lab/page/*", "api/docs/*"} <= set(data)
     assert all((PAGE / name).is_file() for name in FILES), "the pattern takes files, not folders"
