@@ -23,7 +23,7 @@ ROLES: Final = {
     "redis-server": "redis",
 }
 OTHER: Final = "ray"
-MODULES: Final = {"serve_app", "serve_app.cli"}
+MODULES: Final = {"serve_app.ray_serve.launch", "serve_app.cli"}
 """What `python -m` runs in the first processes of a service."""
 MIB: Final = 2**20
 

@@ -23,13 +23,9 @@ ROUTER: Final = f"{FewestCallsRouter.__module__}:{FewestCallsRouter.__qualname__
 
 
 def build(args: AppArgs) -> Application:
-    """Connect the gateway to the classifier.
+    """Connect the gateway to the classifier, given the arguments of the configuration file.
 
-    Args:
-        args: The application's arguments, from the configuration file.
-
-    Raises:
-        StartupError: The model cannot be served, or the cache URL is missing.
+    Raises `StartupError` if the model cannot be served, or the cache URL is missing.
     """
     args.cache_url()
     model = resolve(args.model_source())

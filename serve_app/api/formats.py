@@ -2,11 +2,12 @@
 
 import json
 import math
+import string
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 import numpy as np
@@ -14,7 +15,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from serve_app.api import schemas
-from serve_app.api.request_record import RequestContext
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, TextLogits
@@ -25,25 +25,22 @@ MAX_KEY_CHARS: Final = 64
 MAX_RENDERED: Final = 16_384
 """Texts whose part of an answer is kept: it depends on nothing but their logits."""
 
-_VISIBLE_ASCII: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
-
-AnyTextsRequest = TypeVar("AnyTextsRequest", bound=schemas.TextsRequest)
 Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class RequestFormat(Generic[AnyTextsRequest]):
+class RequestFormat:
     """The JSON form of a request and of its answer.
 
     `render` returns the answer's JSON, given the request, the model and the logits.
     `instead` says, by place in the body, what to write in place of what is refused.
     """
 
-    schema: type[AnyTextsRequest]
-    render: Callable[[AnyTextsRequest, ModelIdentity, Sequence[TextLogits]], bytes]
+    schema: type[schemas.TextsRequest]
+    render: Callable[[Any, ModelIdentity, Sequence[TextLogits]], bytes]
     instead: Mapping[tuple[int | str, ...], str] = field(default_factory=dict)
 
-    def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> AnyTextsRequest:
+    def parse(self, body: bytes | bytearray, settings: GatewaySettings) -> schemas.TextsRequest:
         """Parse a body; its bytes count, whatever Content-Type it was sent with.
 
         Raises `InvalidRequest` if it is not JSON of this form, or exceeds a limit. Errors repeat
@@ -59,13 +56,16 @@ class RequestFormat(Generic[AnyTextsRequest]):
         return asked
 
     def respond(
-        self, asked: AnyTextsRequest, model: ModelIdentity, context: RequestContext
+        self,
+        asked: schemas.TextsRequest,
+        model: ModelIdentity,
+        result: Classification,
+        started: float,
     ) -> Response:
-        """Return the answer to a request with a result; `InferenceFailed` as `label_scores`."""
-        assert context.result is not None
-        content = self.render(asked, model, context.result.texts)
-        total_ms = (time.perf_counter() - context.started) * 1000
-        headers = prediction_headers(model, context.result, total_ms)
+        """Return the answer to a request that `started`; `InferenceFailed` as `label_scores`."""
+        content = self.render(asked, model, result.texts)
+        total_ms = (time.perf_counter() - started) * 1000
+        headers = prediction_headers(model, result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
 
 
@@ -113,11 +113,8 @@ def label_scores(
 ) -> bytes:
     """Return the JSON list of one text's labels, highest score first; equal ones in their order.
 
-    Args:
-        labels: Label names.
-        logits: One float32 value per label; `InferenceFailed` is raised if one is not finite.
-        transform: Turns the logits into scores.
-        top_k: How many labels to return; all where it is None or larger.
+    There is one float32 logit per label: `InferenceFailed` is raised if one is not finite. At most
+    `top_k` labels are returned, or all.
     """
     if not all(map(math.isfinite, logits)):
         raise InferenceFailed("The model gave a text a score that is not finite.")
@@ -138,11 +135,10 @@ def decimal(value: np.float32) -> str:
     return np.format_float_positional(value, unique=True, trim="0")
 
 
-def render_predictions(
-    labels: Labels, texts: Iterable[TextLogits], transform: schemas.Transform = "softmax"
+def _render_predictions(
+    _: schemas.PredictRequest, model: ModelIdentity, texts: Sequence[TextLogits]
 ) -> bytes:
-    """Return the JSON of the contract's answer; `InferenceFailed` as `label_scores`."""
-    lists = (label_scores(labels, text.logits, transform, None) for text in texts)
+    lists = (label_scores(model.labels, text.logits, model.transform, None) for text in texts)
     return b'{"predictions":[' + b",".join(lists) + b"]}"
 
 
@@ -184,7 +180,7 @@ _TRANSFORMS: dict[schemas.Transform, Callable[[Sequence[float]], list[float]]] =
 @lru_cache(8)
 def _header_value(name: str) -> str:
     """Percent-encode what a header cannot carry: a model directory may have any name."""
-    return quote(name, safe=_VISIBLE_ASCII)
+    return quote(name, safe=string.punctuation.replace("%", ""))
 
 
 def _places(
@@ -202,10 +198,7 @@ def _places(
     return places
 
 
-PREDICT: Final = RequestFormat(
-    schemas.PredictRequest,
-    lambda _, model, texts: render_predictions(model.labels, texts, model.transform),
-)
+PREDICT: Final = RequestFormat(schemas.PredictRequest, _render_predictions)
 _INSTEAD: Final[dict[tuple[int | str, ...], str]] = {
     **{(name,): "Write it in parameters" for name in schemas.Parameters.model_fields},
     **{(name,): "Write it in options" for name in schemas.Options.model_fields},
@@ -220,7 +213,7 @@ _INSTEAD: Final[dict[tuple[int | str, ...], str]] = {
 }
 HUGGING_FACE: Final = RequestFormat(schemas.HuggingFaceRequest, _render_hugging_face, _INSTEAD)
 
-PREDICTIONS: Final[dict[str, RequestFormat[Any]]] = {
+PREDICTIONS: Final = {
     "/project": HUGGING_FACE,
     "/project/predict": PREDICT,
     "/project/bulk-predict": PREDICT,

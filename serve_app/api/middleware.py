@@ -1,44 +1,39 @@
 """The application's ASGI middleware, and checks of API key, host and origin."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Final
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app import api_keys
+from serve_app import api_keys, errors
 from serve_app.api.openapi import HEADERS
 from serve_app.api.problems import on_error
-from serve_app.errors import (
-    FOREIGN_HOST,
-    FOREIGN_PAGE,
-    CrossOriginRequest,
-    MisdirectedRequest,
-    Unauthorized,
-)
 from serve_app.gateway import SentimentService
 from serve_app.settings import GatewaySettings
 
 # https://fetch.spec.whatwg.org/#x-content-type-options-header
-NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+NO_SNIFF: Final = {"X-Content-Type-Options": "nosniff"}
 FETCH_SITE: Final = "sec-fetch-site"
 _LOOPBACK: Final = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
-def no_sniff(app: ASGIApp) -> ASGIApp:
-    """Return ASGI middleware that keeps browsers from guessing an answer's type."""
+def default_headers(app: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
+    """Return ASGI middleware that adds headers to the answers that lack them."""
 
     async def stage(scope: Scope, receive: Receive, send: Send) -> None:
-        async def marked_send(message: Message) -> None:
+        async def complete_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], NO_SNIFF]
+                sent = MutableHeaders(scope=message)
+                for name, value in headers.items():
+                    sent.setdefault(name, value)
             await send(message)
 
-        await app(scope, receive, marked_send)
+        await app(scope, receive, complete_send)
 
     return stage
 
@@ -105,7 +100,7 @@ def check_key(settings: GatewaySettings, scope: Scope) -> None:
         key = token.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
         if not api_keys.accepts(settings.api_keys, key):
             problem = "This API key is not known." if key else "An API key is needed."
-            raise Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
+            raise errors.Unauthorized(f"{problem} Send `Authorization: Bearer KEY`.")
 
 
 def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
@@ -115,28 +110,20 @@ def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
 
 
 def check_host(scope: Scope, allowed: Collection[str]) -> None:
-    """Refuse a request for another `Host`, whatever its port; a request without one passes.
-
-    Raises:
-        MisdirectedRequest: The host is not allowed.
-    """
+    """Raise `MisdirectedRequest` for another `Host`, whatever its port; none at all passes."""
     for host in Headers(scope=scope).getlist("host") if allowed else ():
         if re.sub(r":\d*$", "", host).lower() not in allowed:
-            raise MisdirectedRequest(FOREIGN_HOST)
+            raise errors.MisdirectedRequest(errors.FOREIGN_HOST)
 
 
 def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:
-    """Refuse a request of a page of another origin, as browsers mark it.
-
-    Raises:
-        CrossOriginRequest: The origin is neither the service's nor among these.
-    """
+    """Raise `CrossOriginRequest` for a page whose origin is neither the service's nor of these."""
     headers = Headers(scope=scope)
     site, origin = headers.get(FETCH_SITE), headers.get("origin", "")
     # Browsers send the site to trustworthy addresses alone. A gateway may have changed the host.
     own = site in {"same-origin", "none"} if site else not origin or _is_own(origin, headers)
     if not own and origin not in cors_origins and "*" not in cors_origins:
-        raise CrossOriginRequest(FOREIGN_PAGE)
+        raise errors.CrossOriginRequest(errors.FOREIGN_PAGE)
 
 
 def _is_own(origin: str, headers: Headers) -> bool:

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made of the forms that parse and the errors that are raised."""
 
-from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -9,39 +10,36 @@ from pydantic.json_schema import models_json_schema
 from serve_app import __version__, errors
 from serve_app.api import schemas
 from serve_app.errors import PROBLEM_JSON, InvalidRequest, ServiceError, problem_members
+from serve_app.settings import AppArgs, GatewaySettings
 
 Json = dict[str, Any]
-Example = tuple[type[BaseModel], Any]
 
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
-_PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
-    "Unauthorized": (
-        errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
+_SETTINGS = GatewaySettings()
+_UNAVAILABLE = errors.ModelUnavailable("No model replica answers at the moment.")
+_PREDICTION_ERRORS: tuple[ServiceError, ...] = (
+    errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
+    errors.CrossOriginRequest(errors.FOREIGN_PAGE),
+    errors.BodyTooLarge(f"The body has more than {_SETTINGS.max_body_bytes} bytes."),
+    errors.InvalidRequest.at(
+        ["body", "text", 0],
+        "The body is not the JSON asked for.",
+        "Input should be a valid string",
+        "string_type",
     ),
-    "CrossOriginRequest": (errors.CrossOriginRequest(errors.FOREIGN_PAGE),),
-    "BodyTooLarge": (errors.BodyTooLarge("The body has more than 2097152 bytes."),),
-    "InvalidRequest": (
-        InvalidRequest.at(
-            ["body", "text", 0],
-            "The body is not the JSON asked for.",
-            "Input should be a valid string",
-            "string_type",
-        ),
-    ),
-    "Overloaded": (errors.Overloaded("Every queue is full."),),
-    "Failed": (
-        errors.InferenceFailed("The model failed on a text of this request."),
-        ServiceError("The service failed on this request."),
-    ),
-    "ModelUnavailable": (errors.ModelUnavailable("No model replica answers at the moment."),),
-    "DeadlineExceeded": (errors.DeadlineExceeded("There was no answer within 30 seconds."),),
-}
-_ERRORS = _PREDICTION_ERRORS | {
-    "MisdirectedRequest": (errors.MisdirectedRequest(errors.FOREIGN_HOST),),
-    "NotFound": (errors.NotFound("There is nothing at this path; see /project/docs."),),
-    "MethodNotAllowed": (errors.MethodNotAllowed("POST"),),
-}
+    errors.Overloaded("Every queue is full."),
+    errors.FAILED,
+    errors.InferenceFailed("The model failed on a text of this request."),
+    _UNAVAILABLE,
+    errors.DeadlineExceeded(f"There was no answer within {_SETTINGS.deadline_s:g} seconds."),
+)
+_GENERAL_ERRORS: tuple[ServiceError, ...] = (
+    errors.MisdirectedRequest(errors.FOREIGN_HOST),
+    errors.NOWHERE,
+    errors.MethodNotAllowed("POST"),
+)
+_ERRORS = sorted(_PREDICTION_ERRORS + _GENERAL_ERRORS, key=attrgetter("status"))
 _PREDICTION_HEADERS = {
     "X-Request-ID": ("string", "The client's X-Request-ID, or a new one."),
     "X-Model-Id": ("string", "The model that answered."),
@@ -98,23 +96,20 @@ _SCHEMAS: tuple[type[BaseModel], ...] = (
 )  # fmt: skip
 _TEXTS = ["example 1", "example 2"]
 _PREDICTIONS = [
-    [{"label": "POSITIVE", "score": 0.71}, {"label": "NEGATIVE", "score": 0.29}],
-    [{"label": "NEGATIVE", "score": 0.98}, {"label": "POSITIVE", "score": 0.02}],
+    [schemas.LabelScore(label=label, score=score) for label, score in scores.items()]
+    for scores in ({"POSITIVE": 0.71, "NEGATIVE": 0.29}, {"NEGATIVE": 0.98, "POSITIVE": 0.02})
 ]
 _INFO = schemas.Info(
-    model="embedded",
+    model=AppArgs().model,
     revision="0123456789ab",
     digest="0123456789abcdef0123456789abcdef",
     engine="onnx-int8",
     labels=["NEGATIVE", "POSITIVE"],
-    limits=schemas.Limits(
-        max_texts=256, max_chars=32768, max_body_bytes=2097152, max_tokens=512, deadline_s=30.0
-    ),
+    limits=schemas.Limits.of(_SETTINGS, max_tokens=512),
     versions={"python": "3.11.7", "sentiment-serve": __version__},
 )
 
 
-@cache
 def document() -> Json:
     """Return the OpenAPI document."""
     _, forms = models_json_schema(
@@ -128,26 +123,28 @@ def document() -> Json:
         "components": {
             "schemas": forms["$defs"],
             "headers": HEADERS,
-            "responses": {name: _error_response(*examples) for name, examples in _ERRORS.items()},
+            "responses": {
+                f"Problem{status}": _error_response(*alike)
+                for status, alike in groupby(_ERRORS, attrgetter("status"))
+            },
             "securitySchemes": {"ApiKey": _API_KEY},
         },
     }
 
 
 def _paths() -> Json:
-    predict = (
-        (schemas.PredictRequest, {"text": _TEXTS}),
-        (schemas.PredictAnswer, {"predictions": _PREDICTIONS}),
-    )
+    predict = schemas.PredictRequest(text=_TEXTS), schemas.PredictAnswer(predictions=_PREDICTIONS)
     hugging_face = (
-        (schemas.HuggingFaceRequest, {"inputs": _TEXTS, "parameters": {"top_k": 2}}),
-        (schemas.HuggingFaceAnswer, _PREDICTIONS),
+        schemas.HuggingFaceRequest(inputs=_TEXTS, parameters=schemas.Parameters(top_k=2)),
+        schemas.HuggingFaceAnswer(_PREDICTIONS),
     )
     ready = _get("ready", "Would a prediction succeed", schemas.Ready(cache="degraded"))
-    unready = _error_response(*_ERRORS["ModelUnavailable"], unready=True)
-    ready["get"]["responses"] |= {"503": unready} | _error_refs("Failed", "DeadlineExceeded")
+    unready = _error_response(
+        _UNAVAILABLE, schema=schemas.UnreadyProblem, model="unavailable", cache="ok"
+    )
+    ready["get"]["responses"] |= {"503": unready} | _error_refs(500, 504)
     info = _get("info", "Model, limits, versions", _INFO)
-    info["get"]["responses"] |= _error_refs("Unauthorized")
+    info["get"]["responses"] |= _error_refs(401)
     info["get"]["security"] = _KEY_WHERE_CONFIGURED
     hugging_face_summary = "Classify texts in the form of Hugging Face's clients"
     return {
@@ -160,7 +157,7 @@ def _paths() -> Json:
     }
 
 
-def _post(operation: str, summary: str, request: Example, answer: Example) -> Json:
+def _post(operation: str, summary: str, request: BaseModel, answer: BaseModel) -> Json:
     post = {
         "operationId": operation,
         "summary": summary,
@@ -169,16 +166,16 @@ def _post(operation: str, summary: str, request: Example, answer: Example) -> Js
         "requestBody": {
             "required": True,
             "description": "JSON in UTF-8; Content-Type may be missing.",
-            "content": _json_content(*request),
+            "content": _json_content(request),
         },
         "responses": {
             "200": {
                 "description": "One entry for each text, in order.",
                 "headers": _header_refs(*_PREDICTION_HEADERS),
-                "content": _json_content(*answer),
+                "content": _json_content(answer),
             }
         }
-        | _error_refs(*_PREDICTION_ERRORS),
+        | _error_refs(*(error.status for error in _PREDICTION_ERRORS)),
     }
     return {"post": post}
 
@@ -187,33 +184,39 @@ def _get(operation: str, summary: str, example: BaseModel) -> Json:
     ok = {
         "description": "The answer.",
         "headers": _header_refs("X-Request-ID"),
-        "content": _json_content(type(example), example.model_dump()),
+        "content": _json_content(example),
     }
     return {"get": {"operationId": operation, "summary": summary, "responses": {"200": ok}}}
 
 
-def _json_content(schema: type[BaseModel], example: Any) -> Json:
-    return {"application/json": {"schema": _ref("schemas", schema.__name__), "example": example}}
+def _json_content(example: BaseModel) -> Json:
+    content = {
+        "schema": _ref("schemas", type(example).__name__),
+        "example": example.model_dump(by_alias=True, exclude_none=True),
+    }
+    return {"application/json": content}
 
 
-def _error_response(first: ServiceError, *others: ServiceError, unready: bool = False) -> Json:
-    plain = schemas.InvalidRequestProblem if isinstance(first, InvalidRequest) else schemas.Problem
-    schema = schemas.UnreadyProblem if unready else plain
-    parts = {"model": "unavailable", "cache": "ok"} if unready else {}
+def _error_response(
+    *alike: ServiceError, schema: type[BaseModel] = schemas.Problem, **parts: str
+) -> Json:
+    """Return the response of errors of one status, with the type of each."""
     examples = {
-        error.slug: {"value": problem_members(error, _REQUEST_ID) | parts}
-        for error in (first, *others)
+        error.slug: {"value": problem_members(error, _REQUEST_ID) | parts} for error in alike
     }
-    content = {"schema": _ref("schemas", schema.__name__), "examples": examples}
+    types = [example["value"]["type"] for example in examples.values()]
+    if isinstance(alike[0], InvalidRequest):
+        schema = schemas.InvalidRequestProblem
+    typed = _ref("schemas", schema.__name__) | {"properties": {"type": {"enum": types}}}
     return {
-        "description": first.title,
-        "headers": _header_refs("X-Request-ID", *first.headers),
-        "content": {PROBLEM_JSON: content},
+        "description": ", or: ".join(error.title for error in alike),
+        "headers": _header_refs("X-Request-ID", *alike[0].headers),
+        "content": {PROBLEM_JSON: {"schema": typed, "examples": examples}},
     }
 
 
-def _error_refs(*names: str) -> Json:
-    return {str(_ERRORS[name][0].status): _ref("responses", name) for name in names}
+def _error_refs(*statuses: int) -> Json:
+    return {str(status): _ref("responses", f"Problem{status}") for status in statuses}
 
 
 def _header_refs(*names: str) -> Json:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from serve_app import errors
 from serve_app.api.formats import RequestFormat
 from serve_app.api.middleware import check_key, check_origin
 from serve_app.api.problems import CLIENT_LEFT, problem, service_error
-from serve_app.api.request_record import Observer, RequestContext, notify
+from serve_app.api.request_record import Observer, RequestRecord
 from serve_app.api.schemas import DEADLINE_HEADER, TextsRequest
 from serve_app.gateway import SentimentService
 from serve_app.scores import KeyedTexts
@@ -24,7 +24,8 @@ MAX_DIGITS: Final = 9
 # (`max_ongoing_requests`), so large bodies that stall do not keep small requests out.
 FREE_BYTES: Final = 16 * 1024
 
-_PARSED: Final = "sentiment.parsed"
+PARSED: Final = "sentiment.parsed"
+"""The key of a request's scope under which an earlier stage leaves its `ParsedRequest`."""
 
 
 class ParsedRequest(NamedTuple):
@@ -39,31 +40,31 @@ class PredictEndpoint:
     """ASGI endpoint that scores the texts of a request; observers get a record at its end."""
 
     service: SentimentService
-    request_format: RequestFormat[Any]
+    request_format: RequestFormat
     budget: "BodyBudget"
     observers: Sequence[Observer] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, and record it."""
-        request, context, status = Request(scope, receive), RequestContext(), CLIENT_LEFT
+        request, record = Request(scope, receive), RequestRecord()
         try:
-            response = await self._answer(request, context)
+            response = await self._answer(request, record)
             await response(scope, receive, send)
-            status = response.status_code
+            record.status = response.status_code
         finally:
-            notify(self.observers, scope, context, status)
+            record.end(self.observers, scope)
 
-    async def _answer(self, request: Request, context: RequestContext) -> Response:
+    async def _answer(self, request: Request, record: RequestRecord) -> Response:
         try:
-            return await self._predict(request, context)
+            return await self._predict(request, record)
         except ClientDisconnect:
             return Response(status_code=CLIENT_LEFT)
         except Exception as error:
             known = service_error(request, error)
-            context.problem = known.slug
+            record.outcome = known.slug
             return problem(request, known)
 
-    async def _predict(self, request: Request, context: RequestContext) -> Response:
+    async def _predict(self, request: Request, record: RequestRecord) -> Response:
         service, settings = self.service, self.service.settings
         check_key(settings, request.scope)
         if request.method != "POST":
@@ -72,37 +73,30 @@ class PredictEndpoint:
         limit_s = allowed_s(request.headers.get(DEADLINE_HEADER), settings.deadline_s)
         with self.budget.reserve(settings.max_pending_bytes) as count_bytes:
             async with deadline(limit_s) as seconds_left:
-                parsed = request.scope.get(_PARSED)
+                parsed = request.scope.get(PARSED)
                 if parsed is None:
                     reading = read_body(request, settings.max_body_bytes, count_bytes)
                     # No name keeps the body: it may be megabytes, and the answer seconds away.
                     parsed = parse_request(service, self.request_format, await reading)
-                context.texts = len(parsed.keyed.texts)
-                context.result = await service.classify(parsed.keyed, within_s=seconds_left())
-        return self.request_format.respond(parsed.asked, service.model, context)
+                record.texts = len(parsed.keyed.texts)
+                result = await service.classify(parsed.keyed, within_s=seconds_left())
+        record.add_result(result)
+        return self.request_format.respond(parsed.asked, service.model, result, record.started)
 
 
 def parse_request(
-    service: SentimentService, request_format: RequestFormat[Any], body: bytes | bytearray
+    service: SentimentService, request_format: RequestFormat, body: bytes | bytearray
 ) -> ParsedRequest:
     """Parse a body and hash its texts; raises `InvalidRequest` as `RequestFormat.parse`."""
     asked = request_format.parse(body, service.settings)
     return ParsedRequest(asked, service.keyed(asked.texts))
 
 
-def keep_parsed(scope: Scope, parsed: ParsedRequest) -> None:
-    """Spare the endpoint the parsing of a request that an earlier stage has parsed."""
-    scope[_PARSED] = parsed
-
-
 async def read_body(request: Request, limit: int, count_bytes: Callable[[int], None]) -> bytearray:
     """Read a body, up to the first byte beyond the limit, and count the bytes of each part.
 
-    Raises:
-        BodyTooLarge: The declared or the received size is beyond the limit.
-        InvalidRequest: The body is compressed.
-        Overloaded: `count_bytes` refuses the part.
-        ClientDisconnect: The client left before the end of the body.
+    Raises `InvalidRequest` for a compressed body, `BodyTooLarge` for its declared or received
+    size, `Overloaded` as `count_bytes`, and `ClientDisconnect` if the client leaves.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in {"", "identity"}:
@@ -137,23 +131,20 @@ class BodyBudget:
 
         It yields a function that counts more, and raises `Overloaded` beyond `max_pending` in all.
         """
-        received = reserved = 0
+        counted = -FREE_BYTES
 
         def count_bytes(count: int) -> None:
-            nonlocal received, reserved
-            received += count
-            more = max(0, received - FREE_BYTES) - reserved
-            if more:
-                if self.pending + more > max_pending:
-                    problem = "The bodies of other requests take all the room there is."
-                    raise errors.Overloaded(problem)
-                self.pending += more
-                reserved += more
+            nonlocal counted
+            more = max(0, counted + count) - max(0, counted)
+            if more and self.pending + more > max_pending:
+                raise errors.Overloaded("The bodies of other requests take all the room there is.")
+            self.pending += more
+            counted += count
 
         try:
             yield count_bytes
         finally:
-            self.pending -= reserved
+            self.pending -= max(0, counted)
 
 
 def allowed_s(asked_ms: str | None, max_s: float) -> float:

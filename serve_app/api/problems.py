@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_app.errors import PROBLEM_JSON, MethodNotAllowed, NotFound, ServiceError, problem_members
+from serve_app import errors
+from serve_app.errors import PROBLEM_JSON, ServiceError, problem_members
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +35,17 @@ def service_error(request: Request, error: Exception) -> ServiceError:
     match error:
         case ServiceError():
             return error
-        case HTTPException(status_code=MethodNotAllowed.status):
-            return MethodNotAllowed((error.headers or {}).get("Allow", ""))
+        case HTTPException(status_code=errors.MethodNotAllowed.status):
+            return errors.MethodNotAllowed((error.headers or {}).get("Allow", ""))
         case HTTPException():
-            return NotFound("There is nothing at this path; see /project/docs.")
+            return errors.NOWHERE
     logger.error(
         "request %s failed with %s\n%s",
         request.headers.get("x-request-id", ""),
         type(error).__name__,
         "".join(traceback.format_tb(error.__traceback__)),
     )
-    return ServiceError("The service failed on this request.")
+    return errors.FAILED
 
 
 async def on_error(request: Request, error: Exception) -> Response:

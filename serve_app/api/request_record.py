@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, NamedTuple, TextIO
+from typing import Final, TextIO
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -22,72 +22,52 @@ from serve_app.telemetry.metrics import MetricSink
 
 
 @dataclass(slots=True)
-class RequestContext:
-    """The state of a prediction request under way, with what is known of it so far.
+class RequestRecord:
+    """A prediction request, without its texts: what is known of it so far, at its end all.
 
-    `started` is of `time.perf_counter`; `problem` is the last part of the problem's type.
+    It began at `started` of `time.perf_counter`, `ended` at a time since the epoch, and took
+    `seconds` from its arrival to the last byte of the answer. The status is 499 and the outcome
+    `disconnected` where the client left; other outcomes are `ok` and the last part of the problem's
+    type. `texts` is None where they were not counted. Hits and misses are zero where there is no
+    answer, the times in milliseconds None.
     """
 
     started: float = field(default_factory=time.perf_counter)
+    request_id: str = ""
+    path: str = ""
+    status: int = CLIENT_LEFT
+    outcome: str = "ok"
     texts: int | None = None
-    result: Classification | None = None
-    problem: str | None = None
+    hits: int = 0
+    misses: int = 0
+    truncated: int = 0
+    times: StageTimes | None = None
+    ended: float = 0.0
+    seconds: float = 0.0
 
+    def add_result(self, result: Classification) -> None:
+        """Count the texts of an answer, by what is known of them."""
+        self.hits, self.misses, self.times = result.hits, result.misses, result.times
+        self.truncated = sum(text.truncated for text in result.texts)
 
-class RequestRecord(NamedTuple):
-    """A prediction request that is over, without its texts.
-
-    It ended at a time since the epoch, and took `seconds` from its arrival to the last byte of the
-    answer. The status is 499 and the outcome `disconnected` where the client left; other outcomes
-    are `ok` and the last part of the problem's type. `texts` is None where they were not counted.
-    Hits and misses are zero where there is no answer, the times in milliseconds None.
-    """
-
-    ended: float
-    request_id: str
-    path: str
-    status: int
-    outcome: str
-    texts: int | None
-    hits: int
-    misses: int
-    truncated: int
-    times: StageTimes | None
-    seconds: float
+    def end(self, observers: Sequence["Observer"], scope: Scope) -> None:
+        """Complete the record of a request that is over, and give it to observers."""
+        self.request_id = Headers(scope=scope).get("x-request-id", "")
+        self.path = scope["path"]
+        if self.status == CLIENT_LEFT:
+            self.outcome = "disconnected"
+        self.ended, self.seconds = time.time(), time.perf_counter() - self.started
+        for observer in observers:
+            observer(self)
 
 
 Observer = Callable[[RequestRecord], None]
 """Gets a record of each prediction request; it returns at once and does not raise."""
 
-
-def notify(
-    observers: Sequence[Observer], scope: Scope, context: RequestContext, status: int
-) -> None:
-    """Give observers the record of a request that is over."""
-    result = context.result
-    record = RequestRecord(
-        ended=time.time(),
-        request_id=Headers(scope=scope).get("x-request-id", ""),
-        path=scope["path"],
-        status=status,
-        outcome="disconnected" if status == CLIENT_LEFT else context.problem or "ok",
-        texts=context.texts,
-        hits=result.hits if result else 0,
-        misses=result.misses if result else 0,
-        truncated=sum(text.truncated for text in result.texts) if result else 0,
-        times=result.times if result else None,
-        seconds=time.perf_counter() - context.started,
-    )
-    for observer in observers:
-        observer(record)
-
-
+# Seconds between two writes: a replica that is killed loses the lines of that time.
 WRITE_S: Final = 0.2
-"""Seconds between two writes: a replica that is killed loses the lines of that time."""
-
+# Most lines that wait for a slow stream; the oldest are dropped.
 MAX_WAITING: Final = 10_000
-"""Most lines that wait for a slow stream; the oldest are dropped."""
-
 MAX_ID_CHARS: Final = 128
 
 
@@ -202,13 +182,12 @@ def middle(index: int) -> float:
 
 @dataclass
 class RecentFigures:
-    """Counts of recent requests: answers with their texts, cache hits and times, and refusals.
+    """Counts of recent requests: refusals, and answers with their texts, cache hits and times.
 
-    Clients who left are not counted. `times` counts answers by the `bucket` of their time, and
-    `classifiers` are the replicas that a gateway knows.
+    Clients who left are not counted. `times` has the number of answers by the `bucket` of their
+    time, and `classifiers` are the replicas that a gateway knows.
     """
 
-    answered: int = 0
     refused: int = 0
     texts: int = 0
     hits: int = 0
@@ -220,7 +199,6 @@ def total(figures: Iterable[RecentFigures]) -> RecentFigures:
     """Return the sum of figures; gateways know the same classifiers, some of them earlier."""
     result = RecentFigures()
     for each in figures:
-        result.answered += each.answered
         result.refused += each.refused
         result.texts += each.texts
         result.hits += each.hits
@@ -244,7 +222,6 @@ class RecentRequests:
             self._seconds.append((now, RecentFigures()))
         _, second = self._seconds[-1]
         if record.outcome == "ok":
-            second.answered += 1
             second.texts += record.hits + record.misses
             second.hits += record.hits
             second.times[bucket(record.seconds)] += 1

@@ -1,11 +1,11 @@
 """The JSON forms of requests and answers."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, RootModel
 from pydantic_core import PydanticCustomError
 
-from serve_app.settings import EngineName
+from serve_app.settings import EngineName, GatewaySettings
 
 DEADLINE_HEADER: Final = "X-Deadline-Ms"
 
@@ -156,6 +156,11 @@ class Limits(Form):
     max_body_bytes: int
     max_tokens: int = Field(description="Tokens beyond these are not read (X-Truncated).")
     deadline_s: float
+
+    @classmethod
+    def of(cls, settings: GatewaySettings, max_tokens: int) -> Self:
+        """Return the limits of a service whose model reads so many tokens of a text."""
+        return cls(max_tokens=max_tokens, **settings.model_dump(include=set(cls.model_fields)))
 
 
 class Info(Form):

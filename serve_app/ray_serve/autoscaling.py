@@ -6,7 +6,7 @@ the bounds and delays of a deployment's `autoscaling_config` change live.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ray.serve._private.common import DeploymentID
 from ray.serve.config import AutoscalingContext
@@ -14,9 +14,6 @@ from ray.serve.config import AutoscalingContext
 from serve_app.autoscaling import policy
 from serve_app.autoscaling.replica_stats import Series, read_classifier, read_gateway
 from serve_app.settings import ScalingSettings, WorkPolicySettings
-
-GATEWAY: Final = "Gateway"
-CLASSIFIER: Final = "Classifier"
 
 
 class WorkPolicy:
@@ -33,7 +30,7 @@ class WorkPolicy:
     ) -> tuple[dict[DeploymentID, int], dict[DeploymentID, dict[str, Any]]]:
         """Return how many replicas of each deployment there should be, and no state."""
         by_name = {deployment.name: context for deployment, context in contexts.items()}
-        gateway, classifier = by_name[GATEWAY], by_name[CLASSIFIER]
+        gateway, classifier = by_name["Gateway"], by_name["Classifier"]
         # Demand is averaged over the classifiers' look-back period: they are to follow it.
         scaling: Any = classifier.config
         demand_s, now = scaling.look_back_period_s, classifier.current_time or 0.0

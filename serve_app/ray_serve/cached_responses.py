@@ -19,9 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.formats import PREDICTIONS
 from serve_app.api.middleware import FETCH_SITE, NO_SNIFF, check_key
-from serve_app.api.predict import FREE_BYTES, MAX_DIGITS, keep_parsed, parse_request
-from serve_app.api.problems import CLIENT_LEFT
-from serve_app.api.request_record import Observer, RequestContext, notify
+from serve_app.api.predict import FREE_BYTES, MAX_DIGITS, PARSED, parse_request
+from serve_app.api.request_record import Observer, RequestRecord
 from serve_app.api.schemas import DEADLINE_HEADER
 from serve_app.errors import ServiceError
 from serve_app.gateway import SentimentService
@@ -57,37 +56,32 @@ def replica_source() -> Source | None:
     return source
 
 
-class CachedResponses:
-    """ASGI middleware that answers a request if all of its texts are in memory.
+def cached_responses(app: ASGIApp, source: Callable[[], Source | None] = replica_source) -> ASGIApp:
+    """Return ASGI middleware that answers a request if all of its texts are in memory.
 
-    Args:
-        app: Ray Serve's application, which answers all other requests.
-        source: Returns the gateway, once there is one.
+    `source` returns the gateway, once there is one; `app` answers all other requests.
     """
 
-    def __init__(self, app: ASGIApp, source: Callable[[], Source | None] = replica_source) -> None:
-        self._app = app
-        self._source = source
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or pass it on."""
-        source = self._source()
-        if source is None or not can_answer(scope, source.service.settings):
-            await self._app(scope, receive, send)
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
+        found = source()
+        if found is None or not can_answer(scope, found.service.settings):
+            await app(scope, receive, send)
             return
-        context = RequestContext()
+        record = RequestRecord()
         first = await _first_message(receive)
-        response = None if first is None else get_cached(source.service, scope, first, context)
+        response = None if first is None else get_cached(found.service, scope, first, record)
         if response is None:
-            await self._app(scope, receive if first is None else _replay(first, receive), send)
+            await app(scope, receive if first is None else _replay(first, receive), send)
             return
-        response.raw_headers += [NO_SNIFF, (REQUEST_ID, _request_id(scope))]
-        status = CLIENT_LEFT
+        response.headers.update(NO_SNIFF)
+        response.raw_headers.append((REQUEST_ID, _request_id(scope)))
         try:
             await response(scope, receive, send)
-            status = response.status_code
+            record.status = response.status_code
         finally:
-            notify(source.observers, scope, context, status)
+            record.end(found.observers, scope)
+
+    return stage
 
 
 def can_answer(scope: Scope, settings: GatewaySettings) -> bool:
@@ -107,29 +101,25 @@ def can_answer(scope: Scope, settings: GatewaySettings) -> bool:
 
 
 def get_cached(
-    service: SentimentService, scope: Scope, message: Message, context: RequestContext
+    service: SentimentService, scope: Scope, message: Message, record: RequestRecord
 ) -> Response | None:
-    """Return the answer to a request if memory has all of it.
+    """Return the answer to a request, whose first message this is, if memory has all of it.
 
-    A request that is valid but not in memory is kept parsed for the application.
-
-    Args:
-        service: The gateway.
-        scope: The request's.
-        message: Its first message.
-        context: Gets the request's texts and result.
+    The record gets its texts and result. A request that is valid but not in memory is kept parsed
+    for the application.
     """
     if message["type"] != "http.request" or message.get("more_body"):
         return None
     request_format = PREDICTIONS[scope["path"]]
     try:
         parsed = parse_request(service, request_format, message.get("body", b""))
-        context.texts = len(parsed.keyed.texts)
-        context.result = service.get_cached(parsed.keyed)
-        if context.result is None:
-            keep_parsed(scope, parsed)
+        record.texts = len(parsed.keyed.texts)
+        result = service.get_cached(parsed.keyed)
+        if result is None:
+            scope[PARSED] = parsed
             return None
-        return request_format.respond(parsed.asked, service.model, context)
+        record.add_result(result)
+        return request_format.respond(parsed.asked, service.model, result, record.started)
     except Exception:
         # The application meets the error again, and tells the client and the log.
         return None

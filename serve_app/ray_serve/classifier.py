@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -41,12 +41,8 @@ OTHER: Final = "other"
 class Classifier:
     """A replica: tokenizes texts, batches them over all its calls and runs the engine.
 
-    Args:
-        source: Where the model comes from; see `serve_app.model.store.resolve`.
-        digest: The digest that the gateway's cache keys are built from; `ModelUnusable` is raised
-            where the model has another one.
-        simulated: Cost of a batch of the simulated engine.
-        log_form: Form of what is logged; None leaves logging as it is.
+    The gateway's cache keys are built from the digest: `ModelUnusable` is raised where the model
+    that `resolve` finds at `source` has another one. Logging stays as it is without a `log_form`.
     """
 
     def __init__(
@@ -75,15 +71,18 @@ class Classifier:
         self._settings = ClassifierSettings()
         # Ray types it by its batches, not by its calls.
         self._queue: Any = self._batch
-        self._metrics = RayMetricSink()
-        self._scheduler = BatchScheduler(
+        self._metrics = sink = RayMetricSink()
+        self._scheduler = scheduler = BatchScheduler(
             load_engine(model, engine, threads=threads, simulated=simulated),
             self._settings.max_batch_tokens,
-            ForwardPassRecorder(model.labels, self._metrics, model.transform),
+            forward_pass_recorder(model.labels, sink, model.transform),
         )
-        follow_scheduler(self._metrics, self._scheduler)
-        follow_tasks(self._metrics)
-        run_periodically(EXPORT_S, self._metrics.flush)
+        sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
+        sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
+        sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
+        sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
+        follow_tasks(sink)
+        run_periodically(EXPORT_S, sink.flush)
         logger.info("%s %s ready on %s", model.model_id, model.revision, engine)
 
     def reconfigure(self, user_config: dict[str, object]) -> None:
@@ -164,48 +163,36 @@ class Classifier:
             raise RuntimeError(f"the engine hangs for {self._scheduler.pass_age_s:.0f} s")
 
 
-class ForwardPassRecorder:
-    """A recorder of forward passes in metrics, and in the traces of their callers."""
+def forward_pass_recorder(
+    labels: Sequence[str], sink: MetricSink, transform: Transform
+) -> Callable[[ForwardPass], None]:
+    """Return what records forward passes in metrics, and in the traces of their callers."""
+    names = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
 
-    def __init__(
-        self, labels: Sequence[str], sink: MetricSink, transform: Transform = "softmax"
-    ) -> None:
-        self._labels = [label if i < MAX_LABELS else OTHER for i, label in enumerate(labels)]
-        self._sink = sink
-        self._transform = transform
-
-    def __call__(self, forward_pass: ForwardPass) -> None:
-        """Record one forward pass."""
+    def record(forward_pass: ForwardPass) -> None:
         lengths, queue_s, inference_s, logits, origins = forward_pass
         texts, tokens = len(lengths), sum(lengths)
         padding = max(lengths) * texts - tokens
-        self._sink.observe(metrics.QUEUE_SECONDS, queue_s)
-        self._sink.observe(metrics.INFERENCE_SECONDS, inference_s)
-        self._sink.observe(metrics.BATCH_TEXTS, texts)
-        self._sink.observe(metrics.BATCH_TOKENS, tokens + padding)
-        self._sink.count(metrics.TOKENS, tokens, "text")
-        self._sink.count(metrics.TOKENS, padding, "padding")
-        for (label, tenths), count in count_predictions(logits, self._transform).items():
-            self._sink.count(metrics.PREDICTIONS, count, self._labels[label], f"{tenths / 10:.1f}")
+        sink.observe(metrics.QUEUE_SECONDS, queue_s)
+        sink.observe(metrics.INFERENCE_SECONDS, inference_s)
+        sink.observe(metrics.BATCH_TEXTS, texts)
+        sink.observe(metrics.BATCH_TOKENS, tokens + padding)
+        sink.count(metrics.TOKENS, tokens, "text")
+        sink.count(metrics.TOKENS, padding, "padding")
+        for (label, tenths), count in count_predictions(logits, transform).items():
+            sink.count(metrics.PREDICTIONS, count, names[label], f"{tenths / 10:.1f}")
         callers = list({origin.span_id: origin for origin in origins if origin}.values())
         shared_span("inference", callers, inference_s, texts=texts, tokens=tokens, padding=padding)
 
-
-def follow_scheduler(sink: MetricSink, scheduler: BatchScheduler) -> None:
-    """Let the metrics follow a scheduler from now on."""
-    sink.follow(metrics.WAITING_TEXTS, lambda: scheduler.waiting)
-    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.left, "left")
-    sink.follow(metrics.ABANDONED_TEXTS, lambda: scheduler.late, "deadline")
-    sink.follow(metrics.FAILED_TEXTS, lambda: scheduler.failed)
+    return record
 
 
 def count_predictions(
-    logits: NDArray[np.float32], transform: Transform = "softmax"
+    logits: NDArray[np.float32], transform: Transform
 ) -> Counter[tuple[int, int]]:
     """Count texts by index of the predicted label and by its probability, in tenths rounded up.
 
     The logits are of shape [texts, labels]; texts with one that is not finite do not count.
-    `transform` makes scores of them.
     """
     finite = logits[np.isfinite(logits).all(axis=1)]
     highest = probabilities(finite, transform).max(axis=1)

@@ -45,14 +45,13 @@ class ClassifierClient:
     ) -> CallReply:
         """Score at least one text on one replica; see `Classifier`.
 
-        Raises:
-            Overloaded: The queue to the replicas is full.
-            DeadlineExceeded: No answer came in time.
-            RevisionMismatch: Only replicas of another model answered for `OTHER_REVISION_S`. If
-                this model has answered before, its last replicas are gone, and a caller's next
-                attempt reaches another gateway. Else they are yet to start: calls wait for them.
-            ModelUnavailable: No replica runs, or every attempt lost its replica.
-            InferenceFailed: The replica raised.
+        Raises `Overloaded` if the queue to the replicas is full, `DeadlineExceeded` if no answer
+        came in time, `InferenceFailed` if the replica raised, and `ModelUnavailable` if no replica
+        runs, or every attempt lost its replica.
+
+        Raises `RevisionMismatch` if only replicas of another model answered for `OTHER_REVISION_S`.
+        If this model has answered before, its last replicas are gone, and a caller's next attempt
+        reaches another gateway. Else they are yet to start: calls wait for them.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s

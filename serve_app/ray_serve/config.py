@@ -187,19 +187,11 @@ class LabApplication(Settings):
 
 
 class ServeConfig(Settings):
-    """A configuration file.
+    """A configuration file; on Kubernetes, Ray reads it and ignores the keys of `sentiment serve`.
 
-    Attributes:
-        environment: Variables of Ray's processes. `sentiment serve` sets them; on Kubernetes
-            the containers do, and Ray ignores this key.
-        proxy_location: The nodes that take HTTP.
-        http_options: The address that they listen on.
-        metrics_port: Port of `sentiment serve` for Prometheus; 0 takes a free one. Ray ignores
-            this key.
-        allowed_hosts: Names, without a port, by which `sentiment serve` is reached on loopback
-            beside localhost; a request for another host is refused. Ray ignores this key.
-        logging_config: Format and level of the log.
-        applications: The sentiment service, and the lab or None.
+    These are `environment`, the variables of Ray's processes; `metrics_port`, for Prometheus, where
+    0 takes a free one; and `allowed_hosts`, names without a port by which it is reached on loopback
+    beside localhost. Applications are the sentiment service, and the lab or None.
     """
 
     environment: dict[str, str] = Field(default_factory=dict)
@@ -233,11 +225,7 @@ class ServeConfig(Settings):
 
 
 def load(path: Path) -> ServeConfig:
-    """Read a configuration file.
-
-    Raises:
-        InvalidConfig: The file cannot be read or breaks the schema; names each key's path.
-    """
+    """Read a configuration file; the `InvalidConfig` that it raises names each key's path."""
     try:
         return ServeConfig.model_validate(read(path))
     except ValidationError as error:
@@ -250,11 +238,7 @@ def load(path: Path) -> ServeConfig:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Raises:
-        InvalidConfig: The file cannot be read or holds something else.
-    """
+    """Read a YAML file that holds a mapping; raises `InvalidConfig` if it does not."""
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -8,14 +8,8 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.applications import Starlette
 
+from serve_app.api import request_record
 from serve_app.api.app import create_app
-from serve_app.api.request_record import (
-    WRITE_S,
-    RecentFigures,
-    RecentRequests,
-    RequestLog,
-    RequestMetrics,
-)
 from serve_app.autoscaling.replica_stats import gateway_stats
 from serve_app.cache.redis import BreakerState
 from serve_app.cache.score_cache import ScoreCache, open_cache
@@ -51,10 +45,11 @@ class GatewayIngress:
         follow_tasks(self._meters)
         run_periodically(EXPORT_S, self._meters.flush)
         configure(args.log_form)
-        self._request_log = RequestLog(args.log_form)
-        run_periodically(WRITE_S, self._request_log.write)
-        self._recent = RecentRequests()
-        self._observers = (RequestMetrics(self._meters), self._request_log, self._recent)
+        self._request_log = request_record.RequestLog(args.log_form)
+        run_periodically(request_record.WRITE_S, self._request_log.write)
+        self._recent = request_record.RecentRequests()
+        counts = request_record.RequestMetrics(self._meters)
+        self._observers = (counts, self._request_log, self._recent)
         # With tracing on, each request is traced from where Ray Serve hands it to the gateway.
         self.cached_responses = None if tracing.ENABLED else Source(self._gateway, self._observers)
 
@@ -78,7 +73,7 @@ class GatewayIngress:
             held_chars=self._gateway.dispatcher.held_chars,
         )
 
-    async def recent(self) -> RecentFigures:
+    async def recent(self) -> request_record.RecentFigures:
         """Return this gateway's last seconds; the lab asks."""
         return self._recent.figures(self._classifier.replicas())
 

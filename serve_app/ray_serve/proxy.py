@@ -14,25 +14,14 @@ import uvicorn.config
 from ray.serve._private import constants
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve_app import errors
 from serve_app.api.middleware import check_host
-from serve_app.errors import (
-    ELSEWHERE,
-    FAILED,
-    LATE,
-    LOST,
-    NOBODY,
-    NOT_HTTP,
-    NOWHERE,
-    PROBLEM_JSON,
-    MisdirectedRequest,
-    Overloaded,
-    ServiceError,
-    problem_members,
-)
-from serve_app.ray_serve.cached_responses import CachedResponses
+from serve_app.errors import PROBLEM_JSON, ServiceError, problem_members
+from serve_app.ray_serve.cached_responses import cached_responses
 from serve_app.ray_serve.haproxy import allowed_hosts
 
 # The first sets a timeout that ends in plain text, the second hides that a client has left, the
@@ -52,14 +41,14 @@ def middlewares() -> list[Any]:
     Ray Serve calls this before it starts its HTTP server, whose protocol is chosen here too.
     """
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{HttpProtocol.__name__}"
-    stages = [Middleware(WithoutServeHeaders), Middleware(ServeErrors)]
+    stages = [Middleware(without_serve_headers), Middleware(serve_errors)]
     # Only there, the gateway is in the process and on the event loop that takes the request.
     if (
         constants.RAY_SERVE_ENABLE_DIRECT_INGRESS
         and not constants.RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD
     ):
-        stages.append(Middleware(CachedResponses))
-    return [*stages, Middleware(OwnHosts)]
+        stages.append(Middleware(cached_responses))
+    return [*stages, Middleware(own_hosts)]
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -76,7 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer, and close the connection."""
-        body = json.dumps(problem_members(NOT_HTTP, request_id := str(uuid.uuid4())))
+        body = json.dumps(problem_members(errors.NOT_HTTP, request_id := str(uuid.uuid4())))
         self.transport.write(
             f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
             f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n"
@@ -85,39 +74,35 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class OwnHosts:
-    """ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
+def own_hosts(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that answers for the hosts of `ALLOWED_HOSTS` alone."""
+    allowed = allowed_hosts()
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._allowed = allowed_hosts()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["type"] == "http":
-                check_host(scope, self._allowed)
-        except MisdirectedRequest as error:
+                check_host(scope, allowed)
+        except errors.MisdirectedRequest as error:
             await _Answer(scope, send).fail(error)
         else:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
+
+    return stage
 
 
-class WithoutServeHeaders:
-    """ASGI middleware that removes the headers by which clients could direct Ray Serve.
+def without_serve_headers(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that removes the headers by which clients could direct Ray Serve.
 
     Ray Serve decodes some others, and fails on a value that is not UTF-8.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             kept = [header for header in scope["headers"] if _is_harmless(*header)]
             scope = {**scope, "headers": kept}
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
+
+    return stage
 
 
 def _is_harmless(name: bytes, value: bytes) -> bool:
@@ -133,47 +118,45 @@ PREFIX: Final = "/project"
 ATTEMPTS: Final = 3
 # A larger body is not kept for another attempt.
 MAX_KEPT_BYTES: Final = 256 * 1024
-# Ray Serve's own errors, by status, as clients learn of them.
+# Ray Serve's own errors, by status, as clients learn of them. It answers 404 while it has no route
+# yet: the service's is /, and its own 404 is a problem already.
 ERRORS: Final[dict[int, ServiceError]] = {
-    408: LATE,
-    429: Overloaded("Too many requests wait for this service."),
-    500: FAILED,
-    503: NOBODY,
+    404: errors.NOBODY,
+    408: errors.LATE,
+    429: errors.Overloaded("Too many requests wait for this service."),
+    500: errors.FAILED,
+    503: errors.NOBODY,
 }
 
 
-class ServeErrors:
-    """ASGI middleware that repeats lost requests, and turns Ray Serve's errors into problems."""
+def serve_errors(app: ASGIApp) -> ASGIApp:
+    """Return ASGI middleware that repeats lost requests, and writes Ray's errors as problems."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, again where nobody answers it."""
+    async def stage(scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(scope, send)
         if scope["type"] == "http" and scope["path"] == "*":
             # Ray Serve would answer `OPTIONS *` in plain text.
-            await answer.fail(NOWHERE)
+            await answer.fail(errors.NOWHERE)
             return
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
             return
         sent = _Request(receive)
         for _ in range(ATTEMPTS):
-            await self._app(scope, sent.replay(), answer)
+            await app(scope, sent.replay(), answer)
             if answer.started or sent.left:
                 return
             if not sent.whole:
                 break
-        await answer.fail(LOST)
+        await answer.fail(errors.LOST)
+
+    return stage
 
 
 class _Request:
     """The messages of a request, kept so that they can be received again.
 
-    Attributes:
-        left: Whether the client has left.
-        whole: Whether all of the body that was received is kept.
+    It knows whether the client has `left`, and whether the `whole` body so far is kept.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -184,7 +167,6 @@ class _Request:
         self._bytes = 0
 
     def replay(self) -> Receive:
-        """Return what receives the request from its beginning."""
         again = deque(self._kept)
 
         async def receive() -> Message:
@@ -211,8 +193,7 @@ class _Request:
 class _Answer:
     """An answer on its way, with a problem in place of Ray Serve's own errors.
 
-    Attributes:
-        started: Whether a part of it was sent.
+    It is `started` once a part of it was sent.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -222,36 +203,26 @@ class _Answer:
         self._dropped = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a message of the application."""
         if message["type"] == "http.response.start":
             headers = Headers(raw=message["headers"])
-            self._dropped = ELSEWHERE in headers
+            self._dropped = errors.ELSEWHERE in headers
             self.started = not self._dropped
-            if self.started and message["status"] in ERRORS:
-                await self._replace(ERRORS[message["status"]], headers)
+            error = ERRORS.get(message["status"])
+            if self.started and error and headers.get("content-type") != PROBLEM_JSON:
+                self._dropped = True
+                await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
         if not self._dropped:
             await self._send(message)
-
-    async def _replace(self, error: ServiceError, headers: Headers) -> None:
-        if headers.get("content-type") != PROBLEM_JSON:
-            self._dropped = True
-            await self.fail(error, headers.get("x-request-id"), headers.get("retry-after"))
 
     async def fail(
         self, error: ServiceError, request_id: str | None = None, retry_after: str | None = None
     ) -> None:
-        """Answer with a problem."""
         sent = Headers(scope=self._scope).get("x-request-id")
         request_id = request_id or sent or str(uuid.uuid4())
-        body = json.dumps(problem_members(error, request_id)).encode()
-        headers = {
-            "content-type": PROBLEM_JSON,
-            "content-length": str(len(body)),
-            "x-request-id": request_id,
-            **error.headers,
-        }
+        headers = {"X-Request-ID": request_id, **error.headers}
         if retry_after and error.headers:
             headers["Retry-After"] = retry_after
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        body = json.dumps(problem_members(error, request_id))
+        raw = Response(body, headers=headers, media_type=PROBLEM_JSON).raw_headers
         await self._send({"type": "http.response.start", "status": error.status, "headers": raw})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": body.encode()})

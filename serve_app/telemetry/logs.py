@@ -14,13 +14,13 @@ from typing import Any, Literal, TextIO
 LogForm = Literal["json", "text"]
 
 
-def configure(form: LogForm, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def configure(form: LogForm, stream: TextIO | None = None) -> None:
     """Send what the package logs to one stream, standard output by default."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(Formatter(form))
     logger = logging.getLogger("serve_app")
     logger.handlers = [handler]
-    logger.setLevel(level)
+    logger.setLevel(logging.INFO)
     logger.propagate = False
 
 

@@ -27,11 +27,6 @@ class Metric:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
 
-    @property
-    def exported_name(self) -> str:
-        """Name in Prometheus: Ray adds `ray_`, and to counters `_total`."""
-        return f"ray_{self.name}{'_total' if self.kind == 'counter' else ''}"
-
 
 _counter = partial(Metric, "counter")
 _gauge = partial(Metric, "gauge")
@@ -102,7 +97,7 @@ TEXTS_IN_FLIGHT: Final = _gauge(
 )
 WAITING_REQUESTS: Final = _gauge(
     "sentiment_waiting_requests",
-    "Requests that wait for texts in flight, their own or those of others (single-flight)",
+    "Requests that wait for texts in flight, their own or those of others (coalesced)",
 )
 MODEL_INFO: Final = _gauge(
     "sentiment_model_info", "1; its labels say what is served", ("model", "revision", "engine")
@@ -148,16 +143,6 @@ EVENT_LOOP_TASKS: Final = _gauge(
     "sentiment_event_loop_tasks",
     "Tasks of the event loop that serves a replica's requests; in the gateway too",
 )
-
-GATEWAY_METRICS: Final = (
-    REQUESTS, REQUEST_SECONDS, TEXTS, REFUSED_TEXTS, TRUNCATED_TEXTS, CACHE_SECONDS, CACHE_UP,
-    CACHE_BREAKER, CACHE_FAILURES, CACHE_ENTRIES, TEXTS_IN_FLIGHT, WAITING_REQUESTS, MODEL_INFO,
-)  # fmt: skip
-CLASSIFIER_METRICS: Final = (
-    TOKENIZE_SECONDS, QUEUE_SECONDS, INFERENCE_SECONDS, BATCH_TEXTS, BATCH_TOKENS, TOKENS,
-    WAITING_TEXTS, ABANDONED_TEXTS, FAILED_TEXTS, PREDICTIONS, EVENT_LOOP_TASKS,
-)  # fmt: skip
-METRICS: Final = GATEWAY_METRICS + CLASSIFIER_METRICS
 
 
 class MetricSink(Protocol):

@@ -53,12 +53,10 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def processors() -> "list[SpanProcessor]":
     """Return the processors that Ray Serve hands every finished span to."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter,
-    )
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    return [BatchSpanProcessor(OTLPSpanExporter())]
+    return [BatchSpanProcessor(trace_exporter.OTLPSpanExporter())]
 
 
 def span(name: str, **attributes: int) -> AbstractContextManager[Any]:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app.api.app import create_app
 from serve_app.api.predict import FREE_BYTES
 from serve_app.gateway import SentimentService
-from serve_app.ray_serve.cached_responses import CachedResponses, Source
+from serve_app.ray_serve.cached_responses import Source, cached_responses
 
 
 def hosted(service: SentimentService) -> ASGIApp:
@@ -20,10 +20,10 @@ def hosted(service: SentimentService) -> ASGIApp:
 
 def behind_cached_responses(service: SentimentService) -> ASGIApp:
     """Return the application as it is reached in production, where memory is asked first."""
-    cached_responses = CachedResponses(hosted(service), lambda: Source(service, []))
+    answering = cached_responses(hosted(service), lambda: Source(service, []))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await cached_responses(scope, _as_uvicorn(scope, receive), send)
+        await answering(scope, _as_uvicorn(scope, receive), send)
 
     return app
 

@@ -1,4 +1,4 @@
-"""The lab over HTTP, without Ray."""
+"""The lab over HTTP, without a Ray that runs."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from serve_app.api.request_record import RecentFigures, RecentRequests
-from serve_app.lab.app import PAGE, FiguresCache, create_lab
+from serve_app.ray_serve.lab import PAGE, FiguresCache, create_lab
 
 FILES = sorted(path.name for path in PAGE.iterdir())
 
@@ -106,7 +106,8 @@ async def test_nothing_else_is_there(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_page_is_part_of_the_package() -> None:
+def test_the_pages_are_part_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert "lab/page/*" in project["tool"]["setuptools"]["package-data"]["serve_app"]
+    data = project["tool"]["setuptools"]["package-data"]["serve_app"]
+    assert {"lab/page/*", "api/docs/*"} <= set(data)
     assert all((PAGE / name).is_file() for name in FILES), "the pattern takes files, not folders"

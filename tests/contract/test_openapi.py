@@ -6,9 +6,9 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from jsonschema import Draft202012Validator
 
+from serve_app.api.app import STATES
 from serve_app.api.formats import PREDICTIONS
 from serve_app.api.openapi import document
-from serve_app.api.pages import STATES
 from serve_app.api_keys import hash_of
 from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable, Overloaded
 from serve_app.gateway.readiness import Readiness
@@ -113,7 +113,7 @@ def test_every_reference_leads_somewhere_and_every_component_is_of_use() -> None
         for kind, components in DOCUMENT["components"].items()
         for name in components
     }
-    general = {"NotFound", "MethodNotAllowed", "MisdirectedRequest"}
+    general = {"Problem404", "Problem405", "Problem421"}
     assert named - used == {f"#/components/responses/{name}" for name in general}
 
 
@@ -158,7 +158,7 @@ async def test_every_documented_error_can_be_had_and_is_as_documented(
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/nothing", "NotFound"), ("/project/predict", "MethodNotAllowed")]
+    ("path", "name"), [("/nothing", "Problem404"), ("/project/predict", "Problem405")]
 )
 async def test_general_errors_are_as_documented(serve: "Serve", path: str, name: str) -> None:
     answer = await serve().get(path)
@@ -188,10 +188,10 @@ async def test_every_error_of_the_service_is_documented_with_its_type(
     answer = await serve(fails_with=error).post(path, json=body)
     responses = DOCUMENT["paths"][path]["post"]["responses"]
     response = resolved(responses[str(answer.status_code)])
-    types = {
-        example["type"] for example in examples(response["content"][answer.headers["content-type"]])
-    }
+    content = response["content"][answer.headers["content-type"]]
+    types = [example["type"] for example in examples(content)]
     assert answer.json()["type"] in types
+    assert content["schema"]["properties"]["type"] == {"enum": types}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from serve_app.api.request_record import RequestMetrics, RequestRecord
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.ray_serve.proxy import ServeErrors
+from serve_app.ray_serve.proxy import serve_errors
 from serve_app.scores import CallReply, TextLogits
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL
@@ -66,7 +66,7 @@ class FullGateway:
         cache = open_cache("memory://", 2, SETTINGS)
         self._gateway = Gateway(MODEL, "onnx-int8", cache, self._model, SETTINGS)
         app = create_app(self._gateway, (RequestMetrics(self.meters), self.reports.append))
-        transport = httpx.ASGITransport(ServeErrors(RequestIdMiddleware(app)))
+        transport = httpx.ASGITransport(serve_errors(RequestIdMiddleware(app)))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://service", headers=KEY)
 
     def demand(self) -> int:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import typer
 from typer.main import get_command
 
+from serve_app.api.app import STATES
 from serve_app.api.formats import PREDICTIONS
-from serve_app.api.pages import STATES
 from serve_app.cli.__main__ import app
 from tests.documentation.markdown import ROOT
 

@@ -13,8 +13,8 @@ from serve_app.api.app import create_app
 from serve_app.api.request_record import RecentFigures, RecentRequests
 from serve_app.errors import ServiceError
 from serve_app.gateway.readiness import Readiness
-from serve_app.lab.app import FiguresCache, create_lab
 from serve_app.model.store import ModelIdentity
+from serve_app.ray_serve.lab import FiguresCache, create_lab
 from serve_app.scores import Classification, KeyedTexts, StageTimes, TextLogits
 from serve_app.settings import EngineName, GatewaySettings
 

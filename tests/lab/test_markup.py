@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from serve_app.errors import InferenceFailed
-from serve_app.lab.app import PAGE
+from serve_app.ray_serve.lab import PAGE
 from tests.lab.conftest import Host, Open
 from tests.lab.elements import drop, rows, texts
 from tests.lab.service import WordService

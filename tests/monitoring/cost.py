@@ -52,7 +52,7 @@ def measure() -> dict[str, float]:
     from serve_app.api.app import create_app  # noqa: PLC0415 - in the actor's process alone
     from serve_app.api.request_record import Observer, RequestLog, RequestMetrics  # noqa: PLC0415
     from serve_app.classifier.scheduler import ForwardPass  # noqa: PLC0415
-    from serve_app.ray_serve.classifier import ForwardPassRecorder  # noqa: PLC0415
+    from serve_app.ray_serve.classifier import forward_pass_recorder  # noqa: PLC0415
     from serve_app.ray_serve.metrics import RayMetricSink  # noqa: PLC0415
     from serve_app.settings import GatewaySettings  # noqa: PLC0415
     from tests.contract.hash_service import MODEL, READY, HashService  # noqa: PLC0415
@@ -76,7 +76,7 @@ def measure() -> dict[str, float]:
             f"request, {name}": min(request_us(app, 1) for _ in range(ROUNDS))
             for name, app in apps.items()
         }
-    passes = ForwardPassRecorder(("NEGATIVE", "POSITIVE"), meters)
+    passes = forward_pass_recorder(("NEGATIVE", "POSITIVE"), meters, "softmax")
     done = ForwardPass([24] * 32, 0.01, 0.01, np.zeros((32, 2), dtype=np.float32), [None] * 32)
     started = time.process_time()
     for _ in range(REQUESTS):

@@ -75,7 +75,9 @@ def test_nothing_is_left_of_haproxy_nor_of_a_service_that_was_killed(
         (raylet,) = service.processes("raylet")
         directory = Path(raylet.environ()["RAY_TMPDIR"])
         assert any(directory.rglob("haproxy.cfg"))
-        (child,) = (p for p in service.processes("python") if "serve_app" in p.cmdline())
+        (child,) = (
+            p for p in service.processes("python") if "serve_app.ray_serve.launch" in p.cmdline()
+        )
         child.kill()
         assert service.wait() == 128 + signal.SIGKILL
         assert service.processes() == []

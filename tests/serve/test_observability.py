@@ -15,9 +15,9 @@ import yaml
 from loadtest.configs import DEV, PROD, configured
 from loadtest.redis_server import RedisServer
 from loadtest.service import Service
+from monitoring.metrics_table import METRICS, exported_name
 from serve_app.api_keys import hash_of, new_key
 from serve_app.ray_serve.config import read
-from serve_app.telemetry.metrics import METRICS
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -46,7 +46,7 @@ NOT_SEEN = {
     "sentiment_failed_texts",
     "sentiment_refused_texts",
 }
-EXPECTED = {metric.exported_name for metric in METRICS if metric.name not in NOT_SEEN}
+EXPECTED = {exported_name(metric) for metric in METRICS if metric.name not in NOT_SEEN}
 
 
 class Seen(NamedTuple):

@@ -19,7 +19,6 @@ from serve_app.api.formats import (
     decimal,
     label_scores,
     prediction_headers,
-    render_predictions,
 )
 from serve_app.api.schemas import HuggingFaceRequest, PredictRequest, Transform
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
@@ -29,6 +28,16 @@ from serve_app.settings import GatewaySettings
 
 LABELS = ("NEGATIVE", "POSITIVE")
 PLAIN_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
+
+MODEL = ModelIdentity(
+    path=Path("models/tiny"),
+    model_id="acme/tiny",
+    revision="0123456789ab",
+    digest="0123456789abcdef",
+    labels=LABELS,
+    max_tokens=512,
+    pad_id=0,
+)
 
 float32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
 logit_rows = st.lists(float32s, min_size=2, max_size=6).map(tuple)
@@ -45,9 +54,14 @@ def scores_of(
     return [(item["label"], item["score"]) for item in items]
 
 
+def rendered(texts: list[TextLogits]) -> bytes:
+    asked = PredictRequest(text=[""] * len(texts))
+    return PREDICT.render(asked, MODEL, texts)
+
+
 def test_predictions_are_these_bytes() -> None:
     texts = [TextLogits((0.0, 0.0), False), TextLogits((-200.0, 200.0), True)]
-    assert render_predictions(LABELS, texts) == (
+    assert rendered(texts) == (
         b'{"predictions":['
         b'[{"label":"NEGATIVE","score":0.5},{"label":"POSITIVE","score":0.5}],'
         b'[{"label":"POSITIVE","score":1.0},{"label":"NEGATIVE","score":0.0}]]}'
@@ -55,7 +69,7 @@ def test_predictions_are_these_bytes() -> None:
 
 
 def test_no_texts_make_an_empty_list() -> None:
-    assert render_predictions(LABELS, []) == b'{"predictions":[]}'
+    assert rendered([]) == b'{"predictions":[]}'
 
 
 @given(logit_rows)
@@ -153,21 +167,10 @@ def test_a_score_too_few_is_noticed() -> None:
 def test_fragments_are_made_once() -> None:
     label_scores.cache_clear()
     text = TextLogits((0.125, 0.25), False)
-    render_predictions(LABELS, [text, text._replace(truncated=True), text])
+    rendered([text, text._replace(truncated=True), text])
     info = label_scores.cache_info()
     assert (info.misses, info.hits) == (1, 2)
     assert info.maxsize is not None
-
-
-MODEL = ModelIdentity(
-    path=Path("models/tiny"),
-    model_id="acme/tiny",
-    revision="0123456789ab",
-    digest="0123456789abcdef",
-    labels=("NEGATIVE", "POSITIVE"),
-    max_tokens=512,
-    pad_id=0,
-)
 
 
 def found(*truncated: bool) -> Classification:

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ ANSWERED = RequestRecord(
     times=StageTimes(0.1234, 2.0, 30.0),
     seconds=0.0325,
 )
-REFUSED = ANSWERED._replace(status=504, outcome="deadline-exceeded", texts=None, times=None)
+REFUSED = replace(ANSWERED, status=504, outcome="deadline-exceeded", texts=None, times=None)
 
 
 def lines(form: LogForm, *reports: RequestRecord) -> list[str]:
@@ -80,7 +81,7 @@ def test_a_person_reads_one_line_a_request() -> None:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_an_id_cannot_pass_for_another_line(form: LogForm) -> None:
-    forged = ANSWERED._replace(request_id='x"\n{"status": 200}\x1b[2J' + "y" * 9999)
+    forged = replace(ANSWERED, request_id='x"\n{"status": 200}\x1b[2J' + "y" * 9999)
     (line,) = lines(form, forged)
     assert "\x1b" not in line
     assert len(line) < 400 + MAX_ID_CHARS
@@ -110,10 +111,8 @@ def test_nothing_is_logged_while_it_is_off() -> None:
     assert stream.getvalue() == ""
 
 
-COUNTED = RequestRecord(
-    0.0, "mine", "/project/predict", 200, "ok", 3, 2, 1, 1, StageTimes(2.0, 0.0, 0.0), 0.5
-)
-NOT_ANSWERED = COUNTED._replace(status=429, outcome="overloaded", times=None)
+COUNTED = replace(ANSWERED, times=StageTimes(2.0, 0.0, 0.0), seconds=0.5)
+NOT_ANSWERED = replace(COUNTED, status=429, outcome="overloaded", times=None)
 
 
 def metered(*reports: RequestRecord) -> RecordedMetrics:
@@ -141,5 +140,5 @@ def test_refusals_are_counted_by_reason_and_not_timed() -> None:
 
 
 def test_a_refusal_before_its_texts_are_counted_has_none() -> None:
-    meters = metered(NOT_ANSWERED._replace(texts=None))
+    meters = metered(replace(NOT_ANSWERED, texts=None))
     assert ("sentiment_refused_texts", "overloaded") not in meters.counts

@@ -7,7 +7,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
 from serve_app.autoscaling.replica_stats import classifier_stats, gateway_stats
-from serve_app.ray_serve.autoscaling import CLASSIFIER, GATEWAY, WorkPolicy
+from serve_app.ray_serve.autoscaling import WorkPolicy
 from serve_app.ray_serve.config import ClassifierDeployment, GatewayDeployment, WorkPolicySchema
 
 NOW = 1e9
@@ -51,13 +51,13 @@ def gateways(chars: int, cpu: float, **given: Any) -> AutoscalingContext:
         gateway_stats(cpu_seconds=cpu * n, wanted_chars=chars * n, held_chars=0)
         for n in range(SECONDS)
     ]
-    return context(GATEWAY, published, **given)
+    return context("Gateway", published, **given)
 
 
 def classifiers(**given: Any) -> AutoscalingContext:
     """Return two classifiers that do a hundred tokens of four characters each second."""
     published = [classifier_stats(waiting=0, rate=100, tokens_per_char=0.25)] * SECONDS
-    return context(CLASSIFIER, published, **given)
+    return context("Classifier", published, **given)
 
 
 def asked(
@@ -72,20 +72,23 @@ def asked(
 
 
 def test_classifiers_follow_what_comes_to_the_gateways() -> None:
-    assert asked(gateways(1500, 0), classifiers())[CLASSIFIER] == 10
+    assert asked(gateways(1500, 0), classifiers())["Classifier"] == 10
     fully_used = {"target_utilization": 1.0}
-    assert asked(gateways(1500, 0), classifiers(), fully_used)[CLASSIFIER] == 8
+    assert asked(gateways(1500, 0), classifiers(), fully_used)["Classifier"] == 8
 
 
 def test_gateways_follow_the_time_that_they_take() -> None:
-    assert asked(gateways(0, 0.9), classifiers())[GATEWAY] == 3
-    assert asked(gateways(0, 0.2), classifiers())[GATEWAY] == 1
+    assert asked(gateways(0, 0.9), classifiers())["Gateway"] == 3
+    assert asked(gateways(0, 0.2), classifiers())["Gateway"] == 1
 
 
 @pytest.mark.parametrize("given", [{"age_s": 60}, {"raw_metrics": {}}, {"raw_metrics": None}])
 def test_silence_changes_nothing(given: dict[str, Any]) -> None:
-    assert asked(gateways(1500, 0.9, **given), classifiers(**given)) == {GATEWAY: 2, CLASSIFIER: 2}
-    assert asked(gateways(1500, 0.9, **given), classifiers())[CLASSIFIER] == 2
+    assert asked(gateways(1500, 0.9, **given), classifiers(**given)) == {
+        "Gateway": 2,
+        "Classifier": 2,
+    }
+    assert asked(gateways(1500, 0.9, **given), classifiers())["Classifier"] == 2
 
 
 def test_an_unknown_setting_is_refused() -> None:
@@ -94,7 +97,7 @@ def test_an_unknown_setting_is_refused() -> None:
 
 
 def test_the_policy_knows_deployments_by_the_names_of_a_configuration() -> None:
-    for name, schema in ((GATEWAY, GatewayDeployment), (CLASSIFIER, ClassifierDeployment)):
+    for name, schema in (("Gateway", GatewayDeployment), ("Classifier", ClassifierDeployment)):
         assert get_args(schema.model_fields["name"].annotation) == (name,)
 
 

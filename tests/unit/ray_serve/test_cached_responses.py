@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import httpx
@@ -15,7 +16,7 @@ from serve_app.api.request_record import RequestRecord
 from serve_app.api_keys import hash_of
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway
-from serve_app.ray_serve.cached_responses import BODY_WAIT_S, CachedResponses, Source
+from serve_app.ray_serve.cached_responses import BODY_WAIT_S, Source, cached_responses
 from serve_app.scores import KeyedTexts
 from serve_app.settings import GatewaySettings
 from tests.contract.hash_service import MODEL as HASH_MODEL
@@ -68,14 +69,12 @@ def serve(app: ASGIApp) -> Serve:
 
 
 @pytest.fixture
-def cached_responses(
-    gateway: Gateway, serve: Serve, reports: list[RequestRecord]
-) -> CachedResponses:
-    return CachedResponses(serve, lambda: Source(gateway, [reports.append]))
+def stage(gateway: Gateway, serve: Serve, reports: list[RequestRecord]) -> ASGIApp:
+    return cached_responses(serve, lambda: Source(gateway, [reports.append]))
 
 
 @pytest.fixture
-def client(cached_responses: CachedResponses) -> httpx.AsyncClient:
+def client(stage: ASGIApp) -> httpx.AsyncClient:
     async def receiving_whole(scope: Scope, receive: Receive, send: Send) -> None:
         # A body that has arrived is one message of uvicorn's, but two of httpx's.
         body = await Request(scope, receive).body()
@@ -84,7 +83,7 @@ def client(cached_responses: CachedResponses) -> httpx.AsyncClient:
         async def receive_whole() -> Message:
             return messages.pop() if messages else {"type": "http.disconnect"}
 
-        await cached_responses(scope, receive_whole, send)
+        await stage(scope, receive_whole, send)
 
     transport = httpx.ASGITransport(receiving_whole)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
@@ -121,7 +120,7 @@ async def test_answer_and_record_are_those_of_the_application(
 
 
 def _timeless(report: RequestRecord) -> RequestRecord:
-    return report._replace(ended=0.0, times=None, seconds=0.0)
+    return replace(report, started=0.0, ended=0.0, times=None, seconds=0.0)
 
 
 async def test_an_answer_has_one_request_id_which_is_reported(
@@ -188,8 +187,8 @@ async def test_the_limit_of_a_body_holds_however_small_it_is(
 
 async def test_a_defect_is_left_to_the_application(serve: Serve) -> None:
     broken = HashService(SETTINGS, model=HASH_MODEL._replace(labels=()))
-    cached_responses = CachedResponses(serve, lambda: Source(broken, []))
-    await call(cached_responses, [{"type": "http.request", "body": BODY}])
+    stage = cached_responses(serve, lambda: Source(broken, []))
+    await call(stage, [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH]
 
 
@@ -210,13 +209,13 @@ async def test_a_request_that_memory_cannot_answer_is_parsed_once(
 
 
 async def test_a_request_that_is_cut_off_is_reported_as_left(
-    cached_responses: CachedResponses, reports: list[RequestRecord]
+    stage: ASGIApp, reports: list[RequestRecord]
 ) -> None:
     async def cut_off(_: Message) -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await call(cached_responses, [{"type": "http.request", "body": BODY}], send=cut_off)
+        await call(stage, [{"type": "http.request", "body": BODY}], send=cut_off)
     assert [(report.status, report.outcome) for report in reports] == [(499, "disconnected")]
 
 
@@ -278,22 +277,18 @@ async def call(
 BODY: Final = json.dumps({"text": [KNOWN]}).encode()
 
 
-async def test_a_body_in_parts_goes_through_serve_whole(
-    cached_responses: CachedResponses, serve: Serve
-) -> None:
+async def test_a_body_in_parts_goes_through_serve_whole(stage: ASGIApp, serve: Serve) -> None:
     parts: list[Message] = [
         {"type": "http.request", "body": BODY[:5], "more_body": True},
         {"type": "http.request", "body": BODY[5:]},
     ]
-    assert (await call(cached_responses, parts))[0]["status"] == 200
+    assert (await call(stage, parts))[0]["status"] == 200
     assert serve.paths == [PATH]
 
 
-async def test_a_body_that_comes_late_is_waited_for_by_serve(
-    cached_responses: CachedResponses, serve: Serve
-) -> None:
+async def test_a_body_that_comes_late_is_waited_for_by_serve(stage: ASGIApp, serve: Serve) -> None:
     body: list[Message] = [{"type": "http.request", "body": BODY}]
-    sent = await call(cached_responses, body, pause_s=2 * BODY_WAIT_S)
+    sent = await call(stage, body, pause_s=2 * BODY_WAIT_S)
     assert sent[0]["status"] == 200
     assert serve.paths == [PATH]
 
@@ -308,17 +303,15 @@ async def test_of_a_body_of_unknown_or_large_size_no_byte_is_read_before_serve(
         assert len(unread) == 1
         unread.clear()
 
-    await call(CachedResponses(refusing, lambda: Source(gateway, [])), unread, length=length)
+    await call(cached_responses(refusing, lambda: Source(gateway, [])), unread, length=length)
     assert unread == []
 
 
-async def test_a_client_that_leaves_at_once_is_serves_affair(
-    cached_responses: CachedResponses, serve: Serve
-) -> None:
-    await call(cached_responses, [{"type": "http.disconnect"}] * 2)
+async def test_a_client_that_leaves_at_once_is_serves_affair(stage: ASGIApp, serve: Serve) -> None:
+    await call(stage, [{"type": "http.disconnect"}] * 2)
     assert serve.paths == [PATH]
 
 
 async def test_a_process_without_a_gateway_hands_all_to_serve(serve: Serve) -> None:
-    await call(CachedResponses(serve), [{"type": "http.request", "body": BODY}])
+    await call(cached_responses(serve), [{"type": "http.request", "body": BODY}])
     assert serve.paths == [PATH]

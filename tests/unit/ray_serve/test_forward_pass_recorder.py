@@ -5,8 +5,8 @@ from serve_app.classifier.scheduler import ForwardPass
 from serve_app.ray_serve.classifier import (
     MAX_LABELS,
     OTHER,
-    ForwardPassRecorder,
     count_predictions,
+    forward_pass_recorder,
 )
 from tests.unit.telemetry.recorded_metrics import RecordedMetrics
 
@@ -17,7 +17,7 @@ def logits(*rows: tuple[float, ...]) -> np.ndarray[tuple[int, int], np.dtype[np.
 
 def test_a_forward_pass_is_counted_by_tokens_and_padding() -> None:
     metrics = RecordedMetrics()
-    ForwardPassRecorder(("NEGATIVE", "POSITIVE"), metrics)(
+    forward_pass_recorder(("NEGATIVE", "POSITIVE"), metrics, "softmax")(
         ForwardPass([4, 6, 10], 0.5, 0.25, logits((0, 9), (9, 0), (0, 9)), [None] * 3)
     )
     assert metrics.counts["sentiment_tokens", "text"] == 20
@@ -39,17 +39,17 @@ def test_a_forward_pass_is_counted_by_tokens_and_padding() -> None:
 def test_confidence_is_the_winners_probability_rounded_up(
     row: tuple[float, ...], tenths: int
 ) -> None:
-    assert [key[1] for key in count_predictions(logits(row))] == [tenths]
+    assert [key[1] for key in count_predictions(logits(row), "softmax")] == [tenths]
 
 
 def test_what_is_not_finite_is_not_counted() -> None:
-    assert count_predictions(logits((np.nan, 0.0), (0.0, np.inf))) == {}
+    assert count_predictions(logits((np.nan, 0.0), (0.0, np.inf)), "softmax") == {}
 
 
 def test_a_model_of_many_labels_has_a_bounded_number_of_series() -> None:
     metrics = RecordedMetrics()
     labels = [f"label {n}" for n in range(500)]
-    ForwardPassRecorder(labels, metrics)(
+    forward_pass_recorder(labels, metrics, "softmax")(
         ForwardPass([1] * 500, 0, 0, np.eye(500, dtype=np.float32) * 50, [None] * 500)
     )
     series = {key[1] for key in metrics.counts if key[0] == "sentiment_predictions"}

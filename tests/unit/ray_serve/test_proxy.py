@@ -11,7 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.errors import ELSEWHERE, PROBLEM_JSON, RevisionMismatch
 from serve_app.ray_serve.haproxy import ALLOWED_HOSTS
-from serve_app.ray_serve.proxy import MAX_KEPT_BYTES, ServeErrors, WithoutServeHeaders, middlewares
+from serve_app.ray_serve.proxy import (
+    MAX_KEPT_BYTES,
+    middlewares,
+    serve_errors,
+    without_serve_headers,
+)
 
 
 class Serve:
@@ -30,7 +35,7 @@ class Serve:
 
 
 def ask(serve: ASGIApp, body: bytes = b"{}", path: str = "/project/predict") -> Any:
-    client = TestClient(ServeErrors(serve))
+    client = TestClient(serve_errors(serve))
     return client.post(path, content=body, headers={"x-request-id": "mine"})
 
 
@@ -76,7 +81,9 @@ def test_a_request_that_another_gateway_can_answer_is_made_again(old: int, statu
     assert ELSEWHERE not in answer.headers
 
 
-@pytest.mark.parametrize(("status", "meaning"), [(408, 504), (429, 429), (500, 500), (503, 503)])
+@pytest.mark.parametrize(
+    ("status", "meaning"), [(404, 503), (408, 504), (429, 429), (500, 500), (503, 503)]
+)
 def test_serves_own_plain_errors_become_problems(status: int, meaning: int) -> None:
     def plain(_: bytes) -> Response:
         return PlainTextResponse("Request dropped", status, {"Retry-After": "7"})
@@ -84,7 +91,21 @@ def test_serves_own_plain_errors_become_problems(status: int, meaning: int) -> N
     answer = ask(Serve(plain))
     assert (answer.status_code, answer.json()["status"]) == (meaning, meaning)
     assert answer.headers["content-type"] == PROBLEM_JSON
-    assert answer.headers.get("retry-after") == ("7" if status in {429, 503} else None)
+    assert answer.headers.get("retry-after") == ("7" if meaning in {429, 503} else None)
+
+
+def test_while_ray_serve_has_no_route_yet_the_service_is_unavailable() -> None:
+    def no_route(_: bytes) -> Response:
+        return PlainTextResponse("Path '/project/predict' not found.", 404)
+
+    def nothing_there(_: bytes) -> Response:
+        return Response(b'{"status":404}', 404, media_type=PROBLEM_JSON)
+
+    answer = ask(Serve(no_route))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["type"] == "urn:sentiment-serve:problem:model-unavailable"
+    assert ask(Serve(nothing_there), path="/project/nothing").status_code == 404
+    assert ask(Serve(no_route), path="/lab").status_code == 404
 
 
 def test_problems_and_what_is_not_of_the_api_pass_as_they_are() -> None:
@@ -156,5 +177,5 @@ async def test_what_serve_would_fail_to_decode_is_taken_away(
 
     header = (name.encode(), value)
     scope = {"type": "http", "headers": [header]}
-    await WithoutServeHeaders(app)(scope, None, None)  # type: ignore[arg-type]
+    await without_serve_headers(app)(scope, None, None)  # type: ignore[arg-type]
     assert seen == [header] * kept

@@ -11,7 +11,7 @@ from serve_app.api.request_record import (
     bucket,
     middle,
 )
-from serve_app.lab.app import LIFETIME_S, FiguresCache, merged, quantile_ms
+from serve_app.ray_serve.lab import LIFETIME_S, FiguresCache, merged, quantile_ms
 
 
 class Clock:
@@ -60,31 +60,31 @@ def test_the_full_seconds_of_the_window_are_summed(recent: RecentRequests, clock
     recent(record("disconnected", misses=9))
     clock.now += 1
     found = recent.figures(classifiers=5)
-    assert (found.answered, found.refused, found.texts, found.hits) == (2, 1, 7, 5)
+    assert (found.times.total(), found.refused, found.texts, found.hits) == (2, 1, 7, 5)
     assert found.times == {bucket(0.02): 2}
     assert found.classifiers == 5
 
 
 def test_the_current_second_is_not_counted_yet(recent: RecentRequests, clock: Clock) -> None:
     recent(record())
-    assert recent.figures(1).answered == 0
+    assert recent.figures(1).times.total() == 0
     clock.now += 1
-    assert recent.figures(1).answered == 1
+    assert recent.figures(1).times.total() == 1
 
 
 def test_older_seconds_are_not_counted(recent: RecentRequests, clock: Clock) -> None:
     recent(record())
     clock.now += WINDOW_S
-    assert recent.figures(1).answered == 1
+    assert recent.figures(1).times.total() == 1
     clock.now += 1
-    assert recent.figures(1).answered == 0
+    assert recent.figures(1).times.total() == 0
 
 
 def test_a_long_run_is_counted_by_its_window(recent: RecentRequests, clock: Clock) -> None:
     for _ in range(5 * WINDOW_S):
         recent(record())
         clock.now += 1
-    assert recent.figures(1).answered == WINDOW_S
+    assert recent.figures(1).times.total() == WINDOW_S
 
 
 @pytest.mark.parametrize("seconds", [1e-4, 0.00123, 0.02, 0.5, 29.9])
@@ -98,7 +98,7 @@ def test_the_shortest_times_share_the_first_bucket() -> None:
 
 def gateway(answered: int, hits: int = 0, classifiers: int = 1) -> RecentFigures:
     times = Counter({bucket(0.01): answered})
-    return RecentFigures(answered, 0, answered * 2, hits, times, classifiers)
+    return RecentFigures(0, answered * 2, hits, times, classifiers)
 
 
 def test_the_figures_of_gateways_are_summed() -> None:

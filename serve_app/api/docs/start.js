@@ -1,0 +1,2 @@
+const place = document.getElementById("swagger-ui");
+SwaggerUIBundle({ domNode: place, url: place.dataset.document, deepLinking: true });
