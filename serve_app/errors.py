@@ -13,8 +13,12 @@ ELSEWHERE: Final = "X-Retry-Elsewhere"
 # More replicas may have started after this time.
 MAX_RETRY_AFTER_S: Final = 30.0
 
+# Details that several places give: whole sentences, as all details are.
 FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
 FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
+NO_REPLICA: Final = "No model replica answers at the moment."
+NO_ANSWER: Final = "The model did not answer in time."
+NO_SCORE: Final = "The model could not score a text of this request."
 
 
 class StartupError(Exception):
@@ -51,10 +55,6 @@ class UnfaithfulExport(StartupError):
 
 class PortTaken(StartupError):
     """Another process listens on the port of the service."""
-
-
-class RunUnreadable(StartupError):
-    """The files of a load test are missing, cut off, or in another format."""
 
 
 class InvalidManifest(StartupError):
@@ -106,14 +106,14 @@ class FieldError(TypedDict):
 class ServiceError(Exception):
     """A request cannot be answered with a prediction.
 
-    Subclasses set `status`, `title`, `default_headers` and `slug`, the end of the problem's `type`.
+    Subclasses set `status`, `title` and `default_headers`. Exceptions cross Ray's calls, and are
+    unpickled with their `args`: the detail has to suffice to make one.
 
     Args:
-        detail: One sentence for the client.
+        detail: One whole sentence for the client, with its capital and its full stop.
     """
 
     status: ClassVar[int] = 500
-    slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
     default_headers: ClassVar[dict[str, str]] = {}
 
@@ -122,12 +122,16 @@ class ServiceError(Exception):
         self.detail = detail
         self.headers = self.default_headers
 
+    @property
+    def slug(self) -> str:
+        """The end of the problem's `type`."""
+        return self.title.lower().replace(" ", "-")
+
 
 class MalformedRequest(ServiceError):
     """What was received is not HTTP, or can be read in two ways."""
 
     status = 400
-    slug = "malformed-request"
     title = "Malformed request"
 
 
@@ -135,7 +139,6 @@ class Unauthorized(ServiceError):
     """The request has no valid API key."""
 
     status = 401
-    slug = "unauthorized"
     title = "Unauthorized"
     default_headers: ClassVar[dict[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sentiment-serve"'
@@ -146,7 +149,6 @@ class CrossOriginRequest(ServiceError):
     """A page of a foreign origin sent the request."""
 
     status = 403
-    slug = "cross-origin-request"
     title = "Cross-origin request"
 
 
@@ -154,7 +156,6 @@ class NotFound(ServiceError):
     """No route has this path."""
 
     status = 404
-    slug = "not-found"
     title = "Not found"
 
 
@@ -166,7 +167,6 @@ class MethodNotAllowed(ServiceError):
     """
 
     status = 405
-    slug = "method-not-allowed"
     title = "Method not allowed"
 
     def __init__(self, allow: str) -> None:
@@ -180,7 +180,6 @@ class BodyTooLarge(ServiceError):
     """The body has more bytes than the limit."""
 
     status = 413
-    slug = "body-too-large"
     title = "Body too large"
 
 
@@ -188,23 +187,16 @@ class MisdirectedRequest(ServiceError):
     """The header Host names another server than this one, which listens on loopback alone."""
 
     status = 421
-    slug = "misdirected-request"
     title = "Misdirected request"
 
 
 class InvalidRequest(ServiceError):
-    """The body is not JSON of the contract.
-
-    Args:
-        detail: One sentence for the client.
-        errors: The invalid places, with a location that starts at `body`.
-    """
+    """The body is not JSON of the contract; `errors` are its invalid places."""
 
     status = 422
-    slug = "invalid-request"
     title = "Invalid request"
 
-    def __init__(self, detail: str, errors: Sequence[FieldError]) -> None:
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.errors = list(errors)
 
@@ -215,15 +207,9 @@ class InvalidRequest(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """Every queue that could take the request is full.
-
-    Args:
-        detail: One sentence for the client.
-        wait_s: Estimated seconds until the queue is done, if known; sets `Retry-After`.
-    """
+    """Every queue that could take the request is full, for an estimated `wait_s` if known."""
 
     status = 429
-    slug = "overloaded"
     title = "Overloaded"
     default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
@@ -235,7 +221,6 @@ class Overloaded(ServiceError):
 class InferenceFailed(ServiceError):
     """The model failed on a text of this request."""
 
-    slug = "inference-failed"
     title = "Inference failed"
 
 
@@ -243,7 +228,6 @@ class ModelUnavailable(ServiceError):
     """No model replica can answer now."""
 
     status = 503
-    slug = "model-unavailable"
     title = "Model unavailable"
     default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
@@ -261,7 +245,6 @@ class FiguresUnavailable(ServiceError):
     """No gateway has live figures for the lab now."""
 
     status = 503
-    slug = "figures-unavailable"
     title = "Figures unavailable"
     default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
@@ -270,7 +253,6 @@ class DeadlineExceeded(ServiceError):
     """The deadline of the request passed before the answer."""
 
     status = 504
-    slug = "deadline-exceeded"
     title = "Deadline exceeded"
 
 

@@ -31,15 +31,15 @@ _PREDICTION_ERRORS: dict[str, tuple[ServiceError, ...]] = {
     ),
     "Overloaded": (errors.Overloaded("Every queue is full."),),
     "Failed": (
-        errors.InferenceFailed("The model failed on a text of this request."),
-        ServiceError("The service failed on this request."),
+        errors.InferenceFailed(errors.NO_SCORE),
+        errors.FAILED,
     ),
-    "ModelUnavailable": (errors.ModelUnavailable("No model replica answers at the moment."),),
+    "ModelUnavailable": (errors.ModelUnavailable(errors.NO_REPLICA),),
     "DeadlineExceeded": (errors.DeadlineExceeded("There was no answer within 30 seconds."),),
 }
 _ERRORS = _PREDICTION_ERRORS | {
     "MisdirectedRequest": (errors.MisdirectedRequest(errors.FOREIGN_HOST),),
-    "NotFound": (errors.NotFound("There is nothing at this path; see /project/docs."),),
+    "NotFound": (errors.NOWHERE,),
     "MethodNotAllowed": (errors.MethodNotAllowed("POST"),),
 }
 _PREDICTION_HEADERS = {

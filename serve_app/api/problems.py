@@ -9,7 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serve_app.errors import PROBLEM_JSON, MethodNotAllowed, NotFound, ServiceError, problem_members
+from serve_app.errors import (
+    FAILED,
+    NOWHERE,
+    PROBLEM_JSON,
+    MethodNotAllowed,
+    ServiceError,
+    problem_members,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +44,14 @@ def service_error(request: Request, error: Exception) -> ServiceError:
         case HTTPException(status_code=MethodNotAllowed.status):
             return MethodNotAllowed((error.headers or {}).get("Allow", ""))
         case HTTPException():
-            return NotFound("There is nothing at this path; see /project/docs.")
+            return NOWHERE
     logger.error(
         "request %s failed with %s\n%s",
         request.headers.get("x-request-id", ""),
         type(error).__name__,
         "".join(traceback.format_tb(error.__traceback__)),
     )
-    return ServiceError("The service failed on this request.")
+    return FAILED
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -74,7 +74,7 @@ def notify(
         texts=context.texts,
         hits=result.hits if result else 0,
         misses=result.misses if result else 0,
-        truncated=sum(text.truncated for text in result.texts) if result else 0,
+        truncated=sum(text.truncated for text in result.logits) if result else 0,
         times=result.times if result else None,
         seconds=time.perf_counter() - context.started,
     )

@@ -96,7 +96,7 @@ class SharedCall:
 
     def scores(self) -> dict[bytes, TextLogits | None]:
         """Return the scores by key, None where the model failed on the text; or raise."""
-        return dict(zip(self.texts_by_key, self.result.result().texts, strict=True))
+        return dict(zip(self.texts_by_key, self.result.result().logits, strict=True))
 
     def add_texts(self, chunk: Chunk, size: int) -> None:
         """Add texts of a request that has `size` characters."""
@@ -139,7 +139,7 @@ class SharedCall:
             self.result.cancel()
             return
         if task.cancelled():
-            self.result.set_exception(ModelUnavailable("the call to the model was cancelled"))
+            self.result.set_exception(ModelUnavailable("The call to the model was cancelled."))
         elif error := task.exception():
             self.result.set_exception(error)
         else:

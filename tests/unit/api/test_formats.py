@@ -172,7 +172,7 @@ MODEL = ModelIdentity(
 
 def found(*truncated: bool) -> Classification:
     return Classification(
-        texts=[TextLogits((0.0, 0.0), each) for each in truncated],
+        logits=[TextLogits((0.0, 0.0), each) for each in truncated],
         hits=3,
         misses=4,
         times=StageTimes(cache=0.1234, queue=0, inference=1e-9),

@@ -46,8 +46,9 @@ def test_invalid_requests_name_their_places() -> None:
 
 
 def test_every_error_has_a_type_of_its_own() -> None:
-    slugs = [error.slug for error in every_subclass(ServiceError) if "slug" in vars(error)]
-    assert len(set(slugs)) == len(slugs)
+    titles = [error.title for error in every_subclass(ServiceError) if "title" in vars(error)]
+    assert len(set(titles)) == len(titles)
+    assert ServiceError("It failed.").slug == "internal-error"
 
 
 def test_the_answer_repeats_the_request_id_in_the_body_only() -> None:
