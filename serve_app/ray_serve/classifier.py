@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from serve_app.autoscaling.replica_stats import classifier_stats
+from serve_app.autoscaling import classifier_stats
 from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, QueuedText
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer

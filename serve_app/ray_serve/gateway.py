@@ -16,7 +16,7 @@ from serve_app.api.request_record import (
     RequestLog,
     RequestMetrics,
 )
-from serve_app.autoscaling.replica_stats import gateway_stats
+from serve_app.autoscaling import gateway_stats
 from serve_app.cache.redis import BreakerState
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway

@@ -13,7 +13,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
-from serve_app.autoscaling.replica_stats import PER_CHAR, RATE, WAITING
+from serve_app.autoscaling import PER_CHAR, RATE, WAITING
 from serve_app.engine.engine import Engine, load_engine
 from serve_app.errors import DeadlineExceeded, ModelUnusable, RevisionMismatch
 from serve_app.model.store import ModelIdentity
