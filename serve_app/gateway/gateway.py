@@ -5,8 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from serve_app.cache.codec import KeySpace
-from serve_app.cache.score_cache import ScoreCache
+from serve_app.cache.score_cache import KeySpace, ScoreCache
 from serve_app.dispatch.coalescer import Coalescer, ModelScores
 from serve_app.dispatch.dispatcher import ClassifierReplicas, Dispatcher, WaitEstimator
 from serve_app.errors import (
