@@ -24,7 +24,6 @@ class TorchEngine:
 
     Args:
         model: A model directory with safetensors weights.
-        pad_id: Token id that fills up shorter sequences.
         threads: Threads within one operator, on CPU.
         device: `cpu` where float32 is wanted; by default the GPU where there is one.
 
@@ -37,14 +36,12 @@ class TorchEngine:
 
     name: Final[Literal["torch"]] = "torch"
 
-    def __init__(
-        self, model: ModelIdentity, *, pad_id: int, threads: int, device: str | None = None
-    ) -> None:
+    def __init__(self, model: ModelIdentity, *, threads: int, device: str | None = None) -> None:
         torch.set_num_threads(threads)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = _dtype(self._device)
         self._model = cast(Any, load_classifier(model.path, dtype=dtype)).to(self._device).eval()
-        self._pad_id = pad_id
+        self._pad_id = model.pad_id
         self._one_by_one = False
         self.tokenizer = Tokenizer(model)
         self._check(model, _ROUNDING[dtype])

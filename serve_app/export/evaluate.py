@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.decoding import labelled_lines
-from serve_app.engine.engine import Engine, batched_logits, load_engine
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import Engine, OnnxEngine, batched_logits, load_engine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.onnx_bundle import find_bundle
+from serve_app.errors import StartupError
+from serve_app.model.onnx_bundle import prepared_bundle
 from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineName
@@ -77,11 +76,7 @@ def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) 
     Raises:
         StartupError: The data or an engine cannot be read.
     """
-    bundle = find_bundle(model)
-    if bundle is None:
-        raise ModelUnusable(
-            f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
-        )
+    bundle = prepared_bundle(model)
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")

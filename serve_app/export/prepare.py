@@ -11,8 +11,7 @@ from typing import Final
 from filelock import FileLock
 
 from serve_app.console import install
-from serve_app.engine.engine import batched_logits
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import OnnxEngine, batched_logits
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, UnfaithfulExport
 from serve_app.model.onnx_bundle import (
@@ -134,7 +133,7 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
             install("torch"),
         ) from error
     fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
-    reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
+    reference = TorchEngine(model, threads=1, device="cpu")
     reference.tokenizer.save(directory / TOKENIZER)
     tokenizer = Tokenizer(model, directory / TOKENIZER)
     texts = [*verification_texts(), "good film " * model.max_tokens]

@@ -136,6 +136,14 @@ def find_bundle(model: ModelIdentity) -> OnnxBundle | None:
     return None
 
 
+def prepared_bundle(model: ModelIdentity) -> OnnxBundle:
+    """Find a model's bundle; raises `ModelUnusable` if there is none."""
+    if bundle := find_bundle(model):
+        return bundle
+    problem = f"{model.model_id} has not been prepared for ONNX"
+    raise ModelUnusable(problem, "run `sentiment model prepare`")
+
+
 def check_weights(model: ModelIdentity) -> None:
     """Compare a model's digest with the bundles in its own directory.
 
