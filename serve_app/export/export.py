@@ -21,9 +21,8 @@ from onnxscript.rewriter.ort_fusions.sdpa import fuse_sdpa
 from onnxscript.rewriter.ort_fusions.sdpa_via_mha import replace_sdpa_by_mha
 
 from serve_app.engine.checkpoint import load_classifier
-from serve_app.export.prune_last_layer import prune_last_layer
+from serve_app.export.graph_rewrites import prune_last_layer, remove_padding
 from serve_app.export.quantize import MIN_OPSET
-from serve_app.export.remove_padding import remove_padding
 
 
 def export_onnx(model_directory: Path, destination: Path) -> None:
