@@ -22,12 +22,7 @@ NO_SCORE: Final = "The model could not score a text of this request."
 
 
 class StartupError(Exception):
-    """The service or a command cannot start.
-
-    Args:
-        problem: One line that says what is wrong.
-        hint: One line that says what to do next.
-    """
+    """The service or a command cannot start: a line says what is wrong, one what to do next."""
 
     exit_status: ClassVar[int] = 1
 
@@ -46,15 +41,7 @@ class InvalidConfig(StartupError):
 
 
 class ModelUnusable(StartupError):
-    """A model cannot be found, read, or served by the chosen engine."""
-
-
-class UnfaithfulExport(StartupError):
-    """A derived model file differs too much from the torch reference."""
-
-
-class PortTaken(StartupError):
-    """Another process listens on the port of the service."""
+    """A model cannot be found, read, prepared, or served by the chosen engine."""
 
 
 class InvalidManifest(StartupError):
@@ -160,11 +147,7 @@ class NotFound(ServiceError):
 
 
 class MethodNotAllowed(ServiceError):
-    """The path exists, but not for this method.
-
-    Args:
-        allow: The methods of the path, as in the header `Allow`.
-    """
+    """The path exists, but not for this method; `allow` names those that it has."""
 
     status = 405
     title = "Method not allowed"

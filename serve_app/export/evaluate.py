@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +20,12 @@ from serve_app.settings import EngineName
 BATCH: Final = 32
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Figures of one engine on a labelled data set.
 
-    Attributes:
-        engine: Name of the engine.
-        texts: Number of texts.
-        accuracy: Share of right labels.
-        flips: Texts whose label differs from torch's.
-        off_p995: 99.5th percentile of the difference of a text's probabilities to torch's.
-        off_worst: Largest such difference.
-        texts_per_s: Texts a second on one thread, in batches of like length.
+    `flips` are texts whose label differs from torch's, `off_p995` and `off_worst` the 99.5th
+    percentile and the largest of the differences of a text's probabilities to torch's. The rate is
+    that of one thread, in batches of like length.
     """
 
     engine: EngineName
@@ -57,17 +50,16 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
     ids |= {name: index for index, name in enumerate(folded) if folded.count(name) == 1}
     ids |= {name: index for index, name in enumerate(labels)}
     rows = list(labelled_lines(path))
-    for number, _, label in rows:
-        if label not in ids and label.lower() not in ids:
+    if not rows:
+        raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
+    found = [ids.get(label, ids.get(label.lower())) for _, _, label in rows]
+    for (number, _, label), label_id in zip(rows, found, strict=True):
+        if label_id is None:
             raise StartupError(
                 f"{path}, line {number}: the model has no label {label!r}",
                 f"labels are {', '.join(ids)}",
             )
-    if not rows:
-        raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
-    found = [label if label in ids else label.lower() for _, _, label in rows]
-    label_ids = np.array([ids[label] for label in found], dtype=np.int64)
-    return [text for _, text, _ in rows], label_ids
+    return [text for _, text, _ in rows], np.array(found, dtype=np.int64)
 
 
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:

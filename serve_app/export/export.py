@@ -1,8 +1,4 @@
-"""Export a Hugging Face sequence classifier to one fp32 ONNX file.
-
-torch, transformers and onnxscript belong to the optional `torch` extra: a replica that serves a
-finished file does not import this module.
-"""
+"""Export a Hugging Face sequence classifier to one fp32 ONNX file, with the extra `torch`."""
 
 import logging
 import warnings
@@ -33,10 +29,6 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
     ONNX Runtime's fused operators, the last layer is pruned, and padding is removed outside
     attention, each where the exported graph has the known patterns.
 
-    Args:
-        model_directory: A Hugging Face directory with `config.json` and weights.
-        destination: The file to write; its directory is made if it is missing.
-
     Raises:
         OSError: A file cannot be read or written.
         ModelUnusable: The directory has no known sequence classifier with all of its weights.
@@ -46,7 +38,6 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
         _fuse(model)
         prune_last_layer(model.graph)
         remove_padding(model.graph)
-        destination.parent.mkdir(parents=True, exist_ok=True)
         ir.save(model, destination)
 
 
