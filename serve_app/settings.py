@@ -102,8 +102,7 @@ class AppArgs(Settings):
     def model_source(self) -> str:
         """Return the model's source, read from the environment for `env:NAME`.
 
-        Raises:
-            InvalidConfig: The variable is not set, or production has no pinned revision.
+        Raises `InvalidConfig` if the variable is not set, or production has no pinned revision.
         """
         source = _from_environment(self.model, "embedded")
         is_local = source == "embedded" or is_directory(source)
@@ -118,8 +117,7 @@ class AppArgs(Settings):
     def cache_url(self) -> str:
         """Return the cache URL, read from the environment for `env:NAME`.
 
-        Raises:
-            InvalidConfig: The variable is not set or holds no cache URL.
+        Raises `InvalidConfig` if the variable is not set or holds no cache URL.
         """
         url = _from_environment(self.cache, "rediss://user:password@host:10000/0")
         try:
@@ -151,8 +149,7 @@ def is_directory(source: str) -> bool:
 def check_cache_url(url: str) -> None:
     """Accept `memory://`, `redis://host…` and `rediss://host…`.
 
-    Raises:
-        ValueError: Another form. The message does not repeat the URL, which may hold a password.
+    Raises `ValueError` for others, without repeating the URL, which may hold a password.
     """
     if url == "memory://":
         return

@@ -229,12 +229,8 @@ def _token_count(texts: Iterable[QueuedText]) -> int:
 def select_batch(lengths: Sequence[int], max_tokens: int) -> list[int]:
     """Select the next batch: the first text, so that no length starves, and those of like length.
 
-    Args:
-        lengths: Tokens of each waiting text, in the order of service; not empty.
-        max_tokens: Maximum of tokens in the batch, padding included; one text may have more.
-
-    Returns:
-        Indices of the selected texts, in the same order, 0 among them.
+    Takes the tokens of each waiting text in the order of service, and returns their indices in that
+    order. With padding, a batch has at most `max_tokens`, unless it is one text.
     """
     selected = [0]
     shortest = longest = lengths[0]

@@ -30,24 +30,13 @@ class Engine(Protocol):
         """Name of the engine, part of every cache key."""
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Run one batch.
-
-        Args:
-            token_ids: One sequence of token ids per text, special tokens included.
-
-        Returns:
-            Logits of shape [texts, labels].
-        """
+        """Run one batch: token ids of each text, special ones included, to [texts, labels]."""
 
 
 class OnnxEngine:
-    """An exported graph in ONNX Runtime on CPU: the production engine.
+    """A graph of `export_onnx` in ONNX Runtime on CPU: the production engine.
 
-    Args:
-        path: ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
-        name: Which of the two ONNX engines it is.
-        pad_id: Token id that fills up shorter sequences.
-        threads: Threads within one operator.
+    Shorter sequences are filled up with `pad_id`; `threads` work within one operator.
     """
 
     def __init__(self, path: Path, name: OnnxName, *, pad_id: int, threads: int) -> None:

@@ -22,16 +22,8 @@ class TorchEngine:
     Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16. Where padding would change
     the scores, as in decoders without a padding token, texts go through the model one by one.
 
-    Args:
-        model: A model directory with safetensors weights.
-        threads: Threads within one operator, on CPU.
-        device: `cpu` where float32 is wanted; by default the GPU where there is one.
-
-    Attributes:
-        tokenizer: The tokenizer of the model.
-
-    Raises:
-        ModelUnusable: The model cannot be loaded, or cannot score what its tokenizer gives.
+    `threads` work within one operator on CPU. `device` is by default the GPU where there is one.
+    Raises `ModelUnusable` if the model cannot be loaded, or cannot score what its tokenizer gives.
     """
 
     name: Final[Literal["torch"]] = "torch"

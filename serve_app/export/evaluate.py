@@ -40,10 +40,8 @@ class Evaluation(NamedTuple):
 def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
     """Read texts and label ids from a TSV file with the columns text and label.
 
-    Labels are names, in upper or lower case where only one name is meant, or else ids.
-
-    Raises:
-        StartupError: The file is missing or of another form.
+    Labels are names, in upper or lower case where only one name is meant, or else ids. Raises
+    `StartupError` if the file is missing or of another form.
     """
     ids = {str(index): index for index in range(len(labels))}
     folded = [name.lower() for name in labels]
@@ -65,8 +63,7 @@ def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:
     """Run torch and the ONNX engines of a prepared model over a TSV file, see `read_tsv`.
 
-    Raises:
-        StartupError: The data or an engine cannot be read.
+    Raises `StartupError` if the data or an engine cannot be read.
     """
     bundle = prepared_bundle(model)
     texts, labels = read_tsv(data, model.labels)

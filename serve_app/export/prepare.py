@@ -38,9 +38,8 @@ Progress = Callable[[str], None]
 def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progress) -> EngineName:
     """Prepare the engine's files if they are missing; `auto` is the fastest that was verified.
 
-    Raises:
-        ModelUnusable: The model cannot be prepared, the engine did not pass verification, or a
-            file of the model or of the engine was changed since.
+    Raises `ModelUnusable` if the model cannot be prepared, the engine did not pass verification, or
+    a file of the model or of the engine was changed since.
     """
     check_weights(model)
     resolved: EngineName
