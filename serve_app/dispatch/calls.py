@@ -52,14 +52,10 @@ def chunks(
 class SharedCall:
     """One call to a replica, with texts of several requests.
 
-    Attributes:
-        sizes: Number of characters of the smallest request that asked for each text.
-        filled: The share of the call that the texts take up; 1 leaves no room.
-        overdue: Whether the first text has waited long enough for others to share the call.
-        sent_at: When the call was made, in the event loop's time; infinite before.
-        queue_ms: Time between the first text's arrival and the call.
-        cancelled: Whether the call was given up after it was made.
-        origin: The span of the first traced request.
+    `sizes` are the characters of the smallest request that asked for each text. `filled` is the
+    share of the call that the texts take up; 1 leaves no room. The call is `overdue` when its first
+    text has waited long enough for others, and `cancelled` if it was given up after it was made, at
+    `sent_at` in the event loop's time; infinite before. `origin` is the first traced span.
     """
 
     def __init__(self) -> None:

@@ -86,7 +86,6 @@ def _fuse(model: ir.Model) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the warnings of torch."""
     # This logger warns that torchvision is not installed, which text classifiers do without.
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level
