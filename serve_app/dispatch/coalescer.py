@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from serve_app.cache.score_cache import ScoreCache
 from serve_app.dispatch.calls import SharedCall
 from serve_app.dispatch.dispatcher import Dispatcher
 from serve_app.scores import TextLogits
 from serve_app.telemetry.tracing import link
+
+# It imports redis-py, which imports OpenTelemetry where that is installed.
+if TYPE_CHECKING:
+    from serve_app.cache.score_cache import ScoreCache
 
 
 class ModelScores(NamedTuple):
@@ -26,7 +29,7 @@ class Coalescer:
     as another request waits for it. It is cancelled when the last one leaves.
     """
 
-    def __init__(self, dispatcher: Dispatcher, cache: ScoreCache) -> None:
+    def __init__(self, dispatcher: Dispatcher, cache: "ScoreCache") -> None:
         self.started = self.joined = self.waiting = 0
         self._dispatcher = dispatcher
         self._cache = cache
