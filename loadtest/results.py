@@ -6,11 +6,15 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from serve_app.errors import RunUnreadable
+from serve_app.errors import StartupError
 
 SUMMARY: Final = "summary.json"
 SAMPLES: Final = "samples.csv.gz"
 USAGE: Final = "usage.jsonl"
+
+
+class RunUnreadable(StartupError):
+    """The files of a load test are missing, cut off, or in another format."""
 
 
 class _Form(BaseModel):

@@ -6,16 +6,11 @@ from typing import Final, NamedTuple
 
 from serve_app.engine.engine import load_engine
 from serve_app.model.store import ModelIdentity
-from serve_app.settings import ClassifierSettings, EngineName, ScalingSettings
+from serve_app.settings import ClassifierSettings, ScalingSettings
 
 
 class Role(NamedTuple):
-    """A deployment's share of a worker pod.
-
-    Attributes:
-        cpus: CPUs that Ray reserves for a replica, which computes in one thread.
-        per_pod: Replicas in a full pod.
-    """
+    """A deployment's share of a worker pod: CPUs for a replica, and replicas in a full pod."""
 
     cpus: int
     per_pod: int
@@ -25,44 +20,25 @@ class Role(NamedTuple):
         """One more than in a pod, so that two pods always serve."""
         return self.per_pod + 1
 
-    @property
-    def max_replicas(self) -> int:
-        """The replicas of all pods."""
-        return self.per_pod * MAX_PODS
-
 
 # A gateway handles the requests of two busy classifiers and cached requests besides: see "How many
 # gateways" in docs/scaling.md.
 GATEWAY: Final = Role(cpus=1, per_pod=2)
 CLASSIFIER: Final = Role(cpus=1, per_pod=4)
 
-# CPUs for replicas; HAProxy and Ray's own processes take half a CPU more.
+# CPUs for replicas, not those of HAProxy and of Ray's own processes.
 POD_CPUS: Final = GATEWAY.cpus * GATEWAY.per_pod + CLASSIFIER.cpus * CLASSIFIER.per_pod
-POD_CPU_REQUEST: Final = POD_CPUS + 0.5
 MIN_PODS: Final = 2
 MAX_PODS: Final = 8
 
 # One worker pod fills a node: AKS leaves 7.8 of eight CPUs, and daemons take some of them.
 NODE_SIZE: Final = "Standard_D8ds_v5"
-NODE_CPUS: Final = 8
 # Two clusters run side by side while a new version starts.
 MAX_NODES: Final = 2 * MAX_PODS
 
-# A replica goes after the first time, its pod after the second, its node after ten more minutes,
-# the default of the AKS autoscaler.
-REPLICA_IDLE_S: Final = 300
-POD_IDLE_S: Final = 300
-
 
 class Load(NamedTuple):
-    """Traffic of clients.
-
-    Attributes:
-        rps: Requests each second.
-        texts: Texts in a request.
-        tokens: Tokens in a text, special tokens included.
-        hit_rate: Share of the texts in the cache, from 0 to 1.
-    """
+    """Traffic of clients: requests each second, texts in one, tokens in a text, share of hits."""
 
     rps: float
     texts: float
@@ -71,14 +47,7 @@ class Load(NamedTuple):
 
 
 class GatewayCost(NamedTuple):
-    """CPU time of a gateway, measured, in milliseconds.
-
-    Attributes:
-        request_ms: For each request.
-        hit_ms: For a text in the cache.
-        ask_ms: For a request that calls classifiers, without its texts.
-        miss_ms: For a text that is sent to them.
-    """
+    """CPU time of a gateway: for a request, a cached text, a call to classifiers, a text in it."""
 
     request_ms: float
     hit_ms: float
@@ -93,17 +62,11 @@ class GatewayCost(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Replicas, worker pods and their nodes for a load.
-
-    Attributes:
-        gateway_use: Share of their CPU time that the gateways use.
-        classifier_use: Share of their CPU time that the classifiers use.
-    """
+    """Replicas and worker pods, each with a node of its own, and the share of CPU time in use."""
 
     gateways: int
     classifiers: int
     pods: int
-    nodes: int
     gateway_use: float
     classifier_use: float
 
@@ -115,18 +78,14 @@ class Plan(NamedTuple):
     @property
     def fits_an_upgrade(self) -> bool:
         """Whether a second cluster of the same size fits the node pool beside it."""
-        return 2 * self.nodes <= MAX_NODES
+        return 2 * self.pods <= MAX_NODES
 
 
 def plan(load: Load, tokens_per_s: float, cost: GatewayCost, utilization: float) -> Plan:
-    """Return the plan for a load.
+    """Return the plan for a load, with the rate of a classifier in full batches.
 
-    Args:
-        load: Traffic of clients.
-        tokens_per_s: Rate of a classifier in full batches.
-        cost: CPU time of a gateway.
-        utilization: Share of a replica's CPU time to plan with; the rest is headroom for
-            bursts, for the loss of a pod, and for short queues.
+    `utilization` is the share of a replica's CPU time to plan with; the rest is headroom for
+    bursts, for the loss of a pod, and for short queues.
     """
     missed = load.rps * load.texts * (1 - load.hit_rate)
     classifier_cpus = missed * load.tokens / tokens_per_s
@@ -138,7 +97,6 @@ def plan(load: Load, tokens_per_s: float, cost: GatewayCost, utilization: float)
         gateways=gateways,
         classifiers=classifiers,
         pods=pods,
-        nodes=pods,
         gateway_use=gateway_cpus / (gateways * GATEWAY.cpus),
         classifier_use=classifier_cpus / (classifiers * CLASSIFIER.cpus),
     )
@@ -160,48 +118,34 @@ GATEWAY_COST: Final = GatewayCost(
     miss_ms=0.30,  # (m(U16) - m(U1)) / 15
 )
 
+_MEASURE_S: Final = 5.0
 
-MEASURE_S: Final = 5.0
 
+def tokens_per_second(model: ModelIdentity, tokens: int) -> float:
+    """Measure full batches of texts with so many tokens, by the int8 engine in one thread.
 
-def tokens_per_second(model: ModelIdentity, engine: EngineName, tokens: int) -> float:
-    """Measure full batches in one thread, in CPU time, which other processes do not change.
-
-    Args:
-        model: A prepared model.
-        engine: Engine to run it.
-        tokens: Tokens in each text.
-
-    Raises:
-        ModelUnusable: The engine's files or packages are missing.
+    In CPU time, which other processes do not change. Raises `ModelUnusable` as `load_engine`.
     """
     texts = max(1, ClassifierSettings().max_batch_tokens // tokens)
     batch = [[model.pad_id] * tokens] * texts
-    loaded = load_engine(model, engine, threads=1)
+    loaded = load_engine(model, "onnx-int8", threads=1)
     passes = 0
     started = time.process_time()
-    while (seconds := time.process_time() - started) < MEASURE_S:
+    while (seconds := time.process_time() - started) < _MEASURE_S:
         loaded.logits(batch)
         passes += 1
     return passes * texts * tokens / seconds
 
 
 def report(load: Load, tokens_per_s: float, source: str) -> str:
-    """Return the plan for a load as text.
-
-    Args:
-        load: Traffic of clients.
-        tokens_per_s: Rate of a classifier in full batches.
-        source: Origin of that rate, for the reader.
-    """
-    utilization = ScalingSettings().target_utilization
-    cost = GATEWAY_COST
+    """Return the plan for a load as text; `source` tells where the rate of a classifier is from."""
+    utilization, cost = ScalingSettings().target_utilization, GATEWAY_COST
     needed = plan(load, tokens_per_s, cost, utilization)
     lines = [
         f"gateways     {needed.gateways:4}   used by {needed.gateway_use:.0%}",
         f"classifiers  {needed.classifiers:4}   used by {needed.classifier_use:.0%}",
         f"worker pods  {needed.pods:4}   {POD_CPUS} CPUs each for replicas",
-        f"nodes        {needed.nodes:4}   {NODE_SIZE}, one pod each; twice as many in an upgrade",
+        f"nodes        {needed.pods:4}   {NODE_SIZE}, one pod each; twice as many in an upgrade",
         "",
         "This rests on",
         f"  {tokens_per_s:,.0f} tokens/s a classifier: {source}",

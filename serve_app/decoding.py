@@ -36,8 +36,7 @@ _CSV_QUOTED: Final = re.compile(r'(?:^|(?<=\t))"((?:[^"]|"")*+)"(?=\t|$)')
 def unpacked(stream: BinaryIO) -> tuple[Any, bytes]:
     """Return a stream with `peek`, unpacked where it is gzip, and the bytes at its start.
 
-    Raises:
-        StartupError: The gzip is broken.
+    Raises `StartupError` if the gzip is broken.
     """
     peekable: Any = stream if hasattr(stream, "peek") else _buffered(stream)
     if peekable.peek(2).startswith(_GZIP):
@@ -55,10 +54,8 @@ def _buffered(stream: Any) -> BinaryIO:
 def text_lines(stream: BinaryIO, newline: str = "\n") -> Iterator[str]:
     """Return the lines of a file in UTF-8 or UTF-16, as it is or in gzip.
 
-    Bytes beyond the first mebibyte that are not UTF-8 become surrogate escapes.
-
-    Raises:
-        StartupError: It is not such a file.
+    Bytes beyond the first mebibyte that are not UTF-8 become surrogate escapes. Raises
+    `StartupError` if it is not such a file.
     """
     stream, head = unpacked(stream)
     encoding, errors = _encoding(head)
@@ -128,8 +125,7 @@ def has_csv_quotes(line: str) -> bool:
 def labelled_lines(path: Path) -> Iterator[tuple[int, str, str]]:
     """Yield the number, the text and the label of each row of a TSV file with these columns.
 
-    Raises:
-        StartupError: The file is missing or of another form.
+    Raises `StartupError` if the file is missing or of another form.
     """
     needs = "its first line names the columns, divided by tabs: text and label"
     try:

@@ -4,7 +4,7 @@ A `StartupError` ends the process with one line and a hint, a `ServiceError` end
 RFC 9457 problem. The client has its own errors: `serve_app.client.errors`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any, ClassVar, Final, Self, TypedDict
 
@@ -13,17 +13,16 @@ ELSEWHERE: Final = "X-Retry-Elsewhere"
 # More replicas may have started after this time.
 MAX_RETRY_AFTER_S: Final = 30.0
 
+# Details that several places give: whole sentences, as all details are.
 FOREIGN_HOST: Final = "This service has another Host; allowed_hosts adds names to those it has."
 FOREIGN_PAGE: Final = "Pages of this origin may not ask; cors_origins names those that may."
+NO_REPLICA: Final = "No model replica answers at the moment."
+NO_ANSWER: Final = "The model did not answer in time."
+NO_SCORE: Final = "The model could not score a text of this request."
 
 
 class StartupError(Exception):
-    """The service or a command cannot start.
-
-    Args:
-        problem: One line that says what is wrong.
-        hint: One line that says what to do next.
-    """
+    """The service or a command cannot start: a line says what is wrong, one what to do next."""
 
     exit_status: ClassVar[int] = 1
 
@@ -42,19 +41,7 @@ class InvalidConfig(StartupError):
 
 
 class ModelUnusable(StartupError):
-    """A model cannot be found, read, or served by the chosen engine."""
-
-
-class UnfaithfulExport(StartupError):
-    """A derived model file differs too much from the torch reference."""
-
-
-class PortTaken(StartupError):
-    """Another process listens on the port of the service."""
-
-
-class RunUnreadable(StartupError):
-    """The files of a load test are missing, cut off, or in another format."""
+    """A model cannot be found, read, prepared, or served by the chosen engine."""
 
 
 class InvalidManifest(StartupError):
@@ -106,68 +93,61 @@ class FieldError(TypedDict):
 class ServiceError(Exception):
     """A request cannot be answered with a prediction.
 
-    Subclasses set `status`, `title`, `default_headers` and `slug`, the end of the problem's `type`.
-
-    Args:
-        detail: One sentence for the client.
+    `detail` is one whole sentence for the client. Exceptions cross Ray's calls, and are unpickled
+    with their `args`: the detail has to suffice to make one.
     """
 
     status: ClassVar[int] = 500
-    slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
-    default_headers: ClassVar[dict[str, str]] = {}
+    default_headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(
+        cls,
+        *,
+        status: int | None = None,
+        title: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Set what the errors of a subclass answer."""
+        super().__init_subclass__()
+        cls.status = status or cls.status
+        cls.title = title or cls.title
+        cls.default_headers = headers or cls.default_headers
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
         self.headers = self.default_headers
 
+    @property
+    def slug(self) -> str:
+        """The end of the problem's `type`."""
+        return self.title.lower().replace(" ", "-")
 
-class MalformedRequest(ServiceError):
+
+class MalformedRequest(ServiceError, status=400, title="Malformed request"):
     """What was received is not HTTP, or can be read in two ways."""
 
-    status = 400
-    slug = "malformed-request"
-    title = "Malformed request"
 
-
-class Unauthorized(ServiceError):
+class Unauthorized(
+    ServiceError,
+    status=401,
+    title="Unauthorized",
+    headers={"WWW-Authenticate": 'Bearer realm="sentiment-serve"'},
+):
     """The request has no valid API key."""
 
-    status = 401
-    slug = "unauthorized"
-    title = "Unauthorized"
-    default_headers: ClassVar[dict[str, str]] = {
-        "WWW-Authenticate": 'Bearer realm="sentiment-serve"'
-    }
 
-
-class CrossOriginRequest(ServiceError):
+class CrossOriginRequest(ServiceError, status=403, title="Cross-origin request"):
     """A page of a foreign origin sent the request."""
 
-    status = 403
-    slug = "cross-origin-request"
-    title = "Cross-origin request"
 
-
-class NotFound(ServiceError):
+class NotFound(ServiceError, status=404, title="Not found"):
     """No route has this path."""
 
-    status = 404
-    slug = "not-found"
-    title = "Not found"
 
-
-class MethodNotAllowed(ServiceError):
-    """The path exists, but not for this method.
-
-    Args:
-        allow: The methods of the path, as in the header `Allow`.
-    """
-
-    status = 405
-    slug = "method-not-allowed"
-    title = "Method not allowed"
+class MethodNotAllowed(ServiceError, status=405, title="Method not allowed"):
+    """The path exists, but not for this method; `allow` names those that it has."""
 
     def __init__(self, allow: str) -> None:
         super().__init__(
@@ -176,35 +156,18 @@ class MethodNotAllowed(ServiceError):
         self.headers = {"Allow": allow}
 
 
-class BodyTooLarge(ServiceError):
+class BodyTooLarge(ServiceError, status=413, title="Body too large"):
     """The body has more bytes than the limit."""
 
-    status = 413
-    slug = "body-too-large"
-    title = "Body too large"
 
-
-class MisdirectedRequest(ServiceError):
+class MisdirectedRequest(ServiceError, status=421, title="Misdirected request"):
     """The header Host names another server than this one, which listens on loopback alone."""
 
-    status = 421
-    slug = "misdirected-request"
-    title = "Misdirected request"
 
+class InvalidRequest(ServiceError, status=422, title="Invalid request"):
+    """The body is not JSON of the contract; `errors` are its invalid places."""
 
-class InvalidRequest(ServiceError):
-    """The body is not JSON of the contract.
-
-    Args:
-        detail: One sentence for the client.
-        errors: The invalid places, with a location that starts at `body`.
-    """
-
-    status = 422
-    slug = "invalid-request"
-    title = "Invalid request"
-
-    def __init__(self, detail: str, errors: Sequence[FieldError]) -> None:
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.errors = list(errors)
 
@@ -214,64 +177,39 @@ class InvalidRequest(ServiceError):
         return cls(detail, [{"loc": loc, "msg": msg, "type": kind}])
 
 
-class Overloaded(ServiceError):
-    """Every queue that could take the request is full.
-
-    Args:
-        detail: One sentence for the client.
-        wait_s: Estimated seconds until the queue is done, if known; sets `Retry-After`.
-    """
-
-    status = 429
-    slug = "overloaded"
-    title = "Overloaded"
-    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+class Overloaded(ServiceError, status=429, title="Overloaded"):
+    """Every queue that could take the request is full, for an estimated `wait_s` if known."""
 
     def __init__(self, detail: str, wait_s: float = 0.0) -> None:
         super().__init__(detail)
         self.headers = {"Retry-After": str(ceil(min(max(1.0, wait_s), MAX_RETRY_AFTER_S)))}
 
 
-class InferenceFailed(ServiceError):
+class InferenceFailed(ServiceError, title="Inference failed"):
     """The model failed on a text of this request."""
 
-    slug = "inference-failed"
-    title = "Inference failed"
 
-
-class ModelUnavailable(ServiceError):
+class ModelUnavailable(
+    ServiceError, status=503, title="Model unavailable", headers={"Retry-After": "5"}
+):
     """No model replica can answer now."""
 
-    status = 503
-    slug = "model-unavailable"
-    title = "Model unavailable"
-    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
-
-class RevisionMismatch(ModelUnavailable):
+class RevisionMismatch(ModelUnavailable, headers={"Retry-After": "1", ELSEWHERE: "1"}):
     """The replica serves another revision of the model than its gateway.
 
     A gateway of the replica's revision can answer, so the proxy middleware tries another one.
     """
 
-    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "1", ELSEWHERE: "1"}
 
-
-class FiguresUnavailable(ServiceError):
+class FiguresUnavailable(
+    ServiceError, status=503, title="Figures unavailable", headers={"Retry-After": "5"}
+):
     """No gateway has live figures for the lab now."""
 
-    status = 503
-    slug = "figures-unavailable"
-    title = "Figures unavailable"
-    default_headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
-
-class DeadlineExceeded(ServiceError):
+class DeadlineExceeded(ServiceError, status=504, title="Deadline exceeded"):
     """The deadline of the request passed before the answer."""
-
-    status = 504
-    slug = "deadline-exceeded"
-    title = "Deadline exceeded"
 
 
 PROBLEM_JSON: Final = "application/problem+json"

@@ -5,12 +5,7 @@ from typing import NamedTuple
 
 
 class KeyedTexts(NamedTuple):
-    """The texts of one request with their cache keys.
-
-    Attributes:
-        texts: The texts, in the order of the request.
-        keys: The key of each distinct text, in that order.
-    """
+    """The texts of one request, and the cache key of each distinct text, both in its order."""
 
     texts: Sequence[str]
     keys: dict[str, bytes]
@@ -40,30 +35,25 @@ class StageTimes(NamedTuple):
 
 
 class Classification(NamedTuple):
-    """What the gateway knows about one request's texts.
+    """The model's output for each text of one request, in its order.
 
-    Attributes:
-        texts: One entry per text of the request, in its order.
-        hits: Texts that came from the cache.
-        misses: The other texts; duplicates of one are computed once.
-        times: Stage times.
+    `hits` are texts that came from the cache, `misses` the others; duplicates of one are computed
+    once.
     """
 
-    texts: list[TextLogits]
+    logits: list[TextLogits]
     hits: int
     misses: int
     times: StageTimes
 
 
 class CallReply(NamedTuple):
-    """Results for one chunk of texts.
+    """The model's output for each text of a call, in its order; None where it failed.
 
-    Attributes:
-        texts: One entry per text, in order; None where the model failed on it.
-        queue_ms: Longest time that a text of the chunk waited for the engine.
-        inference_ms: Longest pass through the model that a text of the chunk took part in.
+    `queue_ms` is the longest time that a text waited for the engine, `inference_ms` the longest
+    pass through the model that a text took part in.
     """
 
-    texts: list[TextLogits | None]
+    logits: list[TextLogits | None]
     queue_ms: float
     inference_ms: float

@@ -1,6 +1,7 @@
 """Typed settings with their defaults: the identity of the application, every limit and tunable.
 
-A configuration file overrides the defaults below. Secrets come only from the environment.
+A configuration file overrides the defaults below; docs/configuration.md and docs/scaling.md say
+what each means, and units are in the names. Secrets come only from the environment.
 """
 
 import os
@@ -49,12 +50,7 @@ class Settings(BaseModel):
 
 
 class SimulatedCost(Settings):
-    """Cost of a forward pass of the simulated engine.
-
-    Attributes:
-        batch_ms: Milliseconds for a pass of any size.
-        token_us: Microseconds for each token of its texts; padding costs nothing.
-    """
+    """Cost of a forward pass of the simulated engine, of any size and for each token in it."""
 
     batch_ms: Annotated[float, Field(ge=0, le=60_000)] = 5.0
     token_us: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
@@ -64,18 +60,7 @@ DEFAULT_COST: Final = SimulatedCost()
 
 
 class AppArgs(Settings):
-    """Identity of the application; changing it restarts the replicas.
-
-    Attributes:
-        model: `embedded`, a directory in Hugging Face form, `hub-id@revision`, or `env:NAME`
-            to read one of these from the environment.
-        engine: `auto` takes the int8 engine if it agrees with torch, else fp32. `simulated`
-            computes nothing: for tests of scaling.
-        cache: `memory://`, `redis://…`, `rediss://…`, or `env:NAME` to read the URL from the
-            environment. A URL with a password must come from there.
-        production: Refuses a hub model without a revision, and the simulated engine.
-        simulated: Cost of the simulated engine.
-    """
+    """Identity of the application; changing it restarts the replicas."""
 
     model: Annotated[str, Field(min_length=1)] = "embedded"
     engine: EngineChoice = "auto"
@@ -117,8 +102,7 @@ class AppArgs(Settings):
     def model_source(self) -> str:
         """Return the model's source, read from the environment for `env:NAME`.
 
-        Raises:
-            InvalidConfig: The variable is not set, or production has no pinned revision.
+        Raises `InvalidConfig` if the variable is not set, or production has no pinned revision.
         """
         source = _from_environment(self.model, "embedded")
         is_local = source == "embedded" or is_directory(source)
@@ -133,8 +117,7 @@ class AppArgs(Settings):
     def cache_url(self) -> str:
         """Return the cache URL, read from the environment for `env:NAME`.
 
-        Raises:
-            InvalidConfig: The variable is not set or holds no cache URL.
+        Raises `InvalidConfig` if the variable is not set or holds no cache URL.
         """
         url = _from_environment(self.cache, "rediss://user:password@host:10000/0")
         try:
@@ -166,8 +149,7 @@ def is_directory(source: str) -> bool:
 def check_cache_url(url: str) -> None:
     """Accept `memory://`, `redis://host…` and `rediss://host…`.
 
-    Raises:
-        ValueError: Another form. The message does not repeat the URL, which may hold a password.
+    Raises `ValueError` for others, without repeating the URL, which may hold a password.
     """
     if url == "memory://":
         return
@@ -179,41 +161,13 @@ def check_cache_url(url: str) -> None:
 
 
 class GatewaySettings(Settings):
-    """Tunables of the gateway; changing them restarts nothing.
-
-    Attributes:
-        max_body_bytes: Larger request bodies get 413.
-        max_pending_bytes: Requests get 429 while the bodies of open requests hold more bytes than
-            this, without the first 16 KiB of each. Their texts may take four times the memory.
-        max_texts: Requests with more texts get 422.
-        max_chars: Requests with a longer text get 422. Far above the model's limit, beyond which
-            a text is truncated.
-        deadline_s: Requests get 504 after this time, or after a shorter `X-Deadline-Ms`.
-        max_pending_texts: Requests get 429 while more texts than this, or as many requests, wait
-            for the model.
-        max_wait_s: Requests get 429 while the estimated queue time exceeds this. A large request
-            may wait twice as long, so use at most half of `deadline_s`.
-        chunk_texts: Maximum number of texts in a call to a classifier replica.
-        chunk_chars: Maximum number of characters in a call; a longer text has its own call.
-        calls_per_replica: A text is sent at once while fewer calls per replica are open; else
-            texts wait for a call to return, and share the next one.
-        call_wait_s: Maximum time of such a wait.
-        max_calls_per_replica: Texts stay in the gateway, where new replicas can take them, while
-            as many calls per replica are open. Enough for a full batch and the next one.
-        cache_ttl_s: Lifetime of a cached score.
-        cache_ttl_jitter: Fraction by which lifetimes vary, so that texts cached together do not
-            expire together.
-        cache_memory_entries: Maximum number of texts in a replica's memory tier.
-        cache_timeout_s: A slower cache is treated as absent.
-        request_log: Whether every request for predictions is logged in one line.
-        api_keys: SHA-256 of the accepted API keys, as `sentiment key` prints them. Requests need
-            no key if the list is empty.
-        cors_origins: Origins of web pages whose browsers may ask, `https://host[:port]` or `*`.
-    """
+    """Tunables of the gateway; changing them restarts nothing."""
 
     max_body_bytes: Positive = 2 * 1024 * 1024
+    # Their texts may take four times the memory.
     max_pending_bytes: Positive = 128 * 1024 * 1024
     max_texts: Positive = 256
+    # Far above the model's limit, beyond which a text is truncated.
     max_chars: Positive = 32_768
     deadline_s: PositiveSeconds = 30.0
     max_pending_texts: Positive = 2048
@@ -222,8 +176,10 @@ class GatewaySettings(Settings):
     chunk_chars: Positive = 4096
     calls_per_replica: Positive = 1
     call_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.05
+    # Enough for a full batch and the next one.
     max_calls_per_replica: Positive = 8
     cache_ttl_s: PositiveSeconds = 3600.0
+    # So that texts cached together do not expire together.
     cache_ttl_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     cache_memory_entries: Positive = 100_000
     cache_timeout_s: PositiveSeconds = 0.05
@@ -243,33 +199,17 @@ class GatewaySettings(Settings):
 
 
 class ClassifierSettings(Settings):
-    """Tunables of the classifier; changing them restarts nothing.
-
-    Attributes:
-        max_batch_requests: Maximum number of calls that `@serve.batch` joins.
-        batch_wait_s: Time for which `@serve.batch` holds back the first call. Zero keeps the
-            engine busy: calls that arrive during a forward pass form the next batch.
-        max_batch_tokens: Maximum number of tokens, padding included, in a forward pass; a longer
-            text has its own.
-        hang_timeout_s: A longer forward pass marks the replica unhealthy.
-    """
+    """Tunables of the classifier; changing them restarts nothing."""
 
     max_batch_requests: Positive = 64
+    # Zero keeps the engine busy: calls that arrive during a forward pass form the next batch.
     batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_batch_tokens: Positive = 512
     hang_timeout_s: PositiveSeconds = 30.0
 
 
 class ScalingSettings(Settings):
-    """Tunables of the scaling policy for one deployment; changing them restarts replicas.
-
-    Attributes:
-        target_wait_s: Replicas are added while the queue takes longer than this to clear.
-        target_utilization: Replicas are added while arriving work uses more of their rate.
-        release_utilization: Replicas are released if the others would be used less than this.
-        max_surge: Maximum fraction by which a queue raises the replicas for arriving work.
-        stale_s: Older reports are ignored.
-    """
+    """Tunables of the scaling policy for one deployment; changing them restarts replicas."""
 
     target_wait_s: PositiveSeconds = 2.0
     target_utilization: Annotated[float, Field(gt=0, le=1)] = 0.75

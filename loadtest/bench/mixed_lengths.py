@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from serve_app.classifier.scheduler import BatchScheduler, Job
+from serve_app.classifier.scheduler import BatchScheduler, QueuedText
 from serve_app.engine.engine import Engine, load_engine
 from serve_app.engine.tokenizer import Tokens
 from serve_app.model.store import resolve
@@ -55,11 +55,12 @@ def _seconds(engine: Engine, token_ids: Sequence[list[int]], max_batch_tokens: i
         scheduler = BatchScheduler(engine, max_batch_tokens)
         loop, started = asyncio.get_running_loop(), time.monotonic()
         deadline = started + ClassifierSettings().hang_timeout_s
-        jobs = [
-            Job(Tokens(ids, False), deadline, started, loop.create_future()) for ids in token_ids
+        queued = [
+            QueuedText(Tokens(ids, False), deadline, started, loop.create_future())
+            for ids in token_ids
         ]
-        scheduler.submit(jobs)
-        await asyncio.gather(*(job.result for job in jobs))
+        scheduler.submit(queued)
+        await asyncio.gather(*(each.result for each in queued))
         return time.monotonic() - started
 
     return asyncio.run(scored())

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from loadtest.observer import LOAD_GENERATOR
 from loadtest.report.series import Series, read_series
-from loadtest.results import SAMPLES, Summary, Usage, read_summary, read_usage
-from serve_app.errors import RunUnreadable
+from loadtest.results import SAMPLES, RunUnreadable, Summary, Usage, read_summary, read_usage
 
 
 class Run(NamedTuple):

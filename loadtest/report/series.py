@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtest.report.histogram import BUCKETS, Counts, Milliseconds, bucket, percentile
-from loadtest.results import SAMPLES
-from serve_app.errors import RunUnreadable
+from loadtest.results import SAMPLES, RunUnreadable
 
 MAX_STEPS: Final = 240
 """More would show noise. Runs of up to 4 min are shown second by second."""

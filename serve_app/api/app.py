@@ -23,7 +23,7 @@ from serve_app.api.predict import BodyBudget, PredictEndpoint, deadline
 from serve_app.api.problems import on_error, problem
 from serve_app.api.request_record import Observer
 from serve_app.api.schemas import Health, Info, Limits, Ready
-from serve_app.errors import ModelUnavailable, ServiceError, Unauthorized
+from serve_app.errors import NO_REPLICA, ModelUnavailable, ServiceError, Unauthorized
 from serve_app.gateway import SentimentService
 
 DOCUMENT: Final = "/project/openapi.json"
@@ -51,7 +51,7 @@ async def ready(service: SentimentService, request: Request) -> Response:
     async with deadline(service.settings.deadline_s):
         state = await service.readiness()
     if state.model == "unavailable":
-        error = ModelUnavailable("No model replica answers at the moment.")
+        error = ModelUnavailable(NO_REPLICA)
         stated = {name: value for name, value in state._asdict().items() if value}
         return problem(request, error, **stated)
     return _json(Ready(cache=state.cache, cache_problem=state.cache_problem or None))

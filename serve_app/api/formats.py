@@ -63,7 +63,7 @@ class RequestFormat:
         started: float,
     ) -> Response:
         """Return the answer to a request that `started`; `InferenceFailed` as `label_scores`."""
-        content = self.render(asked, model, result.texts)
+        content = self.render(asked, model, result.logits)
         total_ms = (time.perf_counter() - started) * 1000
         headers = prediction_headers(model, result, total_ms)
         return Response(content, headers=headers, media_type="application/json")
@@ -101,7 +101,7 @@ def prediction_headers(
             f"inference;dur={times.inference:.3f}, total;dur={total_ms:.3f}"
         ),
     }
-    truncated = [str(index) for index, text in enumerate(result.texts) if text.truncated]
+    truncated = [str(index) for index, text in enumerate(result.logits) if text.truncated]
     if truncated:
         headers["X-Truncated"] = ",".join(truncated)
     return headers

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 _REQUEST_ID = "5cfe1a6b-3f0a-4f8e-9f5a-0d7f0c9f3b11"
 
 _SETTINGS = GatewaySettings()
-_UNAVAILABLE = errors.ModelUnavailable("No model replica answers at the moment.")
+_UNAVAILABLE = errors.ModelUnavailable(errors.NO_REPLICA)
 _PREDICTION_ERRORS: tuple[ServiceError, ...] = (
     errors.Unauthorized("An API key is needed. Send `Authorization: Bearer KEY`."),
     errors.CrossOriginRequest(errors.FOREIGN_PAGE),
@@ -30,7 +30,7 @@ _PREDICTION_ERRORS: tuple[ServiceError, ...] = (
     ),
     errors.Overloaded("Every queue is full."),
     errors.FAILED,
-    errors.InferenceFailed("The model failed on a text of this request."),
+    errors.InferenceFailed(errors.NO_SCORE),
     _UNAVAILABLE,
     errors.DeadlineExceeded(f"There was no answer within {_SETTINGS.deadline_s:g} seconds."),
 )

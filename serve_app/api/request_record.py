@@ -48,7 +48,7 @@ class RequestRecord:
     def add_result(self, result: Classification) -> None:
         """Count the texts of an answer, by what is known of them."""
         self.hits, self.misses, self.times = result.hits, result.misses, result.times
-        self.truncated = sum(text.truncated for text in result.texts)
+        self.truncated = sum(text.truncated for text in result.logits)
 
     def end(self, observers: Sequence["Observer"], scope: Scope) -> None:
         """Complete the record of a request that is over, and give it to observers."""

@@ -1,21 +1,85 @@
-"""The cache of scores: memory in front of an optional Redis."""
+"""The cache of scores: memory in front of an optional Redis.
+
+A key is `sentiment:<key version>:<model digest>:<engine>:` and the 16 raw bytes of the text's
+blake2b. Two models or engines never share a key, since the last part has a fixed length and an
+engine's name has no colon. So several revisions can use one Redis, as they do during a rollout.
+
+All integers and floats of a value in Redis are little-endian::
+
+    offset  size  field
+    0       2     magic, b"SL"
+    2       1     format version
+    3       1     flags; bit 0: the text was truncated
+    4       1     number of labels n, modulo 256: the length says the rest
+    5       4n    logits, float32
+    5 + 4n  4     CRC-32 of key + all bytes above
+
+The checksum covers the key, so that a value stored under another text's key is a miss, not a
+wrong answer. It guards against accidents, not against someone who may write to the cache.
+"""
 
 import math
+import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from random import uniform
-from typing import Literal
+from typing import Final, Literal
+from zlib import crc32
 
 from cachetools import TLRUCache
 from redis.exceptions import RedisError
 
-from serve_app.cache import codec
 from serve_app.cache.redis import RedisTier
 from serve_app.errors import InvalidConfig
 from serve_app.scores import TextLogits
-from serve_app.settings import GatewaySettings, check_cache_url
+from serve_app.settings import EngineName, GatewaySettings, check_cache_url
 
-CacheState = Literal["ok", "degraded", "off"]
+PREFIX: Final = "sentiment"
+_KEY_VERSION: Final = 1
+_MAGIC: Final = b"SL"
+_VALUE_VERSION: Final = 1
+_TRUNCATED: Final = 0b1
+_CHECKSUM_BYTES: Final = 4
+
+
+class KeySpace:
+    """The keys of one model, by its digest, on one engine: engines differ in the last digits."""
+
+    def __init__(self, digest: str, engine: EngineName) -> None:
+        self._prefix = f"{PREFIX}:{_KEY_VERSION}:{digest}:{engine}:".encode()
+
+    def key(self, text: str) -> bytes:
+        """Return the key of a text, which is not normalized, since the model's input is not."""
+        return self._prefix + blake2b(text.encode(), digest_size=16).digest()
+
+
+def encode(key: bytes, value: TextLogits) -> bytes:
+    """Pack logits, each finite and exact in float32, for storage under a key."""
+    flags, count = _TRUNCATED if value.truncated else 0, len(value.logits)
+    body = struct.pack(_form(count), _MAGIC, _VALUE_VERSION, flags, count % 256, *value.logits)
+    return body + _checksum(key, body)
+
+
+def decode(key: bytes, raw: bytes, labels: int) -> TextLogits | None:
+    """Return the value of a model with so many labels; None unless it is intact and the key's."""
+    form, body = _form(labels), raw[:-_CHECKSUM_BYTES]
+    if len(body) != struct.calcsize(form) or raw != body + _checksum(key, body):
+        return None
+    magic, version, flags, count, *logits = struct.unpack(form, body)
+    if (magic, version, count) != (_MAGIC, _VALUE_VERSION, labels % 256) or flags & ~_TRUNCATED:
+        return None
+    if not all(map(math.isfinite, logits)):
+        return None
+    return TextLogits(tuple(logits), truncated=bool(flags & _TRUNCATED))
+
+
+def _form(labels: int) -> str:
+    return f"<2sBBB{labels}f"
+
+
+def _checksum(key: bytes, body: bytes) -> bytes:
+    return crc32(body, crc32(key)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 class MemoryTier:
@@ -67,7 +131,7 @@ class ScoreCache:
         self._settings = settings
 
     @property
-    def state(self) -> CacheState:
+    def state(self) -> Literal["ok", "degraded", "off"]:
         """State of the shared tier; `off` where none is configured."""
         return "off" if self.shared is None else self.shared.state
 
@@ -92,7 +156,7 @@ class ScoreCache:
         if not missing or self.shared is None:
             return found
         for key, raw in (await self.shared.get_many(missing)).items():
-            value = codec.decode(key, raw, self._labels)
+            value = decode(key, raw, self._labels)
             if value is not None:
                 self.memory.set(key, value, self._lifetime_s())
                 found[key] = value
@@ -104,7 +168,7 @@ class ScoreCache:
         for key, value in items.items():
             self.memory.set(key, value, self._lifetime_s())
         if items and self.shared is not None:
-            encoded = {key: codec.encode(key, value) for key, value in items.items()}
+            encoded = {key: encode(key, value) for key, value in items.items()}
             await self.shared.set_many({k: (raw, self._lifetime_s()) for k, raw in encoded.items()})
 
     async def probe(self) -> None:

@@ -61,11 +61,11 @@ class Scored(NamedTuple):
     inference_ms: float
 
 
-class Job(NamedTuple):
+class QueuedText(NamedTuple):
     """One tokenized text that is to be scored until a monotonic deadline.
 
     The result ends with the score, with None where the model could not score the text, or with
-    `DeadlineExceeded`; a job whose result is cancelled is not computed. It runs `alone` if its
+    `DeadlineExceeded`; a text whose result is cancelled is not computed. It runs `alone` if its
     batch has failed. `request_chars` are the characters of all texts of its request.
     """
 
@@ -93,7 +93,7 @@ class ForwardPass(NamedTuple):
 
 
 class BatchScheduler:
-    """A queue of jobs for one engine, which runs one batch at a time.
+    """A queue of texts for one engine, which runs one batch at a time.
 
     Jobs that arrive while the engine computes form the next batch, of at most `max_batch_tokens`
     with padding. Texts are counted as `left` or `late` where they were dropped because their caller
@@ -114,7 +114,7 @@ class BatchScheduler:
         self._engine = engine
         self._record = record
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._waiting: list[Job] = []
+        self._waiting: list[QueuedText] = []
         self._order = AlternatingOrder()
         self._worker: asyncio.Task[None] | None = None
         self._pass_started: float | None = None
@@ -133,12 +133,12 @@ class BatchScheduler:
     @property
     def pending_tokens(self) -> int:
         """Tokens that wait or are being computed, without those that nobody waits for."""
-        wanted = (job for job in self._waiting if not job.result.done())
+        wanted = (text for text in self._waiting if not text.result.done())
         return self._running_tokens + _token_count(wanted)
 
-    def submit(self, jobs: Iterable[Job]) -> None:
-        """Queue jobs."""
-        self._waiting.extend(jobs)
+    def submit(self, texts: Iterable[QueuedText]) -> None:
+        """Queue texts."""
+        self._waiting.extend(texts)
         if self._worker is None or self._worker.done():
             # An empty context: the worker outlives the request that happens to start it.
             self._worker = asyncio.get_running_loop().create_task(self._work(), context=Context())
@@ -154,41 +154,41 @@ class BatchScheduler:
         if error:
             logger.error("the loop that feeds the engine ended with %s", type(error).__name__)
 
-    def _next_batch(self) -> list[Job]:
+    def _next_batch(self) -> list[QueuedText]:
         now = time.monotonic()
         kept = []
-        for job in self._waiting:
-            if job.result.done():
+        for text in self._waiting:
+            if text.result.done():
                 self.left += 1
-            elif now >= job.deadline:
+            elif now >= text.deadline:
                 self.late += 1
-                job.result.set_exception(DeadlineExceeded("the deadline passed in the queue"))
+                text.result.set_exception(DeadlineExceeded("The deadline passed in the queue."))
             else:
-                kept.append(job)
+                kept.append(text)
         self._waiting = kept
         if not kept:
             return []
         if self._waiting[0].alone:
             return [self._waiting.pop(0)]
-        order = self._order.next(self._waiting, lambda job: job.request_chars)
+        order = self._order.next(self._waiting, lambda text: text.request_chars)
         lengths = [len(self._waiting[index].tokens.ids) for index in order]
         taken = {order[position] for position in select_batch(lengths, self.max_batch_tokens)}
         batch = [self._waiting[index] for index in sorted(taken)]
-        self._waiting = [job for index, job in enumerate(self._waiting) if index not in taken]
+        self._waiting = [text for index, text in enumerate(self._waiting) if index not in taken]
         return batch
 
-    async def _run(self, batch: list[Job]) -> None:
+    async def _run(self, batch: list[QueuedText]) -> None:
         full = not batch[0].alone and self.pending_tokens >= self.max_batch_tokens
         self._running_tokens = tokens = _token_count(batch)
         self._pass_started = started = time.monotonic()
         try:
             logits = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._engine.logits, [job.tokens.ids for job in batch]
+                self._thread, self._engine.logits, [text.tokens.ids for text in batch]
             )
         except Exception as error:
             if len(batch) > 1:
                 # Each again in a batch of its own, so that only the one at fault fails.
-                self._waiting[:0] = [job._replace(alone=True) for job in batch]
+                self._waiting[:0] = [text._replace(alone=True) for text in batch]
             else:
                 # Without its message, which may quote what the engine was given.
                 logger.error("inference failed with %s", type(error).__name__)
@@ -199,16 +199,16 @@ class BatchScheduler:
             self._running_tokens = 0
         inference_s = time.monotonic() - started
         self.throughput.observe_batch(tokens, inference_s, full=full)
-        for job, row in zip(batch, logits, strict=True):
-            values = TextLogits(tuple(row.tolist()), job.tokens.truncated)
-            scored = Scored(values, (started - job.arrived) * 1000, inference_s * 1000)
-            self._end(job, scored if np.isfinite(row).all() else None)
+        for text, row in zip(batch, logits, strict=True):
+            values = TextLogits(tuple(row.tolist()), text.tokens.truncated)
+            scored = Scored(values, (started - text.arrived) * 1000, inference_s * 1000)
+            self._end(text, scored if np.isfinite(row).all() else None)
         forward_pass = ForwardPass(
-            lengths=[len(job.tokens.ids) for job in batch],
-            queue_s=started - min(job.arrived for job in batch),
+            lengths=[len(text.tokens.ids) for text in batch],
+            queue_s=started - min(text.arrived for text in batch),
             inference_s=inference_s,
             logits=logits,
-            origins=[job.origin for job in batch],
+            origins=[text.origin for text in batch],
         )
         try:
             self._record(forward_pass)
@@ -216,25 +216,21 @@ class BatchScheduler:
             # A defect of metrics or traces must not end the worker.
             logger.exception("a forward pass could not be recorded")
 
-    def _end(self, job: Job, result: Scored | None) -> None:
+    def _end(self, text: QueuedText, result: Scored | None) -> None:
         self.failed += result is None
-        if not job.result.done():
-            job.result.set_result(result)
+        if not text.result.done():
+            text.result.set_result(result)
 
 
-def _token_count(jobs: Iterable[Job]) -> int:
-    return sum(len(job.tokens.ids) for job in jobs)
+def _token_count(texts: Iterable[QueuedText]) -> int:
+    return sum(len(text.tokens.ids) for text in texts)
 
 
 def select_batch(lengths: Sequence[int], max_tokens: int) -> list[int]:
     """Select the next batch: the first text, so that no length starves, and those of like length.
 
-    Args:
-        lengths: Tokens of each waiting text, in the order of service; not empty.
-        max_tokens: Maximum of tokens in the batch, padding included; one text may have more.
-
-    Returns:
-        Indices of the selected texts, in the same order, 0 among them.
+    Takes the tokens of each waiting text in the order of service, and returns their indices in that
+    order. With padding, a batch has at most `max_tokens`, unless it is one text.
     """
     selected = [0]
     shortest = longest = lengths[0]

@@ -141,7 +141,7 @@ def capacity(
     if measure is not None:
         from serve_app.model.store import resolve  # noqa: PLC0415
 
-        rate = table.tokens_per_second(resolve(measure), "onnx-int8", tokens)
+        rate = table.tokens_per_second(resolve(measure), tokens)
         source = f"{measure} on onnx-int8, measured here"
     elif tokens_per_second is not None:
         rate, source = tokens_per_second, "given by you"

@@ -52,14 +52,10 @@ def chunks(
 class SharedCall:
     """One call to a replica, with texts of several requests.
 
-    Attributes:
-        sizes: Number of characters of the smallest request that asked for each text.
-        filled: The share of the call that the texts take up; 1 leaves no room.
-        overdue: Whether the first text has waited long enough for others to share the call.
-        sent_at: When the call was made, in the event loop's time; infinite before.
-        queue_ms: Time between the first text's arrival and the call.
-        cancelled: Whether the call was given up after it was made.
-        origin: The span of the first traced request.
+    `sizes` are the characters of the smallest request that asked for each text. `filled` is the
+    share of the call that the texts take up; 1 leaves no room. The call is `overdue` when its first
+    text has waited long enough for others, and `cancelled` if it was given up after it was made, at
+    `sent_at` in the event loop's time; infinite before. `origin` is the first traced span.
     """
 
     def __init__(self) -> None:
@@ -96,7 +92,7 @@ class SharedCall:
 
     def scores(self) -> dict[bytes, TextLogits | None]:
         """Return the scores by key, None where the model failed on the text; or raise."""
-        return dict(zip(self.texts_by_key, self.result.result().texts, strict=True))
+        return dict(zip(self.texts_by_key, self.result.result().logits, strict=True))
 
     def add_texts(self, chunk: Chunk, size: int) -> None:
         """Add texts of a request that has `size` characters."""
@@ -139,7 +135,7 @@ class SharedCall:
             self.result.cancel()
             return
         if task.cancelled():
-            self.result.set_exception(ModelUnavailable("the call to the model was cancelled"))
+            self.result.set_exception(ModelUnavailable("The call to the model was cancelled."))
         elif error := task.exception():
             self.result.set_exception(error)
         else:

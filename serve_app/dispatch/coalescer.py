@@ -9,6 +9,7 @@ from serve_app.dispatch.dispatcher import Dispatcher
 from serve_app.scores import TextLogits
 from serve_app.telemetry.tracing import link
 
+# It imports redis-py, which imports OpenTelemetry where that is installed.
 if TYPE_CHECKING:
     from serve_app.cache.score_cache import ScoreCache
 

@@ -27,7 +27,7 @@ MIN_SPREAD: Final = 4
 MAX_SHARED: Final = 0.25
 
 
-class Classifier(Protocol):
+class ClassifierReplicas(Protocol):
     """The model's replicas as a gateway sees them."""
 
     async def classify(
@@ -106,7 +106,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, classifier: Classifier, estimator: WaitEstimator, settings: GatewaySettings
+        self, classifier: ClassifierReplicas, estimator: WaitEstimator, settings: GatewaySettings
     ) -> None:
         self.settings = settings
         self.abandoned = 0

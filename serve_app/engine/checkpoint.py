@@ -31,8 +31,7 @@ OFFLINE: Final[dict[str, Any]] = {"local_files_only": True, "trust_remote_code":
 def load_classifier(path: Path, **options: Any) -> PreTrainedModel:
     """Load a classifier with all of its weights, with further arguments of `from_pretrained`.
 
-    Raises:
-        ModelUnusable: It cannot be loaded, or weights are missing, left over or misshapen.
+    Raises `ModelUnusable` if it cannot be loaded, or weights are missing, left over or misshapen.
     """
     transformers_logging.disable_progress_bar()
     level = transformers_logging.get_verbosity()
@@ -98,8 +97,7 @@ def _names(names: set[str]) -> str:
 def load_tokenizer(model: ModelIdentity) -> FastTokenizer:
     """Build the tokenizer that transformers builds, which cuts texts to the tokens of the model.
 
-    Raises:
-        ModelUnusable: transformers cannot build it, or it gives other token ids than transformers.
+    Raises `ModelUnusable` if transformers cannot build it, or it gives other token ids.
     """
     try:
         reference = AutoTokenizer.from_pretrained(str(model.path), **OFFLINE)

@@ -3,17 +3,19 @@
 import time
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Literal, Protocol, assert_never
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from serve_app.console import install
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.tokenizer import padded, passes
 from serve_app.errors import ModelUnusable
-from serve_app.model.onnx_bundle import find_bundle
+from serve_app.model.onnx_bundle import prepared_bundle
 from serve_app.model.store import ModelIdentity
-from serve_app.settings import DEFAULT_COST, EngineName, SimulatedCost
+from serve_app.settings import DEFAULT_COST, EngineName, OnnxName, SimulatedCost
 
 WARM_UP_TOKENS: Final = 16
 # So that scores of the simulated engine lie between 0.02 and 0.98.
@@ -28,14 +30,37 @@ class Engine(Protocol):
         """Name of the engine, part of every cache key."""
 
     def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Run one batch.
+        """Run one batch: token ids of each text, special ones included, to [texts, labels]."""
 
-        Args:
-            token_ids: One sequence of token ids per text, special tokens included.
 
-        Returns:
-            Logits of shape [texts, labels].
-        """
+class OnnxEngine:
+    """A graph of `export_onnx` in ONNX Runtime on CPU: the production engine.
+
+    Shorter sequences are filled up with `pad_id`; `threads` work within one operator.
+    """
+
+    def __init__(self, path: Path, name: OnnxName, *, pad_id: int, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # The exported file is fused already. A higher level would fuse Add and LayerNormalization
+        # further, into SkipLayerNormalization, which is slower on CPU; see docs/quantization.md.
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        # It would keep a plan of memory for every shape of batch that ever came.
+        options.enable_mem_pattern = False
+        # Replicas share cores, so a thread that waits must not spin.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._pad_id = pad_id
+        self.name = name
+
+    def logits(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Run one batch; see `Engine.logits`."""
+        found: list[NDArray[np.float32]] = []
+        for texts in passes(token_ids):
+            ids, mask = padded(texts, self._pad_id)
+            found += self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        return np.concatenate(found).astype(np.float32, copy=False)
 
 
 class SimulatedEngine:
@@ -70,25 +95,12 @@ def load_engine(
 ) -> Engine:
     """Load a model and run it once, so that the first request is as fast as the next.
 
-    Args:
-        model: The model.
-        engine: Name of the engine.
-        threads: Threads within one operator, on CPU.
-        device: Of the torch engine; see `TorchEngine`.
-        simulated: Cost of a batch of the simulated engine.
-
-    Raises:
-        ModelUnusable: The engine's files or packages are missing.
+    `threads` work within one operator, on CPU. `device` is that of the torch engine, `simulated`
+    the cost of the simulated one. Raises `ModelUnusable` if files or packages are missing.
     """
     match engine:
         case "onnx-int8" | "onnx-fp32":
-            bundle = find_bundle(model)
-            if bundle is None:
-                raise ModelUnusable(
-                    f"{model.model_id} has not been prepared for {engine}",
-                    "run `sentiment model prepare`",
-                )
-            path = bundle.verified_path(engine)
+            path = prepared_bundle(model).verified_path(engine)
             loaded = OnnxEngine(path, engine, pad_id=model.pad_id, threads=threads)
             loaded.logits([[model.pad_id] * WARM_UP_TOKENS])
             return loaded
@@ -101,7 +113,7 @@ def load_engine(
                     f"the torch engine needs a package that is not installed: {error.name}",
                     f"choose an ONNX engine, or {install('torch')}",
                 ) from error
-            return TorchEngine(model, pad_id=model.pad_id, threads=threads, device=device)
+            return TorchEngine(model, threads=threads, device=device)
         case "simulated":
             return SimulatedEngine(len(model.labels), simulated)
         case _:

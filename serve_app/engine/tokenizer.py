@@ -30,14 +30,8 @@ class Tokens(NamedTuple):
 class Tokenizer:
     """The tokenizer that transformers would build for the model.
 
-    It comes from the model's bundle, where the preparation has left it, else from transformers.
-
-    Args:
-        model: Its directory.
-        file: A tokenizer.json to take as it is.
-
-    Raises:
-        ModelUnusable: There is none, or it leaves no room for a text.
+    It comes from `file`, a tokenizer.json, else from the model's bundle, where the preparation has
+    left it, else from transformers. Raises `ModelUnusable` if it leaves no room for a text.
     """
 
     def __init__(self, model: ModelIdentity, file: Path | None = None) -> None:
@@ -97,11 +91,7 @@ def _from_transformers(model: ModelIdentity) -> FastTokenizer:
 def padded(
     token_ids: Sequence[Sequence[int]], pad_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pad sequences on the right to the longest of them.
-
-    Returns:
-        Token ids and attention mask, both of shape [texts, longest].
-    """
+    """Pad sequences on the right; return token ids and attention mask, both [texts, longest]."""
     lengths = np.fromiter(map(len, token_ids), dtype=np.int64, count=len(token_ids))
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, pad_id, dtype=np.int64)

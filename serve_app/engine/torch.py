@@ -22,29 +22,18 @@ class TorchEngine:
     Float32 on CPU; on CUDA bfloat16 where the GPU has it, else float16. Where padding would change
     the scores, as in decoders without a padding token, texts go through the model one by one.
 
-    Args:
-        model: A model directory with safetensors weights.
-        pad_id: Token id that fills up shorter sequences.
-        threads: Threads within one operator, on CPU.
-        device: `cpu` where float32 is wanted; by default the GPU where there is one.
-
-    Attributes:
-        tokenizer: The tokenizer of the model.
-
-    Raises:
-        ModelUnusable: The model cannot be loaded, or cannot score what its tokenizer gives.
+    `threads` work within one operator on CPU. `device` is by default the GPU where there is one.
+    Raises `ModelUnusable` if the model cannot be loaded, or cannot score what its tokenizer gives.
     """
 
     name: Final[Literal["torch"]] = "torch"
 
-    def __init__(
-        self, model: ModelIdentity, *, pad_id: int, threads: int, device: str | None = None
-    ) -> None:
+    def __init__(self, model: ModelIdentity, *, threads: int, device: str | None = None) -> None:
         torch.set_num_threads(threads)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = _dtype(self._device)
         self._model = cast(Any, load_classifier(model.path, dtype=dtype)).to(self._device).eval()
-        self._pad_id = pad_id
+        self._pad_id = model.pad_id
         self._one_by_one = False
         self.tokenizer = Tokenizer(model)
         self._check(model, _ROUNDING[dtype])

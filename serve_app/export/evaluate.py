@@ -2,19 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.decoding import labelled_lines
-from serve_app.engine.engine import Engine, batched_logits, load_engine
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import Engine, OnnxEngine, batched_logits, load_engine
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import ModelUnusable, StartupError
-from serve_app.model.onnx_bundle import find_bundle
+from serve_app.errors import StartupError
+from serve_app.model.onnx_bundle import prepared_bundle
 from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.settings import EngineName
@@ -22,18 +20,12 @@ from serve_app.settings import EngineName
 BATCH: Final = 32
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Figures of one engine on a labelled data set.
 
-    Attributes:
-        engine: Name of the engine.
-        texts: Number of texts.
-        accuracy: Share of right labels.
-        flips: Texts whose label differs from torch's.
-        off_p995: 99.5th percentile of the difference of a text's probabilities to torch's.
-        off_worst: Largest such difference.
-        texts_per_s: Texts a second on one thread, in batches of like length.
+    `flips` are texts whose label differs from torch's, `off_p995` and `off_worst` the 99.5th
+    percentile and the largest of the differences of a text's probabilities to torch's. The rate is
+    that of one thread, in batches of like length.
     """
 
     engine: EngineName
@@ -48,40 +40,32 @@ class Evaluation:
 def read_tsv(path: Path, labels: tuple[str, ...]) -> tuple[list[str], NDArray[np.int64]]:
     """Read texts and label ids from a TSV file with the columns text and label.
 
-    Labels are names, in upper or lower case where only one name is meant, or else ids.
-
-    Raises:
-        StartupError: The file is missing or of another form.
+    Labels are names, in upper or lower case where only one name is meant, or else ids. Raises
+    `StartupError` if the file is missing or of another form.
     """
     ids = {str(index): index for index in range(len(labels))}
     folded = [name.lower() for name in labels]
     ids |= {name: index for index, name in enumerate(folded) if folded.count(name) == 1}
     ids |= {name: index for index, name in enumerate(labels)}
     rows = list(labelled_lines(path))
-    for number, _, label in rows:
-        if label not in ids and label.lower() not in ids:
+    if not rows:
+        raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
+    found = [ids.get(label, ids.get(label.lower())) for _, _, label in rows]
+    for (number, _, label), label_id in zip(rows, found, strict=True):
+        if label_id is None:
             raise StartupError(
                 f"{path}, line {number}: the model has no label {label!r}",
                 f"labels are {', '.join(ids)}",
             )
-    if not rows:
-        raise StartupError(f"{path} has no texts", "add at least one line with a text and a label")
-    found = [label if label in ids else label.lower() for _, _, label in rows]
-    label_ids = np.array([ids[label] for label in found], dtype=np.int64)
-    return [text for _, text, _ in rows], label_ids
+    return [text for _, text, _ in rows], np.array(found, dtype=np.int64)
 
 
 def evaluate(model: ModelIdentity, data: Path, progress: Callable[[str], None]) -> list[Evaluation]:
     """Run torch and the ONNX engines of a prepared model over a TSV file, see `read_tsv`.
 
-    Raises:
-        StartupError: The data or an engine cannot be read.
+    Raises `StartupError` if the data or an engine cannot be read.
     """
-    bundle = find_bundle(model)
-    if bundle is None:
-        raise ModelUnusable(
-            f"{model.model_id} has not been prepared", "run `sentiment model prepare`"
-        )
+    bundle = prepared_bundle(model)
     texts, labels = read_tsv(data, model.labels)
     token_ids = [tokens.ids for tokens in Tokenizer(model).encode(texts)]
     by_length = np.argsort([len(ids) for ids in token_ids], kind="stable")

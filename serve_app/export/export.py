@@ -1,8 +1,4 @@
-"""Export a Hugging Face sequence classifier to one fp32 ONNX file.
-
-torch, transformers and onnxscript belong to the optional `torch` extra: a replica that serves a
-finished file does not import this module.
-"""
+"""Export a Hugging Face sequence classifier to one fp32 ONNX file, with the extra `torch`."""
 
 import logging
 import warnings
@@ -21,9 +17,8 @@ from onnxscript.rewriter.ort_fusions.sdpa import fuse_sdpa
 from onnxscript.rewriter.ort_fusions.sdpa_via_mha import replace_sdpa_by_mha
 
 from serve_app.engine.checkpoint import load_classifier
-from serve_app.export.prune_last_layer import prune_last_layer
+from serve_app.export.graph_rewrites import prune_last_layer, remove_padding
 from serve_app.export.quantize import MIN_OPSET
-from serve_app.export.remove_padding import remove_padding
 
 
 def export_onnx(model_directory: Path, destination: Path) -> None:
@@ -34,10 +29,6 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
     ONNX Runtime's fused operators, the last layer is pruned, and padding is removed outside
     attention, each where the exported graph has the known patterns.
 
-    Args:
-        model_directory: A Hugging Face directory with `config.json` and weights.
-        destination: The file to write; its directory is made if it is missing.
-
     Raises:
         OSError: A file cannot be read or written.
         ModelUnusable: The directory has no known sequence classifier with all of its weights.
@@ -47,7 +38,6 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
         _fuse(model)
         prune_last_layer(model.graph)
         remove_padding(model.graph)
-        destination.parent.mkdir(parents=True, exist_ok=True)
         ir.save(model, destination)
 
 
@@ -96,7 +86,6 @@ def _fuse(model: ir.Model) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the warnings of torch."""
     # This logger warns that torchvision is not installed, which text classifiers do without.
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level

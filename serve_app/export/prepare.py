@@ -11,10 +11,9 @@ from typing import Final
 from filelock import FileLock
 
 from serve_app.console import install
-from serve_app.engine.engine import batched_logits
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import OnnxEngine, batched_logits
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import ModelUnusable, UnfaithfulExport
+from serve_app.errors import ModelUnusable
 from serve_app.model.onnx_bundle import (
     ENGINES,
     TOKENIZER,
@@ -39,9 +38,8 @@ Progress = Callable[[str], None]
 def resolve_engine(model: ModelIdentity, engine: EngineChoice, progress: Progress) -> EngineName:
     """Prepare the engine's files if they are missing; `auto` is the fastest that was verified.
 
-    Raises:
-        ModelUnusable: The model cannot be prepared, the engine did not pass verification, or a
-            file of the model or of the engine was changed since.
+    Raises `ModelUnusable` if the model cannot be prepared, the engine did not pass verification, or
+    a file of the model or of the engine was changed since.
     """
     check_weights(model)
     resolved: EngineName
@@ -87,17 +85,12 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
     """Export, quantize and verify a model, unless that was done before.
 
     Several processes may prepare the same model at once: one works, the others wait for its
-    result. A bundle appears in its place only when it is complete.
-
-    Args:
-        model: The model to prepare.
-        progress: Called with each line of progress.
-        beside: Keep the files in the model's directory, not in the cache.
+    result. A bundle appears in its place, the cache or the model's directory (`beside`), only when
+    it is complete.
 
     Raises:
-        ModelUnusable: torch is missing, the model cannot be loaded or exported, or a directory
-            cannot be written.
-        UnfaithfulExport: The fp32 export does not agree with torch.
+        ModelUnusable: torch is missing, the model cannot be loaded or exported, its fp32 export
+            does not agree with torch, or a directory cannot be written.
     """
     target = onnx_directory(model) if beside else cache_directory(model)
     try:
@@ -134,7 +127,7 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
             install("torch"),
         ) from error
     fp32, int8 = directory / "onnx-fp32.onnx", directory / "onnx-int8.onnx"
-    reference = TorchEngine(model, pad_id=model.pad_id, threads=1, device="cpu")
+    reference = TorchEngine(model, threads=1, device="cpu")
     reference.tokenizer.save(directory / TOKENIZER)
     tokenizer = Tokenizer(model, directory / TOKENIZER)
     texts = [*verification_texts(), "good film " * model.max_tokens]
@@ -156,7 +149,7 @@ def _derive(model: ModelIdentity, directory: Path, progress: Progress) -> None:
     except Exception as error:  # torch, onnx and ONNX Runtime raise whatever their parts do
         raise ModelUnusable(f"cannot export {model.model_id}: {_reason(error)}", TORCH) from error
     if refusal := parity["onnx-fp32"].refusal("onnx-fp32"):
-        raise UnfaithfulExport(
+        raise ModelUnusable(
             f"the ONNX export of {model.model_id} does not agree with torch: {refusal}", TORCH
         )
     try:

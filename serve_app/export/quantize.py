@@ -55,23 +55,18 @@ def quantize_int8(fp32: Path, destination: Path) -> None:
     The feed-forward products of the first third of the layers, products of two activations and
     the classifier's `Gemm` stay fp32. Embeddings are stored in half the memory, as fp16.
 
-    Args:
-        fp32: A graph with opset 21 or later, as `export_onnx` writes it.
-        destination: The file to write; its directory is made if it is missing.
-
     Raises:
-        ValueError: The graph has an older opset.
+        ValueError: The graph has an opset before 21, which `export_onnx` writes.
         OSError: A file cannot be read or written.
     """
     model = onnx.load(fp32)
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset < MIN_OPSET:
-        raise ValueError(f"{fp32} has opset {opset}; int8 needs {MIN_OPSET} or later")
-    if _MICROSOFT not in (entry.domain for entry in model.opset_import):
+    opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    if opsets["ai.onnx"] < MIN_OPSET:
+        raise ValueError(f"{fp32} has opset {opsets['ai.onnx']}; int8 needs {MIN_OPSET} or later")
+    if _MICROSOFT not in opsets:
         model.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
     smooth(model, _quantizable(model.graph))
     _Quantizer(model.graph).rewrite()
-    destination.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, destination)
 
 
@@ -98,11 +93,7 @@ def quantized_weight(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
     the two products in a saturating int16 (VPMADDUBSW). The scale therefore keeps the sum of a
     pair's positive values, and of its negative ones, within 128: 255 * 128 < 2**15.
 
-    Args:
-        weight: Shape [inputs, outputs].
-
-    Returns:
-        The int8 matrix of the same shape, and the scales, shape [outputs].
+    Takes a matrix [inputs, outputs]; returns its int8 form and the scales [outputs].
     """
     even = np.pad(weight, ((0, weight.shape[0] % 2), (0, 0)))
     pairs = even.reshape(-1, 2, weight.shape[1])
@@ -123,11 +114,7 @@ class _Rows(NamedTuple):
 
 
 class _Quantizer:
-    """Replaces products with constant matrices by int8 products.
-
-    Args:
-        graph: The graph to change in place.
-    """
+    """Replaces products with constant matrices by int8 products, in place."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph

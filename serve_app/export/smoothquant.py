@@ -39,11 +39,9 @@ Products = dict[str, list[tuple[onnx.NodeProto, onnx.TensorProto]]]
 
 
 def smooth(model: onnx.ModelProto, products: Products) -> None:
-    """Smooth the rows that come from a LayerNormalization.
+    """Smooth the rows that come from a LayerNormalization, in place.
 
-    Args:
-        model: The model to change in place.
-        products: Products that will be quantized. Their nodes get other inputs.
+    The nodes of the products, which will be quantized, get other inputs.
     """
     graph = model.graph
     producers = {name: node for node in graph.node for name in node.output}

@@ -62,7 +62,7 @@ class Admission:
         if refused:
             self._refused.update(texts_by_key)
             wait_s = self._estimator.wait_s(replicas)
-            raise Overloaded(f"{in_flight} texts wait for the model", wait_s or 0.0)
+            raise Overloaded(f"{in_flight} texts wait for the model.", wait_s or 0.0)
         self._refused.difference_update(texts_by_key)
         self._refused_before.difference_update(texts_by_key)
 

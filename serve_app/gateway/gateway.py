@@ -5,11 +5,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from serve_app.cache.codec import KeySpace
-from serve_app.cache.score_cache import ScoreCache
+from serve_app.cache.score_cache import KeySpace, ScoreCache
 from serve_app.dispatch.coalescer import Coalescer, ModelScores
-from serve_app.dispatch.dispatcher import Classifier, Dispatcher, WaitEstimator
-from serve_app.errors import DeadlineExceeded, InferenceFailed, ModelUnavailable
+from serve_app.dispatch.dispatcher import ClassifierReplicas, Dispatcher, WaitEstimator
+from serve_app.errors import (
+    NO_ANSWER,
+    NO_REPLICA,
+    NO_SCORE,
+    DeadlineExceeded,
+    InferenceFailed,
+    ModelUnavailable,
+)
 from serve_app.gateway.admission import Admission
 from serve_app.gateway.readiness import ModelProbe, Readiness
 from serve_app.model.store import ModelIdentity
@@ -28,7 +34,7 @@ class Gateway:
         model: ModelIdentity,
         engine: EngineName,
         cache: ScoreCache,
-        classifier: Classifier,
+        classifier: ClassifierReplicas,
         settings: GatewaySettings,
     ) -> None:
         self.model = model
@@ -80,8 +86,8 @@ class Gateway:
                         scores = await self.coalescer.score(missing, absent)
             except TimeoutError:
                 if not self._classifier.replicas():
-                    raise ModelUnavailable("no replica of the model is running") from None
-                raise DeadlineExceeded("the model did not answer in time") from None
+                    raise ModelUnavailable(NO_REPLICA) from None
+                raise DeadlineExceeded(NO_ANSWER) from None
         return _classification(keyed, cached, scores, cache_s)
 
     async def readiness(self) -> Readiness:
@@ -101,10 +107,10 @@ def _classification(
 ) -> Classification:
     found = {**cached, **{key: logits for key, logits in scores.logits.items() if logits}}
     if len(found) < len(keyed.keys):
-        raise InferenceFailed("the model could not score a text of this request")
+        raise InferenceFailed(NO_SCORE)
     hits = sum(keyed.keys[text] in cached for text in keyed.texts)
     return Classification(
-        texts=[found[keyed.keys[text]] for text in keyed.texts],
+        logits=[found[keyed.keys[text]] for text in keyed.texts],
         hits=hits,
         misses=len(keyed.texts) - hits,
         times=StageTimes(cache_s * 1000, scores.queue_ms, scores.inference_ms),

@@ -4,12 +4,10 @@ import asyncio
 import math
 import time
 from contextvars import Context
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from serve_app.dispatch.dispatcher import ClassifierReplicas, Dispatcher
 from serve_app.errors import DeadlineExceeded, Overloaded, ServiceError
-
-if TYPE_CHECKING:
-    from serve_app.dispatch.dispatcher import Classifier, Dispatcher
 
 PROBE_TEXT: Final = "ready?"
 # Kubernetes gives its probes one second unless told otherwise, and asks every ten.
@@ -38,7 +36,7 @@ class ModelProbe:
     that is busy is ready as long as it has answered anything for `MAX_SILENCE_S`.
     """
 
-    def __init__(self, classifier: "Classifier", dispatcher: "Dispatcher") -> None:
+    def __init__(self, classifier: ClassifierReplicas, dispatcher: Dispatcher) -> None:
         self._classifier = classifier
         self._dispatcher = dispatcher
         self._probe: asyncio.Task[bool] | None = None
@@ -69,7 +67,7 @@ class ModelProbe:
             self._failed_at = time.monotonic()
             return False
         self._answered_at = time.monotonic()
-        return reply.texts[0] is not None
+        return reply.logits[0] is not None
 
     def _is_busy(self) -> bool:
         return self._classifier.replicas() > 0 and self._silent_s() < MAX_SILENCE_S

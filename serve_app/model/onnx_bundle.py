@@ -22,11 +22,8 @@ ENGINES: Final[tuple[OnnxName, ...]] = ("onnx-fp32", "onnx-int8")
 class OnnxBundle:
     """A directory with a model's tokenizer and its verified ONNX files.
 
-    Attributes:
-        directory: The directory.
-        parity: Each engine's distance from torch, by name.
-        failures: Why an engine could not be made, by name.
-        digests: Digest of each file when it was verified, by the name of the engine or file.
+    By an engine's name, `parity` is its distance from torch, or `failures` why it could not be
+    made. `digests` are those of the files when they were verified, by the name of engine or file.
     """
 
     directory: Path
@@ -60,9 +57,7 @@ class OnnxBundle:
             failures = {n: str(report[n]["failure"]) for n in ENGINES if "failure" in report[n]}
             made = [name for name in ENGINES if name not in failures]
             parity = {name: Parity(**report[name]["fidelity"]) for name in made}
-            digests = {
-                name: str(kept["digest"]) for name, kept in report.items() if "digest" in kept
-            }
+            digests = {n: str(kept["digest"]) for n, kept in report.items() if "digest" in kept}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelUnusable(
                 f"cannot read {directory / REPORT}: {error}", _prepare_again(directory)
@@ -92,8 +87,7 @@ class OnnxBundle:
     def verified_path(self, engine: OnnxName) -> Path:
         """Return an engine's file, to be served.
 
-        Raises:
-            ModelUnusable: It did not pass verification, or was changed since.
+        Raises `ModelUnusable` if it did not pass verification, or was changed since.
         """
         if refusal := self.refusal(engine):
             problem = "could not be made for" if engine in self.failures else "is not faithful to"
@@ -136,12 +130,18 @@ def find_bundle(model: ModelIdentity) -> OnnxBundle | None:
     return None
 
 
+def prepared_bundle(model: ModelIdentity) -> OnnxBundle:
+    """Find a model's bundle; raises `ModelUnusable` if there is none."""
+    if bundle := find_bundle(model):
+        return bundle
+    problem = f"{model.model_id} has not been prepared for ONNX"
+    raise ModelUnusable(problem, "run `sentiment model prepare`")
+
+
 def check_weights(model: ModelIdentity) -> None:
     """Compare a model's digest with the bundles in its own directory.
 
-    Raises:
-        ModelUnusable: All bundles there are of other models: a file of the model was damaged or
-            replaced.
+    Raises `ModelUnusable` if all are of other models: a file of the model was damaged or replaced.
     """
     directory = onnx_directory(model).parent
     bundles = [report.parent.name for report in directory.glob(f"*/{REPORT}")]

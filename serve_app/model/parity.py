@@ -31,12 +31,9 @@ BOUNDS: Final = {
 class Parity:
     """Distance of an engine's probabilities from the reference's.
 
-    Attributes:
-        texts: Texts compared.
-        flips: Share of texts with another label.
-        far: Share of texts with a probability off by more than `FAR`.
-        worst: Largest difference of a probability.
-        variance: Largest difference of one text's probability alone and beside others.
+    `flips` is the share of texts with another label, `far` that of texts with a probability off by
+    more than `FAR`. `worst` is the largest difference of a probability, `variance` the largest of
+    one text's probability alone and beside others.
     """
 
     texts: int
@@ -57,12 +54,7 @@ class Parity:
 def probabilities(
     logits: NDArray[np.floating], transform: Transform = "softmax"
 ) -> NDArray[np.float64]:
-    """Return the softmax over the last axis, or the sigmoid of each logit, in float64.
-
-    Args:
-        logits: Shape [texts, labels].
-        transform: The function.
-    """
+    """Return the softmax of each row of [texts, labels], or all sigmoids, in float64."""
     if transform == "sigmoid":
         sigmoids: NDArray[np.float64] = 0.5 + np.tanh(logits.astype(np.float64) / 2) / 2
         return sigmoids
@@ -78,13 +70,9 @@ def compare(
     candidate_alone: NDArray[np.floating],
     transform: Transform = "softmax",
 ) -> Parity:
-    """Measure a candidate's logits against the reference's.
+    """Measure a candidate's logits, in mixed batches and alone, against the reference's.
 
-    Args:
-        reference: Logits of the reference, shape [texts, labels].
-        candidate: Logits of the candidate in mixed batches, same shape.
-        candidate_alone: Logits of the candidate, one text a batch, same shape.
-        transform: Function from logits to scores.
+    All are of shape [texts, labels].
     """
     expected, measured = probabilities(reference, transform), probabilities(candidate, transform)
     off = np.abs(expected - measured).max(axis=1)

@@ -26,14 +26,12 @@ _TOKENIZER_FILES: Final = (
     "*.model", "*.spm", "*.vocab", "*.tiktoken", "*.codes",
 )  # fmt: skip
 _HUB_FILES: Final = ["config.json", INDEX, "model*.safetensors", *_TOKENIZER_FILES]
-_BLOCK_BYTES: Final = 1024 * 1024
 
 
 class ModelIdentity(NamedTuple):
-    """A model directory and the identity of its content.
+    """A model directory in Hugging Face form, and the identity of its content.
 
     Attributes:
-        path: Directory in Hugging Face form.
         model_id: Name for users: `embedded`, the directory's name or the hub id.
         revision: Hub commit, or the first 12 characters of the digest.
         digest: blake2b over every file that can change a score, hexadecimal.
@@ -59,8 +57,7 @@ def digest_of(files: Iterable[Path]) -> str:
     for file in files:
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
-            while block := content.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()
 
 
@@ -68,9 +65,7 @@ def resolve(source: str) -> ModelIdentity:
     """Find `embedded`, a directory in Hugging Face form, or `hub-id[@revision]`, and identify it.
 
     A source that exists, or starts with `.`, `/` or `~`, is a directory; others are downloaded.
-
-    Raises:
-        ModelUnusable: The model is missing or incomplete, or not a sequence classifier.
+    Raises `ModelUnusable` if the model is missing or incomplete, or not a sequence classifier.
     """
     if source == "embedded":
         if not EMBEDDED.is_dir():
@@ -174,11 +169,12 @@ def _download(hub_id: str, revision: str | None) -> Path:
     # Slow to import, and most replicas find their model on disk.
     from huggingface_hub import snapshot_download  # noqa: PLC0415
 
+    # A pattern's * also stands for the folders of checkpoints.
+    folders = ["*/*"]
     try:
         return Path(
-            # A pattern's * also stands for the folders of checkpoints.
             snapshot_download(
-                hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
+                hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=folders
             )
         )
     except (OSError, ValueError) as error:

@@ -11,8 +11,16 @@ from typing import Any
 from ray.serve._private.common import DeploymentID
 from ray.serve.config import AutoscalingContext
 
-from serve_app.autoscaling import policy
-from serve_app.autoscaling.replica_stats import Series, read_classifier, read_gateway
+from serve_app.autoscaling import (
+    Fleet,
+    Series,
+    Workload,
+    classifier_workload,
+    gateway_workload,
+    read_classifier,
+    read_gateway,
+    required_replicas,
+)
 from serve_app.settings import ScalingSettings, WorkPolicySettings
 
 
@@ -39,23 +47,23 @@ class WorkPolicy:
         asking = [read_gateway(samples, since, demand_s) for samples in _samples(gateway)]
         since = now - for_classifier.stale_s
         working = [read_classifier(samples, since) for samples in _samples(classifier)]
-        workload = policy.classifier_workload(working, asking)
+        workload = classifier_workload(working, asking)
         return {
-            gateway.deployment_id: _decide(gateway, policy.gateway_workload(asking), for_gateway),
+            gateway.deployment_id: _decide(gateway, gateway_workload(asking), for_gateway),
             classifier.deployment_id: _decide(classifier, workload, for_classifier),
         }, {}
 
 
 def _decide(
-    context: AutoscalingContext, workload: policy.Workload | None, settings: ScalingSettings
+    context: AutoscalingContext, workload: Workload | None, settings: ScalingSettings
 ) -> int:
-    fleet = policy.Fleet(
+    fleet = Fleet(
         running=context.current_num_replicas,
         target=context.target_num_replicas,
         min_replicas=context.capacity_adjusted_min_replicas,
         max_replicas=context.capacity_adjusted_max_replicas,
     )
-    return policy.required_replicas(workload, fleet, settings)
+    return required_replicas(workload, fleet, settings)
 
 
 def _samples(context: AutoscalingContext) -> list[dict[str, Series]]:

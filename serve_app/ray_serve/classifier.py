@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ray import serve
 
-from serve_app.autoscaling.replica_stats import classifier_stats
-from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, Job
+from serve_app.autoscaling import classifier_stats
+from serve_app.classifier.scheduler import BatchScheduler, ForwardPass, QueuedText
 from serve_app.engine.engine import load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable, RevisionMismatch
@@ -102,7 +102,7 @@ class Classifier:
         `sizes` are the characters of each text's request; empty if unknown.
         """
         if digest != self._digest:
-            raise RevisionMismatch("this replica serves another revision of the model")
+            raise RevisionMismatch("This replica serves another revision of the model.")
         deadline = time.monotonic() + within_s
         started = time.perf_counter()
         if sum(map(len, texts)) > MAX_INLINE_CHARS:
@@ -112,20 +112,20 @@ class Classifier:
         self._metrics.observe(metrics.TOKENIZE_SECONDS, time.perf_counter() - started)
         self._scheduler.throughput.observe_texts(texts, sum(len(each.ids) for each in tokens))
         loop, arrived, caller = asyncio.get_running_loop(), time.monotonic(), origin()
-        jobs = [
-            Job(each, deadline, arrived, loop.create_future(), caller, size)
+        queued = [
+            QueuedText(each, deadline, arrived, loop.create_future(), caller, size)
             for each, size in zip(tokens, sizes or [0] * len(tokens), strict=True)
         ]
         try:
             # Positional: a keyword call can kill the batch loop, see check_health.
-            await self._queue(jobs)
-            scored = await asyncio.gather(*(job.result for job in jobs))
+            await self._queue(queued)
+            scored = await asyncio.gather(*(each.result for each in queued))
         finally:
             # What nobody waits for any more is not computed; what is done stays done.
-            for job in jobs:
-                job.result.cancel()
+            for each in queued:
+                each.result.cancel()
         return CallReply(
-            texts=[each.logits if each else None for each in scored],
+            logits=[each.logits if each else None for each in scored],
             queue_ms=max((each.queue_ms for each in scored if each), default=0.0),
             inference_ms=max((each.inference_ms for each in scored if each), default=0.0),
         )
@@ -135,7 +135,7 @@ class Classifier:
     # the calls that arrive meanwhile into small batches, tie a short call to the longest of its
     # batch, and hide from the scheduler that a caller has left.
     @serve.batch
-    async def _batch(self, calls: list[list[Job]]) -> list[None]:
+    async def _batch(self, calls: list[list[QueuedText]]) -> list[None]:
         self._scheduler.submit(chain.from_iterable(calls))
         return [None] * len(calls)
 

@@ -66,13 +66,13 @@ class ClassifierClient:
                 others_since = min(others_since, now)
                 gone = self._met and now - others_since >= OTHER_REVISION_S
                 if gone or now + OTHER_REVISION_PAUSE_S >= deadline:
-                    problem = "only another revision of the model runs here"
+                    problem = "Only another revision of the model runs here."
                     raise errors.RevisionMismatch(problem) from None
                 await asyncio.sleep(OTHER_REVISION_PAUSE_S)
             else:
                 self._met = True
                 return reply
-        raise errors.ModelUnavailable("replicas were lost while they scored the texts")
+        raise errors.ModelUnavailable("Replicas were lost while they scored the texts.")
 
     def replicas(self) -> int:
         """Return how many replicas run, as far as this process has been told."""
@@ -91,19 +91,19 @@ class ClassifierClient:
         except TimeoutError:
             response.cancel()  # type: ignore[no-untyped-call]
             if not self.replicas():
-                raise errors.ModelUnavailable("no model replica is running") from None
-            raise errors.DeadlineExceeded("the model did not answer in time") from None
+                raise errors.ModelUnavailable(errors.NO_REPLICA) from None
+            raise errors.DeadlineExceeded(errors.NO_ANSWER) from None
         except asyncio.CancelledError:
             response.cancel()  # type: ignore[no-untyped-call]
             raise
         except BackPressureError:
-            raise errors.Overloaded("too many texts wait for the model") from None
+            raise errors.Overloaded("Too many texts wait for the model.") from None
         except DeploymentUnavailableError:
-            raise errors.ModelUnavailable("the model's deployment failed") from None
+            raise errors.ModelUnavailable("The model's deployment failed.") from None
         except (errors.DeadlineExceeded, errors.RevisionMismatch, RayActorError):
             raise
         except RayError as error:
-            raise errors.InferenceFailed("a model replica failed on the texts") from error
+            raise errors.InferenceFailed("A model replica failed on the texts.") from error
 
 
 class FewestCallsRouter(FIFOMixin, RequestRouter):

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from serve_app.api import request_record
 from serve_app.api.app import create_app
-from serve_app.autoscaling.replica_stats import gateway_stats
+from serve_app.autoscaling import gateway_stats
 from serve_app.cache.redis import BreakerState
 from serve_app.cache.score_cache import ScoreCache, open_cache
 from serve_app.gateway.gateway import Gateway

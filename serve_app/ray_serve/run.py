@@ -21,7 +21,7 @@ from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 from serve_app.api.middleware import loopback_hosts
 from serve_app.console import say
 from serve_app.engine.tokenizer import Tokenizer
-from serve_app.errors import PortTaken, StartupError
+from serve_app.errors import StartupError
 from serve_app.export.prepare import resolve_engine
 from serve_app.model.store import resolve
 from serve_app.ray_serve.config import LabApplication, ServeConfig, load, read
@@ -83,7 +83,7 @@ def run(path: Path) -> None:
 
 
 def check_ports(config: ServeConfig) -> None:
-    """Raise `PortTaken`, with the key to change, if a port that Ray does not choose is not free."""
+    """Raise `StartupError`, with the key to change, if a port that Ray does not choose is taken."""
     host = config.http_options.host
     ports = [(host, config.http_options.port, "http_options.port")]
     if config.metrics_port:
@@ -100,7 +100,7 @@ def check_ports(config: ServeConfig) -> None:
             except OSError as error:
                 problem = f"cannot listen on {address}:{port}: {error.strerror}"
                 hint = f"end the process that listens there, or change {key}"
-                raise PortTaken(problem, hint) from None
+                raise StartupError(problem, hint) from None
 
 
 def check_model(args: AppArgs) -> None:

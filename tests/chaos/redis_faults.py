@@ -18,7 +18,7 @@ from loadtest.ray_service import RayService, seconds_until
 from loadtest.redis_server import RedisServer
 from loadtest.scale.verdicts import Verdict
 from loadtest.traffic import Traffic, cache_ms, hits
-from serve_app.cache.codec import PREFIX
+from serve_app.cache.score_cache import PREFIX
 from serve_app.settings import GatewaySettings
 from serve_app.telemetry.metrics import CACHE_BREAKER, CACHE_FAILURES, CACHE_UP
 from tests.chaos.losses import SIMULATED

@@ -72,7 +72,7 @@ class HashService:
         hits = sum(text in self._seen for text in texts)
         self._seen.update(texts)
         return Classification(
-            texts=[
+            logits=[
                 TextLogits(logits_of(text), truncated=len(text.split()) > self.model.max_tokens)
                 for text in texts
             ],

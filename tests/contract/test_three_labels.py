@@ -22,8 +22,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import RobertaProcessing
 
 from serve_app.cache.score_cache import open_cache
-from serve_app.engine.engine import Engine, load_engine
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import Engine, OnnxEngine, load_engine
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.gateway.gateway import Gateway
 from serve_app.model.onnx_bundle import find_bundle

@@ -67,7 +67,7 @@ class WordService:
         hits = sum(text in self._seen for text in texts)
         self._seen.update(texts)
         return Classification(
-            texts=[self._score(text) for text in texts],
+            logits=[self._score(text) for text in texts],
             hits=hits,
             misses=len(texts) - hits,
             times=StageTimes(cache=0.25, queue=1.5, inference=12.0),

@@ -17,7 +17,7 @@ def test_an_overloaded_service_is_asked_again_when_it_says(
     open_lab: Open, url: str, service: WordService
 ) -> None:
     page = open_lab(url, may_fail=True)
-    service.problems = [Overloaded("2048 texts wait for the model")]
+    service.problems = [Overloaded("2048 texts wait for the model.")]
     texts(page).fill("good")
     expect(page.get_by_role("alert")).to_contain_text("Trying again in 1 s.")
     expect(page.get_by_role("alert")).to_contain_text("2048 texts wait for the model")

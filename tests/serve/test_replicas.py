@@ -15,7 +15,7 @@ from ray.serve._private.common import DeploymentID
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from loadtest.configs import configured
-from serve_app.autoscaling.replica_stats import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
+from serve_app.autoscaling import CPU, HELD, PER_CHAR, RATE, WAITING, WANTED
 from serve_app.ray_serve.config import read
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]

@@ -175,7 +175,7 @@ def test_fragments_are_made_once() -> None:
 
 def found(*truncated: bool) -> Classification:
     return Classification(
-        texts=[TextLogits((0.0, 0.0), each) for each in truncated],
+        logits=[TextLogits((0.0, 0.0), each) for each in truncated],
         hits=3,
         misses=4,
         times=StageTimes(cache=0.1234, queue=0, inference=1e-9),

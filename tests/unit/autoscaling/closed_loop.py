@@ -9,13 +9,15 @@ import numpy as np
 from ray.serve.autoscaling_policy import _apply_delay_logic
 from ray.serve.config import AutoscalingConfig
 
-from serve_app.autoscaling.policy import Fleet, classifier_workload, required_replicas
-from serve_app.autoscaling.replica_stats import (
+from serve_app.autoscaling import (
+    Fleet,
     Series,
     classifier_stats,
+    classifier_workload,
     gateway_stats,
     read_classifier,
     read_gateway,
+    required_replicas,
 )
 from serve_app.settings import ScalingSettings
 

@@ -4,15 +4,8 @@ from math import ceil, isfinite
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.autoscaling import policy
-from serve_app.autoscaling.policy import (
-    Fleet,
-    Workload,
-    classifier_workload,
-    gateway_workload,
-    required_replicas,
-)
-from serve_app.autoscaling.replica_stats import (
+from serve_app import autoscaling
+from serve_app.autoscaling import (
     CPU,
     HELD,
     PER_CHAR,
@@ -20,10 +13,15 @@ from serve_app.autoscaling.replica_stats import (
     WAITING,
     WANTED,
     ClassifierReport,
+    Fleet,
     GatewayReport,
     Series,
+    Workload,
+    classifier_workload,
+    gateway_workload,
     read_classifier,
     read_gateway,
+    required_replicas,
 )
 from serve_app.settings import ScalingSettings
 from tests.unit.autoscaling.series import NOW
@@ -146,7 +144,7 @@ def test_between_the_thresholds_nothing_moves() -> None:
 
 
 def test_the_worked_example_is_right() -> None:
-    assert doctest.testmod(policy) == (0, 9)
+    assert doctest.testmod(autoscaling) == (0, 9)
 
 
 def test_demand_is_what_comes_to_the_gateways_in_tokens() -> None:

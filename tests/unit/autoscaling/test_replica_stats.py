@@ -2,7 +2,7 @@ from math import inf, nan
 
 import pytest
 
-from serve_app.autoscaling.replica_stats import (
+from serve_app.autoscaling import (
     CPU,
     HELD,
     PER_CHAR,

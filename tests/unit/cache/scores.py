@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from serve_app.cache.codec import KeySpace
-from serve_app.cache.score_cache import ScoreCache
+from serve_app.cache.score_cache import KeySpace, ScoreCache
 from serve_app.scores import TextLogits
 
 KEYS = KeySpace("d" * 64, "onnx-int8")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.cache.codec import decode, encode
+from serve_app.cache.score_cache import decode, encode
 from serve_app.scores import TextLogits
 
 KEY = b"key"
@@ -67,7 +67,7 @@ def test_a_truncated_value_is_a_miss(value: TextLogits, data: st.DataObject) -> 
 
 
 def test_nothing_is_a_miss() -> None:
-    assert decode(KEY, None, 2) is None
+    assert decode(KEY, b"", 2) is None
 
 
 def test_a_value_under_another_key_is_a_miss() -> None:

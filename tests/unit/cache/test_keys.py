@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.cache.codec import KeySpace
+from serve_app.cache.score_cache import KeySpace
 from serve_app.settings import EngineName
 
 DIGEST = "d" * 64

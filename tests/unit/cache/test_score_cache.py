@@ -7,8 +7,7 @@ import pytest
 from redis import Redis
 
 from loadtest.redis_server import RedisServer
-from serve_app.cache.codec import KeySpace, encode
-from serve_app.cache.score_cache import open_cache
+from serve_app.cache.score_cache import KeySpace, encode, open_cache
 from serve_app.errors import InvalidConfig
 from serve_app.settings import GatewaySettings
 from tests.unit.cache.scores import Opener, score, scores

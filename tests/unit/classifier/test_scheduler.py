@@ -14,7 +14,7 @@ from serve_app.classifier.scheduler import (
     MAX_PADDING_TOKENS,
     BatchScheduler,
     ForwardPass,
-    Job,
+    QueuedText,
     Scored,
     select_batch,
 )
@@ -68,9 +68,9 @@ def submit(
     scheduler: BatchScheduler, texts: Sequence[Tokens], deadline: float
 ) -> "list[asyncio.Future[Scored | None]]":
     loop, now = asyncio.get_running_loop(), time.monotonic()
-    jobs = [Job(each, deadline, now, loop.create_future()) for each in texts]
-    scheduler.submit(jobs)
-    return [job.result for job in jobs]
+    queued = [QueuedText(each, deadline, now, loop.create_future()) for each in texts]
+    scheduler.submit(queued)
+    return [each.result for each in queued]
 
 
 def _failure(result: BaseException | None) -> str | None:
@@ -215,12 +215,12 @@ async def test_a_small_request_does_not_wait_for_large_ones_nor_they_for_many_sm
 
     def request(name: str, texts: int) -> None:
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        jobs = [
-            Job(tokens(1), in_a_minute(), now, loop.create_future(), None, texts)
+        queued = [
+            QueuedText(tokens(1), in_a_minute(), now, loop.create_future(), None, texts)
             for _ in range(texts)
         ]
-        scheduler.submit(jobs)
-        jobs[-1].result.add_done_callback(lambda _: ended.append(name))
+        scheduler.submit(queued)
+        queued[-1].result.add_done_callback(lambda _: ended.append(name))
 
     engine.go_on.clear()
     request("busy", 1)

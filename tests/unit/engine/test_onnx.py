@@ -7,13 +7,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from serve_app.engine.onnx import OnnxEngine
+from serve_app.engine.engine import OnnxEngine
 
 
 def test_onnx_runtime_keeps_no_identity_of_the_machine(tmp_path: Path) -> None:
     # It also keeps quiet where it finds that it runs in CI, hence the empty environment.
     subprocess.run(
-        [sys.executable, "-c", "import serve_app.engine.onnx"],
+        [sys.executable, "-c", "import serve_app.engine.engine"],
         env={"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])},
         check=True,
     )

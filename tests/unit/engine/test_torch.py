@@ -25,9 +25,9 @@ def test_short_numbers_move_no_probability_by_more_than_a_fiftieth(
 ) -> None:
     model = resolve("embedded")
     tokens = [each.ids for each in Tokenizer(model).encode(TEXTS)]
-    exact = engine.TorchEngine(model, pad_id=model.pad_id, threads=1).logits(tokens)
+    exact = engine.TorchEngine(model, threads=1).logits(tokens)
     monkeypatch.setattr(engine, "_dtype", lambda _: dtype)
-    short = engine.TorchEngine(model, pad_id=model.pad_id, threads=1).logits(tokens)
+    short = engine.TorchEngine(model, threads=1).logits(tokens)
     assert short.dtype == np.float32
     moved = np.abs(probabilities(short) - probabilities(exact)).max()
     assert 0 < moved < 1 / 50

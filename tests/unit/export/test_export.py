@@ -59,7 +59,7 @@ def exported(
     model = ARCHITECTURES[request.param]().eval()
     directory = tmp_path_factory.mktemp(request.param)
     model.save_pretrained(directory / "model")
-    destination = directory / "made" / "model.onnx"
+    destination = directory / "model.onnx"
     export_onnx(directory / "model", destination)
     return model, destination
 

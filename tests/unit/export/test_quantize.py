@@ -30,7 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         model.distilbert.embeddings.word_embeddings.weight[OUTLIER_TOKEN, 3] = 1e4
     directory = tmp_path_factory.mktemp("model")
     model.save_pretrained(directory)
-    paths = {name: directory / name / "model.onnx" for name in ("fp32", "int8")}
+    paths = {name: directory / f"{name}.onnx" for name in ("fp32", "int8")}
     export_onnx(directory, paths["fp32"])
     quantize_int8(paths["fp32"], paths["int8"])
     return paths

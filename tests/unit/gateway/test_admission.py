@@ -7,32 +7,25 @@ from serve_app.errors import Overloaded
 from serve_app.gateway.admission import MAX_REMEMBERED, REMEMBERED_S, Admission
 from serve_app.gateway.gateway import Gateway
 from serve_app.settings import GatewaySettings
+from tests.unit.cache.clock import ManualClock
 from tests.unit.gateway.model import Model, classify
 
 TEXTS = {b"1": "one", b"2": "three"}
 NEW = {b"3": "new"}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def estimator(clock: Clock) -> WaitEstimator:
+def estimator(clock: ManualClock) -> WaitEstimator:
     return WaitEstimator(512, clock)
 
 
 @pytest.fixture
-def admission(estimator: WaitEstimator, clock: Clock) -> Admission:
+def admission(estimator: WaitEstimator, clock: ManualClock) -> Admission:
     """Admission that takes no text while another one waits."""
     return Admission(estimator, GatewaySettings(max_texts=1, max_pending_texts=1), clock)
 
@@ -47,7 +40,7 @@ def refuse(admission: Admission, texts_by_key: dict[bytes, str]) -> None:
 
 
 def test_work_that_would_wait_longer_than_allowed_is_refused_and_told_how_long(
-    estimator: WaitEstimator, clock: Clock
+    estimator: WaitEstimator, clock: ManualClock
 ) -> None:
     admission = Admission(estimator, GatewaySettings(max_wait_s=5.0))
     clock.now += 1
@@ -109,17 +102,17 @@ def test_a_text_that_was_admitted_and_comes_again_counts_again(
 
 
 def test_a_refusal_is_remembered_for_a_while(
-    admission: Admission, estimator: WaitEstimator, clock: Clock
+    admission: Admission, estimator: WaitEstimator, clock: ManualClock
 ) -> None:
     estimator.add(["waits"])
     refuse(admission, TEXTS)
-    clock.now = REMEMBERED_S + 1
+    clock.now += REMEMBERED_S + 1
     refuse(admission, NEW)
     refuse(admission, TEXTS)
     assert admission.arrived_chars == 11
-    clock.now *= 4
+    clock.now += 3 * REMEMBERED_S
     refuse(admission, {b"4": "new"})
-    clock.now *= 2
+    clock.now += 3 * REMEMBERED_S
     refuse(admission, {b"5": "new"})
     refuse(admission, TEXTS)
     assert admission.arrived_chars == 25
@@ -148,7 +141,7 @@ async def test_texts_that_are_being_computed_are_always_admitted(
     second = asyncio.create_task(classify(gateway, *texts))
     await asyncio.sleep(0)
     model.go_on.set()
-    assert (await first).texts == (await second).texts
+    assert (await first).logits == (await second).logits
 
 
 async def test_a_refused_chunk_does_not_wait_for_the_others(gateway: Gateway) -> None:
@@ -165,13 +158,13 @@ async def test_too_many_waiting_texts_are_refused_and_the_rest_answered(
     with pytest.raises(Overloaded):
         await classify(gateway, "c", "dd", "eee", "ffff")
     model.go_on.set()
-    assert len((await waiting).texts) == 3
-    assert len((await classify(gateway, "c", "dd", "eee", "ffff")).texts) == 4
+    assert len((await waiting).logits) == 3
+    assert len((await classify(gateway, "c", "dd", "eee", "ffff")).logits) == 4
 
 
 async def test_an_idle_gateway_takes_a_request_larger_than_its_queue(gateway: Gateway) -> None:
     texts = [f"{n}" for n in range(9)]
-    assert len((await classify(gateway, *texts)).texts) == 9
+    assert len((await classify(gateway, *texts)).logits) == 9
 
 
 async def test_new_settings_apply_to_the_next_request_and_work_of_callers_who_left_is_forgotten(
@@ -183,7 +176,7 @@ async def test_new_settings_apply_to_the_next_request_and_work_of_callers_who_le
         await asyncio.sleep(0)
     with pytest.raises(Overloaded):
         await classify(gateway, "one")
-    assert (await classify(gateway)).texts == []
+    assert (await classify(gateway)).logits == []
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
     assert (await classify(gateway, "one", "two")).misses == 2

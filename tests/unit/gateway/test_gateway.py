@@ -10,7 +10,7 @@ from tests.unit.gateway.model import Model, classify, logits
 
 async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
     answer = await classify(gateway, "bb", "a", "ccc")
-    assert answer.texts == [logits("bb"), logits("a"), logits("ccc")]
+    assert answer.logits == [logits("bb"), logits("a"), logits("ccc")]
     assert (answer.hits, answer.misses) == (0, 3)
     assert answer.times.queue >= 3.0
     assert answer.times.inference == 7.0
@@ -18,13 +18,13 @@ async def test_scores_come_in_the_order_of_the_texts(gateway: Gateway) -> None:
 
 async def test_no_text_needs_no_model(gateway: Gateway, model: Model) -> None:
     answer = await classify(gateway)
-    assert (answer.texts, answer.hits, answer.misses) == ([], 0, 0)
+    assert (answer.logits, answer.hits, answer.misses) == ([], 0, 0)
     assert model.asked == []
 
 
 async def test_duplicates_are_computed_once(gateway: Gateway, model: Model) -> None:
     answer = await classify(gateway, "a", "bb", "a", "a")
-    assert answer.texts == [logits("a"), logits("bb"), logits("a"), logits("a")]
+    assert answer.logits == [logits("a"), logits("bb"), logits("a"), logits("a")]
     assert model.asked == [["a", "bb"]]
 
 
@@ -40,7 +40,7 @@ async def test_truncation_is_remembered_by_the_cache(gateway: Gateway) -> None:
     for _ in range(2):
         answer = await classify(gateway, "a" * 10, "b")
         await asyncio.sleep(0)
-        assert [text.truncated for text in answer.texts] == [True, False]
+        assert [text.truncated for text in answer.logits] == [True, False]
     assert answer.hits == 2
 
 

@@ -35,7 +35,7 @@ class RecordingService(HashService):
     async def classify(self, keyed: KeyedTexts, within_s: float) -> Classification:
         self.requests.append(list(keyed.texts))
         if self.refuses and len(self.requests) % 2:
-            raise Overloaded("2048 texts wait for the model")
+            raise Overloaded("2048 texts wait for the model.")
         return await super().classify(keyed, within_s)
 
 

@@ -8,8 +8,7 @@ import pytest
 from loadtest.report.histogram import percentile
 from loadtest.report.run import read_run
 from loadtest.report.series import MAX_STEPS, read_series
-from loadtest.results import SAMPLES, SUMMARY, USAGE, read_summary
-from serve_app.errors import RunUnreadable
+from loadtest.results import SAMPLES, SUMMARY, USAGE, RunUnreadable, read_summary
 
 HEADER = "metric_name,timestamp,metric_value,error_code,name,scenario,status,extra_tags,metadata\n"
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from serve_app.autoscaling.replica_stats import classifier_stats, gateway_stats
+from serve_app.autoscaling import classifier_stats, gateway_stats
 from serve_app.ray_serve.autoscaling import WorkPolicy
 from serve_app.ray_serve.config import ClassifierDeployment, GatewayDeployment, WorkPolicySchema
 

@@ -13,7 +13,7 @@ from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve._private.config import DeploymentConfig
 from ray.serve.context import _set_internal_replica_context
 
-from serve_app.autoscaling.replica_stats import PER_CHAR, RATE, WAITING
+from serve_app.autoscaling import PER_CHAR, RATE, WAITING
 from serve_app.engine.engine import Engine, load_engine
 from serve_app.errors import DeadlineExceeded, ModelUnusable, RevisionMismatch
 from serve_app.model.store import ModelIdentity
@@ -103,14 +103,14 @@ async def test_calls_that_come_together_are_answered_each_with_its_own(
 ) -> None:
     texts = [["the film was good"], ["i hate it", "very slow"], ["", "bad " * MAX_INLINE_CHARS]]
     together = await asyncio.gather(*(classify(call) for call in texts))
-    assert [len(reply.texts) for reply in together] == [1, 2, 2]
+    assert [len(reply.logits) for reply in together] == [1, 2, 2]
     for call, reply in zip(texts, together, strict=True):
         alone = await classify(call)
-        for one, other in zip(reply.texts, alone.texts, strict=True):
+        for one, other in zip(reply.logits, alone.logits, strict=True):
             assert one is not None
             assert other is not None
             assert one.logits == pytest.approx(other.logits, abs=1e-5)
-    last = together[2].texts[1]
+    last = together[2].logits[1]
     assert last is not None
     assert last.truncated
 
@@ -135,7 +135,7 @@ async def test_texts_of_a_caller_who_left_are_not_computed(
     await asyncio.wait([gone])
     assert await waiting_tokens(classifier) == before
     engine.go_on.set()
-    assert len((await busy).texts) == 64
+    assert len((await busy).logits) == 64
     assert not [batch for batch in engine.batches if 32 in batch]
 
 
@@ -146,7 +146,7 @@ async def test_batch_parameters_change_live(
     classifier.reconfigure({"max_batch_requests": 3, "batch_wait_s": 0.01, "max_batch_tokens": 7})
     queue = rays_wrapper(classifier).queue
     assert (queue.max_batch_size, queue.batch_wait_timeout_s) == (3, 0.01)
-    assert len((await classify(["good", "bad", "slow"])).texts) == 3
+    assert len((await classify(["good", "bad", "slow"])).logits) == 3
     # "[CLS] good [SEP]": three tokens a text.
     assert engine.batches == [[3], [3, 3], [3]]
 
@@ -192,7 +192,7 @@ async def test_a_loop_that_feeds_the_engine_and_dies_is_noticed(
             await asyncio.sleep(0.001)
     lost.cancel()
     engine.loses_results = False
-    assert len((await classify(["good"])).texts) == 1
+    assert len((await classify(["good"])).logits) == 1
     with pytest.raises(RuntimeError, match="the loop that feeds the engine died"):
         await classifier.check_health()
 
