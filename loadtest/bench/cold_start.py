@@ -55,17 +55,18 @@ def main(source: str, engine: EngineName, written: Path) -> None:
     deployment = serve.deployment(
         name="Classifier", user_config=ClassifierSettings().model_dump()
     )(Classifier)  # fmt: skip
-    application = deployment.bind(source, resolve(source).digest, engine)
+    digest = resolve(source).digest
+    application = deployment.bind(source, digest, engine)
     started = time.monotonic()
     handle = serve.run(application, name="cold", route_prefix=None)
-    asyncio.run(_ask(handle))
+    asyncio.run(_ask(handle, digest))
     # Serve is not shut down: its handle lived in a loop that has ended. The caller ends all.
     written.write_text(str(time.monotonic() - started))
 
 
-async def _ask(handle: DeploymentHandle[Any]) -> None:
+async def _ask(handle: DeploymentHandle[Any], digest: str) -> None:
     """Use the handle from an event loop, as with production's settings it has to be."""
-    await handle.classify.remote([TEXT], LIMIT_S)
+    await handle.classify_as.remote(digest, [TEXT], LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from loadtest import k6_process
+from loadtest.bench.cold_start import LIMIT_S, cold_start_s
 from loadtest.configs import DEV
 from loadtest.report.run import read_run
 from serve_app.errors import StartupError
@@ -91,3 +92,7 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_the_benchmark_measures_the_start_of_a_replica() -> None:
+    assert 0 < cold_start_s("embedded", "simulated") < LIMIT_S
