@@ -8,20 +8,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
+from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
-from serve_app.console import install
 from serve_app.errors import ConnectionLost, InvalidManifest, RolloutRefused, StartupError
 from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
 
-if TYPE_CHECKING:
-    from kubernetes.dynamic import DynamicClient
-
-# To connect and to read, in seconds.
-_TIMEOUT: Final = (5, 20)
+# To connect and to read.
+_TIMEOUT_S: Final = (5, 20)
 
 
 class Answer(NamedTuple):
@@ -44,7 +46,7 @@ class Api:
     `RolloutRefused` if it refuses the request, `InvalidManifest` if it does not know the kind.
     """
 
-    client: "DynamicClient"
+    client: DynamicClient
     name: str
     namespace: str
 
@@ -59,10 +61,9 @@ class Api:
 
     def get(self, document: Document) -> Document | None:
         """Return the live object of a document; None if it does not exist."""
-        try:
+        with suppress(_NotFound):
             return self._call(self.client.get, document)
-        except _NotFound:
-            return None
+        return None
 
     def delete(self, document: Document) -> None:
         """Delete the object of a document if it exists."""
@@ -82,10 +83,9 @@ class Api:
 
     def pods(self, cluster: str) -> list[Document]:
         """Return the pods of a Ray cluster; none if this user may not list pods."""
-        try:
+        with suppress(RolloutRefused):
             return self.find("v1", "Pod", label_selector=f"ray.io/cluster={cluster}")
-        except RolloutRefused:
-            return []
+        return []
 
     def warnings(self) -> dict[str, str]:
         """Return the version of each warning by its text; none if this user may not list events."""
@@ -104,21 +104,17 @@ class Api:
         token = os.environ.get("RAY_AUTH_TOKEN")
         # `Authorization` carries the token of the API server.
         headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
-        try:
+        with suppress(ConnectionLost, RolloutRefused):
             answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)
-        except (ConnectionLost, RolloutRefused):
-            return None
-        if answer.status != HTTPStatus.OK:
-            return None
-        applications = json.loads(answer.body)["applications"].values()
-        return max((each["last_deployed_time_s"] for each in applications), default=0.0)
+            if answer.status == HTTPStatus.OK:
+                applications = json.loads(answer.body)["applications"].values()
+                return max((each["last_deployed_time_s"] for each in applications), default=0.0)
+        return None
 
     def proxy(
         self, service: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """Send a GET, or a POST of JSON, to `head-svc:PORT` or `serve-svc:PORT`."""
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
-
         target = f"{self.name}-{service}"
         with _api_errors(f"service {target}"):
             try:
@@ -128,7 +124,7 @@ class Api:
                     body=body,
                     header_params=headers or {},
                     serialize=False,
-                    _request_timeout=_TIMEOUT,
+                    _request_timeout=_TIMEOUT_S,
                 )
             except ApiException as error:
                 # The API server's own errors have a Status as their body.
@@ -138,8 +134,6 @@ class Api:
             return Answer(answer.status, answer.headers, answer.data)
 
     def _call(self, method: Callable[..., Any], document: Document, **options: Any) -> Document:
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
-
         api_version, kind, metadata = (document[key] for key in ("apiVersion", "kind", "metadata"))
         with _api_errors(f"{kind} {metadata.get('name', 'list')}"):
             try:
@@ -153,7 +147,7 @@ class Api:
                 name=metadata.get("name"),
                 namespace=metadata.get("namespace"),
                 serialize=False,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=_TIMEOUT_S,
                 **options,
             )
             content: Document = json.loads(answer.data)
@@ -163,16 +157,9 @@ class Api:
 def connect(name: str, namespace: str, context: str | None = None) -> Api:
     """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
 
-    Raises `StartupError` if the `kuberay` extra is not installed, or there is no configuration,
-    and `ConnectionLost` if the API server does not answer.
+    Raises `StartupError` if there is no configuration, and `ConnectionLost` if the API server does
+    not answer.
     """
-    try:
-        from kubernetes import client, config  # noqa: PLC0415 - an extra
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-        from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
-    except ImportError:
-        problem = "rollouts need a package that is not installed: kubernetes"
-        raise StartupError(problem, install("kuberay")) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
@@ -197,9 +184,6 @@ def connect(name: str, namespace: str, context: str | None = None) -> Api:
 @contextmanager
 def _api_errors(subject: str) -> Iterator[None]:
     """Turn the client's exceptions into those of `serve_app.errors`."""
-    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
     try:
         yield
     except ApiException as error:

@@ -1,4 +1,4 @@
-"""Follows a rollout: takes a snapshot of the cluster, evaluates it, and waits for the next one.
+"""Follows a rollout: evaluates snapshots of the cluster until it serves, then has it predict.
 
 The condition `Ready` stays true while the old cluster serves, whatever becomes of the new one. The
 evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in `rayservice_controller.go`:
@@ -13,17 +13,28 @@ evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in `rayservice_con
   follow later.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 
-from serve_app.errors import ConnectionLost, RolloutFailed, RolloutRefused, RolloutTimeout
-from serve_app.rollout.cluster import Api
+import urllib3
+
+from serve_app import errors
+from serve_app.rollout.cluster import Answer, Api
 from serve_app.rollout.kuberay import PodProblem, ServiceState, pod_problems
+from serve_app.rollout.manifest import Document
 
 Progress = Callable[[str], None]
 
-ROLLBACK: Final = "`sentiment rollout rollback` returns to the revision before"
+_ROLLBACK: Final = "`sentiment rollout rollback` returns to the revision before"
+_PATH: Final = "/project/predict"
+_BODY: Final[Any] = {"text": ["The rollout went well."]}
+_PASS_KEY: Final = "pass the service's address as --url, and an API key as $SENTIMENT_API_KEY"
+_PASS_URL: Final = (
+    "a network policy may keep the API server from the pods: pass the service's address as --url"
+)
 
 
 class Limits(NamedTuple):
@@ -92,19 +103,19 @@ class Evaluator:
         """
         service = snapshot.service
         if service is None:
-            raise RolloutFailed("the RayService was deleted during the rollout")
+            raise errors.RolloutFailed("the RayService was deleted during the rollout")
         if service.generation > self._goal.generation:
             problem = "somebody else has changed the RayService during the rollout"
-            raise RolloutFailed(problem, "see `sentiment rollout status`")
+            raise errors.RolloutFailed(problem, "see `sentiment rollout status`")
         ready = service.condition("Ready")
         written = service.resource_version != self._goal.resource_version
         if ready.reason == "ValidationFailed" and ready.status == "False" and written:
-            raise RolloutRefused(f"the operator refuses it: {ready.message}", ROLLBACK)
+            raise errors.RolloutRefused(f"the operator refuses it: {ready.message}", _ROLLBACK)
         if ready.reason == "InitializingTimeout" and ready.status == "False":
             hint = "this is final: delete the RayService and apply it again"
-            raise RolloutFailed(ready.message, hint)
+            raise errors.RolloutFailed(ready.message, hint)
         if "True" in {service.condition(name).status for name in ("Suspending", "Suspended")}:
-            raise RolloutFailed("the RayService is suspended", "set spec.suspend to false")
+            raise errors.RolloutFailed("the RayService is suspended", "set spec.suspend to false")
         self._check_lasting_failures(snapshot, service)
         if not service.observed:
             last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
@@ -128,7 +139,7 @@ class Evaluator:
         self._failing_since = since
         for what, (limit_s, text) in failures.items():
             if snapshot.at - since[what] >= limit_s:
-                raise RolloutFailed(text, ROLLBACK)
+                raise errors.RolloutFailed(text, _ROLLBACK)
 
     def _progress(self, snapshot: Snapshot, service: ServiceState) -> Evaluation:
         serving_since, self._serving_since = self._serving_since, None
@@ -139,7 +150,9 @@ class Evaluator:
             meanwhile = f"; {active.name} serves meanwhile" if active.name else ""
             return Evaluation(f"new cluster {pending.name}: {pending}{problem}{meanwhile}")
         if self._pending and active.name != self._pending:
-            raise RolloutFailed(f"the operator went back to cluster {active.name}", ROLLBACK)
+            raise errors.RolloutFailed(
+                f"the operator went back to cluster {active.name}", _ROLLBACK
+            )
         endpoints = f"{service.endpoints} endpoints"
         if not service.serves:
             name = active.name or "not named yet"
@@ -154,19 +167,17 @@ class Evaluator:
         return Evaluation(text, complete=True)
 
 
-def take_snapshot(api: Api, goal: Goal | None = None) -> Snapshot:
-    """Take a snapshot; `goal` says which warnings are new, and whether to ask Serve."""
-    found = api.service()
-    service = ServiceState.model_validate(found) if found else None
+def take_snapshot(api: Api, goal: Goal, live: Document | None) -> Snapshot:
+    """Take a snapshot; the goal says which warnings are new, and whether to ask Serve."""
+    service = ServiceState.model_validate(live) if live else None
     cluster = service.newest.name if service else ""
-    earlier = goal.earlier_warnings if goal else {}
-    ask_serve = goal is not None and goal.submitted_after is not None
+    earlier = goal.earlier_warnings
     return Snapshot(
         at=time.monotonic(),
         service=service,
         problems=pod_problems(api.pods(cluster)) if cluster else (),
         warnings=tuple(text for text, seen in api.warnings().items() if earlier.get(text) != seen),
-        submitted=api.config_submitted() if ask_serve else None,
+        submitted=api.config_submitted() if goal.submitted_after is not None else None,
     )
 
 
@@ -181,13 +192,13 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
     last = ""
     while True:
         try:
-            snapshot = take_snapshot(api, goal)
+            snapshot = take_snapshot(api, goal, api.service())
             answered = snapshot.at
             evaluation = evaluator.evaluate(snapshot)
-        except ConnectionLost as error:
+        except errors.ConnectionLost as error:
             if time.monotonic() - answered >= limits.lost_s:
                 problem = f"{error.problem}; the rollout may still go on"
-                raise ConnectionLost(problem, "see `sentiment rollout status`") from None
+                raise errors.ConnectionLost(problem, "see `sentiment rollout status`") from None
             evaluation = Evaluation(f"{error.problem}; trying again")
         if evaluation.text != last:
             last = evaluation.text
@@ -196,5 +207,56 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
             return
         if time.monotonic() - begun >= limits.timeout_s:
             hint = "the rollout may still go on: see `sentiment rollout status`"
-            raise RolloutTimeout(f"not done within {limits.timeout_s:.0f} s: {last}", hint)
+            raise errors.RolloutTimeout(f"not done within {limits.timeout_s:.0f} s: {last}", hint)
         time.sleep(limits.poll_s)
+
+
+def predict(api: Api, url: str | None, api_key: str | None, within_s: float) -> str:
+    """Request a prediction until the answer is one, and return which model has answered.
+
+    Without a `url` the request goes through the API server, which keeps the `Authorization` header
+    for itself, so that the service gets no API key. Endpoints may reach the routing tables of every
+    node only after the operator has counted them: `PredictionFailed` is raised after `within_s`.
+    """
+    give_up = time.monotonic() + within_s
+    while True:
+        try:
+            if url:
+                answer = _through_url(url, api_key)
+            else:
+                answer = api.proxy("serve-svc:8000", _PATH, body=_BODY)
+            problem = _problem(answer)
+            hint = _PASS_KEY if answer.status == HTTPStatus.UNAUTHORIZED else _ROLLBACK
+        except errors.ConnectionLost as error:
+            problem, hint = error.problem, _ROLLBACK if url else _PASS_URL
+        if not problem:
+            model = answer.headers.get("X-Model-Id", "an unnamed model")
+            revision = answer.headers.get("X-Model-Revision", "unknown")
+            return f"a prediction was answered by {model}, revision {revision}"
+        if time.monotonic() >= give_up:
+            raise errors.PredictionFailed(
+                f"the new version runs, but does not predict: {problem}", hint
+            )
+        time.sleep(1.0)
+
+
+def _through_url(url: str, api_key: str | None) -> Answer:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    options: Any = {"json": _BODY, "headers": headers, "timeout": 10.0, "retries": False}
+    try:
+        answer = urllib3.request("POST", url.rstrip("/") + _PATH, **options)
+    except urllib3.exceptions.HTTPError as error:
+        raise errors.ConnectionLost(f"{url} does not answer: {error}") from None
+    return Answer(answer.status, answer.headers, answer.data)
+
+
+def _problem(answer: Answer) -> str:
+    content = answer.body[:200].decode(errors="replace")
+    if answer.status != HTTPStatus.OK:
+        return f"status {answer.status}: {content}"
+    try:
+        ((first, *_),) = json.loads(answer.body)["predictions"]
+        float(first["score"])
+    except (ValueError, KeyError, TypeError):
+        return f"not a prediction: {content}"
+    return ""
