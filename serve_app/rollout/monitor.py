@@ -13,7 +13,6 @@ evaluation relies on the order of KubeRay 1.7.0's `Reconcile` in `rayservice_con
   follow later.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -22,7 +21,9 @@ from typing import Any, Final, NamedTuple
 import urllib3
 
 from serve_app import errors
-from serve_app.rollout.cluster import Answer, Api
+from serve_app.client import SentimentError, StatusError
+from serve_app.client.results import Reply, predictions, raise_for_status
+from serve_app.rollout.cluster import Api
 from serve_app.rollout.kuberay import PodProblem, ServiceState, pod_problems
 from serve_app.rollout.manifest import Document
 
@@ -80,24 +81,18 @@ class Snapshot(NamedTuple):
     submitted: float | None = None
 
 
-class Evaluation(NamedTuple):
-    """The progress of a rollout, or its completion, in one line."""
-
-    text: str
-    complete: bool = False
-
-
 class Evaluator:
-    """The state of one rollout over a series of snapshots."""
+    """The state of one rollout over a series of snapshots; `complete` at the end."""
 
     def __init__(self, goal: Goal, limits: Limits) -> None:
+        self.complete = False
         self._goal, self._limits = goal, limits
         self._failing_since: dict[str, float] = {}
         self._serving_since: float | None = None
         self._pending = ""
 
-    def evaluate(self, snapshot: Snapshot) -> Evaluation:
-        """Evaluate the next snapshot in the light of those before.
+    def evaluate(self, snapshot: Snapshot) -> str:
+        """Evaluate the next snapshot in the light of those before: the progress in one line.
 
         Raises `RolloutRefused` or `RolloutFailed` if the goal will not be reached.
         """
@@ -119,7 +114,7 @@ class Evaluator:
         self._check_lasting_failures(snapshot, service)
         if not service.observed:
             last = f": {snapshot.warnings[-1]}" if snapshot.warnings else ""
-            return Evaluation(f"waiting for the operator to take up the change{last}")
+            return f"waiting for the operator to take up the change{last}"
         return self._progress(snapshot, service)
 
     def _check_lasting_failures(self, snapshot: Snapshot, service: ServiceState) -> None:
@@ -141,14 +136,14 @@ class Evaluator:
             if snapshot.at - since[what] >= limit_s:
                 raise errors.RolloutFailed(text, _ROLLBACK)
 
-    def _progress(self, snapshot: Snapshot, service: ServiceState) -> Evaluation:
+    def _progress(self, snapshot: Snapshot, service: ServiceState) -> str:
         serving_since, self._serving_since = self._serving_since, None
         active, pending = service.active, service.pending
         problem = f" ({snapshot.problems[0].text})" if snapshot.problems else ""
         if pending.name:
             self._pending = pending.name
             meanwhile = f"; {active.name} serves meanwhile" if active.name else ""
-            return Evaluation(f"new cluster {pending.name}: {pending}{problem}{meanwhile}")
+            return f"new cluster {pending.name}: {pending}{problem}{meanwhile}"
         if self._pending and active.name != self._pending:
             raise errors.RolloutFailed(
                 f"the operator went back to cluster {active.name}", _ROLLBACK
@@ -156,15 +151,16 @@ class Evaluator:
         endpoints = f"{service.endpoints} endpoints"
         if not service.serves:
             name = active.name or "not named yet"
-            return Evaluation(f"cluster {name}: {active}{problem}, {endpoints}")
+            return f"cluster {name}: {active}{problem}, {endpoints}"
         before, submitted = self._goal.submitted_after, snapshot.submitted
         if before is not None and submitted is not None and submitted <= before:
-            return Evaluation("waiting for the operator to submit the Serve configuration")
+            return "waiting for the operator to submit the Serve configuration"
         self._serving_since = snapshot.at if serving_since is None else serving_since
         text = f"cluster {active.name} serves: {active}, {endpoints}"
         if snapshot.at - self._serving_since < self._limits.settle_s:
-            return Evaluation(f"{text}; watching that it stays so")
-        return Evaluation(text, complete=True)
+            return f"{text}; watching that it stays so"
+        self.complete = True
+        return text
 
 
 def take_snapshot(api: Api, goal: Goal, live: Document | None) -> Snapshot:
@@ -194,16 +190,16 @@ def wait(api: Api, goal: Goal, limits: Limits, progress: Progress) -> None:
         try:
             snapshot = take_snapshot(api, goal, api.service())
             answered = snapshot.at
-            evaluation = evaluator.evaluate(snapshot)
+            text = evaluator.evaluate(snapshot)
         except errors.ConnectionLost as error:
             if time.monotonic() - answered >= limits.lost_s:
                 problem = f"{error.problem}; the rollout may still go on"
                 raise errors.ConnectionLost(problem, "see `sentiment rollout status`") from None
-            evaluation = Evaluation(f"{error.problem}; trying again")
-        if evaluation.text != last:
-            last = evaluation.text
-            progress(f"{time.monotonic() - begun:5.0f} s  {last}")
-        if evaluation.complete:
+            text = f"{error.problem}; trying again"
+        if text != last:
+            progress(f"{time.monotonic() - begun:5.0f} s  {text}")
+            last = text
+        if evaluator.complete:
             return
         if time.monotonic() - begun >= limits.timeout_s:
             hint = "the rollout may still go on: see `sentiment rollout status`"
@@ -222,17 +218,18 @@ def predict(api: Api, url: str | None, api_key: str | None, within_s: float) -> 
     while True:
         try:
             if url:
-                answer = _through_url(url, api_key)
+                reply = _through_url(url, api_key)
             else:
-                answer = api.proxy("serve-svc:8000", _PATH, body=_BODY)
-            problem = _problem(answer)
-            hint = _PASS_KEY if answer.status == HTTPStatus.UNAUTHORIZED else _ROLLBACK
+                reply = api.proxy("serve-svc:8000", _PATH, body=_BODY)
+            predictions(raise_for_status(reply, ""), 1, "")
+            model = reply.headers.get("X-Model-Id", "an unnamed model")
+            revision = reply.headers.get("X-Model-Revision", "unknown")
+            return f"a prediction was answered by {model}, revision {revision}"
         except errors.ConnectionLost as error:
             problem, hint = error.problem, _ROLLBACK if url else _PASS_URL
-        if not problem:
-            model = answer.headers.get("X-Model-Id", "an unnamed model")
-            revision = answer.headers.get("X-Model-Revision", "unknown")
-            return f"a prediction was answered by {model}, revision {revision}"
+        except SentimentError as error:
+            refused = isinstance(error, StatusError) and error.status == HTTPStatus.UNAUTHORIZED
+            problem, hint = error.message, _PASS_KEY if refused else _ROLLBACK
         if time.monotonic() >= give_up:
             raise errors.PredictionFailed(
                 f"the new version runs, but does not predict: {problem}", hint
@@ -240,23 +237,11 @@ def predict(api: Api, url: str | None, api_key: str | None, within_s: float) -> 
         time.sleep(1.0)
 
 
-def _through_url(url: str, api_key: str | None) -> Answer:
+def _through_url(url: str, api_key: str | None) -> Reply:
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     options: Any = {"json": _BODY, "headers": headers, "timeout": 10.0, "retries": False}
     try:
         answer = urllib3.request("POST", url.rstrip("/") + _PATH, **options)
     except urllib3.exceptions.HTTPError as error:
         raise errors.ConnectionLost(f"{url} does not answer: {error}") from None
-    return Answer(answer.status, answer.headers, answer.data)
-
-
-def _problem(answer: Answer) -> str:
-    content = answer.body[:200].decode(errors="replace")
-    if answer.status != HTTPStatus.OK:
-        return f"status {answer.status}: {content}"
-    try:
-        ((first, *_),) = json.loads(answer.body)["predictions"]
-        float(first["score"])
-    except (ValueError, KeyError, TypeError):
-        return f"not a prediction: {content}"
-    return ""
+    return Reply(answer.status, answer.headers, answer.data)

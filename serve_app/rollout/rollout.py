@@ -79,12 +79,12 @@ class Rollout:
             show(f"the operator warned: {warning}")
         evaluator = monitor.Evaluator(goal, Limits(settle_s=0, patience_s=0))
         try:
-            evaluation = evaluator.evaluate(snapshot)
+            text = evaluator.evaluate(snapshot)
         except errors.RolloutRefused as error:
             raise errors.RolloutFailed(error.problem, error.hint) from None
-        if not evaluation.complete:
-            raise errors.RolloutTimeout(evaluation.text)
-        show(evaluation.text)
+        if not evaluator.complete:
+            raise errors.RolloutTimeout(text)
+        show(text)
 
     def differences(self, wanted: Manifest) -> str:
         """Return what a manifest would change, as a diff; report what the operator would do."""
