@@ -1,27 +1,19 @@
 """`sentiment report`, which `pyproject.toml` registers among the verbs of the command line."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from serve_app.cli.help import help_text
+from serve_app.cli.help import INTERRUPTED, exit_codes
 from serve_app.console import install, say
 from serve_app.errors import StartupError
-
-HELP: Final = help_text(
-    "Report on a load test, or compare two, the first being the base.",
-    """
-sentiment report results/family-20261123-120000
-sentiment report results/before results/after --output comparison/
-""",
-    "The report is one HTML page that needs no other file, with its pictures beside it as PNG.",
-)
 
 app = typer.Typer()
 
 
-@app.command(help=HELP, rich_help_panel="With the extra `loadtest`")
+@app.command(rich_help_panel="With the extra `loadtest`")
+@exit_codes(0, 1, 2, INTERRUPTED)
 def report(
     results: Annotated[
         list[Path], typer.Argument(help="Directory of a run, or of two to compare.")
@@ -33,7 +25,14 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Report on load tests; `HELP` is what users read."""
+    """Report on a load test, or compare two, the first being the base.
+
+    Examples:
+      sentiment report results/family-20261123-120000
+      sentiment report results/before results/after --output comparison/
+
+    The report is one HTML page that needs no other file, with its pictures beside it as PNG.
+    """
     try:
         # Charts and templates are not installed where one only serves.
         from loadtest.report.report import report as write  # noqa: PLC0415

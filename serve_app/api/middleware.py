@@ -112,8 +112,13 @@ def loopback_hosts(address: str, names: Collection[str]) -> tuple[str, ...]:
 def check_host(scope: Scope, allowed: Collection[str]) -> None:
     """Raise `MisdirectedRequest` for another `Host`, whatever its port; none at all passes."""
     for host in Headers(scope=scope).getlist("host") if allowed else ():
-        if re.sub(r":\d*$", "", host).lower() not in allowed:
+        if _name(host) not in allowed:
             raise errors.MisdirectedRequest(errors.FOREIGN_HOST)
+
+
+@lru_cache(8)
+def _name(host: str) -> str:
+    return re.sub(r":\d*$", "", host).lower()
 
 
 def check_origin(scope: Scope, cors_origins: Collection[str]) -> None:

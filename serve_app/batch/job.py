@@ -57,9 +57,9 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Job:
-    """The properties of a run that must not change when it resumes; `source` names the model."""
+    """The properties of a run that must not change when it resumes; `model` is its name."""
 
-    source: str
+    model: str
     digest: str
     engine: EngineName
     labels: tuple[str, ...]
@@ -183,9 +183,7 @@ def _input_file(
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    return kind in {pa.string(), pa.large_string(), pa.string_view()}
 
 
 def file_system(location: str) -> tuple[FileSystem, str]:

@@ -15,7 +15,7 @@ import typer
 
 from serve_app.api_keys import hash_of, new_key
 from serve_app.cli import batch, model, predict, rollout
-from serve_app.cli.help import KILLED, group_help, help_text
+from serve_app.cli.help import INTERRUPTED, KILLED, exit_codes, with_lines
 from serve_app.console import Extra, fail, install, say, show
 from serve_app.errors import StartupError
 
@@ -43,54 +43,47 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help=group_help(
-        "Sentiment API on Ray Serve.",
-        """
-sentiment serve
-sentiment predict "I love this!" "What a waste."
-sentiment predict -i reviews.csv -o scored.csv
-""",
-    ),
-)
+    help=with_lines("""
+        Sentiment API on Ray Serve.
 
-SERVE: Final = help_text(
-    "Serve a configuration file on this machine until Ctrl-C.",
-    """
-sentiment serve
-sentiment serve my.yaml
-""",
-    "docs/configuration.md has every key of a configuration file.",
-    exit_codes=(0, 1, 2, KILLED),
-)
-KEY: Final = help_text(
-    "Make an API key and its hash: the key is for a client, the hash for the configuration.",
-    """
-sentiment key
-""",
-    "docs/configuration.md explains how to rotate keys.",
-)
-CAPACITY: Final = help_text(
-    "Print the gateways, classifiers, pods and nodes that a load needs, and why.",
-    """
-sentiment capacity --rps 2000 --texts 1 --tokens 24 --hit-rate 0.6
-sentiment capacity --rps 50 --texts 16 --measure path/to/model
-""",
+        Examples:
+          sentiment serve
+          sentiment predict "I love this!" "What a waste."
+          sentiment predict -i reviews.csv -o scored.csv
+
+        The --help of each verb has more, and says what its exit codes mean.
+    """),
 )
 
 
-@app.command(help=SERVE, rich_help_panel=_panel("serve"))
+@app.command(rich_help_panel=_panel("serve"))
+@exit_codes(0, 1, 2, KILLED)
 def serve(
     config: Annotated[Path, typer.Argument(help="Configuration file.")] = Path("configs/dev.yaml"),
 ) -> None:
-    """Serve a configuration file; `SERVE` is the text of its help."""
+    """Serve a configuration file on this machine until Ctrl-C.
+
+    Examples:
+      sentiment serve
+      sentiment serve my.yaml
+
+    docs/configuration.md has every key of a configuration file.
+    """
     from serve_app.ray_serve.launch import launch  # noqa: PLC0415
 
     sys.exit(launch(config))
 
 
-@app.command(help=KEY)
+@app.command()
+@exit_codes(0, 1, 2, INTERRUPTED)
 def key() -> None:
-    """Print a new key and its hash; `KEY` is the text of its help."""
+    """Make an API key and its hash: the key is for a client, the hash for the configuration.
+
+    Examples:
+      sentiment key
+
+    docs/configuration.md explains how to rotate keys.
+    """
     made = new_key()
     print(f"key   {made}")
     print(f"hash  {hash_of(made.encode())}")
@@ -105,7 +98,8 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
-@app.command(help=CAPACITY, rich_help_panel=_panel("capacity"))
+@app.command(rich_help_panel=_panel("capacity"))
+@exit_codes(0, 1, 2, INTERRUPTED)
 def capacity(
     *,
     rps: Annotated[
@@ -134,22 +128,27 @@ def capacity(
         typer.Option(metavar="MODEL", help="Measure that model's int8 engine here, and use it."),
     ] = None,
 ) -> None:
-    """Count what a load needs; `CAPACITY` is the text of its help."""
+    """Print the gateways, classifiers, pods and nodes that a load needs, and why.
+
+    Examples:
+      sentiment capacity --rps 2000 --texts 1 --tokens 24 --hit-rate 0.6
+      sentiment capacity --rps 50 --texts 16 --measure path/to/model
+    """
     from serve_app import capacity as table  # noqa: PLC0415
 
-    rate, source = table.TOKENS_PER_S, table.TOKENS_SOURCE
+    rate, origin = table.TOKENS_PER_S, table.TOKENS_SOURCE
     if measure is not None:
         from serve_app.model.store import resolve  # noqa: PLC0415
 
         rate = table.tokens_per_second(resolve(measure), tokens)
-        source = f"{measure} on onnx-int8, measured here"
+        origin = f"{measure} on onnx-int8, measured here"
     elif tokens_per_second is not None:
-        rate, source = tokens_per_second, "given by you"
-    show(table.report(table.Load(rps, texts, tokens, hit_rate), rate, source))
+        rate, origin = tokens_per_second, "given by you"
+    show(table.report(table.Load(rps, texts, tokens, hit_rate), rate, origin))
 
 
-app.command(help=predict.HELP)(predict.predict)
-app.command(help=batch.HELP, rich_help_panel=_panel("batch"))(batch.batch)
+app.command()(predict.predict)
+app.command(rich_help_panel=_panel("batch"))(batch.batch)
 app.add_typer(model.app, name="model", rich_help_panel=_panel("model"))
 app.add_typer(rollout.app, name="rollout", rich_help_panel=_panel("rollout"))
 

@@ -31,14 +31,7 @@ MIN_TEXT_WIDTH: Final = 20
 
 
 class Input(NamedTuple):
-    """Rows to score.
-
-    Attributes:
-        source: Columns and rows.
-        format: Format of the stream.
-        stream: The bytes that the rows are read from; None for arguments.
-        size: Bytes of the stream, if known.
-    """
+    """Rows to score, and the stream that they are read from, with its bytes if known."""
 
     source: Source
     format: Format
@@ -47,14 +40,9 @@ class Input(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A destination of scored rows.
+    """A destination of scored rows, which `render` makes bytes of.
 
-    Attributes:
-        stream: The bytes that the rows are written to.
-        format: Format of the stream.
-        rows: Rows of an earlier run.
-        failed: Number of these that have no scores.
-        render: Makes the bytes of scored rows.
+    `rows` is the number of rows of an earlier run, `failed` of those among them without scores.
     """
 
     stream: BinaryIO
@@ -71,13 +59,7 @@ def from_arguments(texts: list[str], column: str) -> Input:
 
 
 def open_input(path: Path, given: Format | None, column: str, stack: ExitStack) -> Input:
-    """Open a file of rows.
-
-    Args:
-        path: The file, or `STDIN`.
-        given: Its format; by default that of its name.
-        column: The column that holds the text.
-        stack: Closes the file.
+    """Open a file of rows, or `STDIN`; its format is by default that of its name.
 
     Raises:
         StartupError: The file cannot be read, or has no such column.
@@ -111,17 +93,10 @@ def open_output(
     resume: bool,
     stack: ExitStack,
 ) -> Output:
-    """Open the output.
+    """Open the output: a file, which may hold rows if `resume`, or standard output.
 
-    Args:
-        path: A file; None is standard output.
-        given: Its format; by default that of its name, else that of the input, else JSON
-            lines. Text is for a person: the default for texts at a terminal, and for no file.
-        source: The rows.
-        labels: The model's labels.
-        escape: Whether fields that a spreadsheet would compute get an apostrophe.
-        resume: Whether the file may hold rows.
-        stack: Closes the file.
+    The format is by default that of the file's name, else that of the input, else JSON lines.
+    Text is for a person: the default for texts at a terminal, and for no file.
 
     Raises:
         StartupError: The file cannot be written, or has other columns.

@@ -1,6 +1,11 @@
-"""Help texts, exit codes and defaults that several verbs share."""
+"""Help texts, exit codes and options that several verbs share.
 
-from typing import Final, Literal
+The help of a verb is its docstring: one sentence, then paragraphs that keep their lines.
+"""
+
+from collections.abc import Callable
+from inspect import cleandoc
+from typing import Final, Literal, TypeVar
 
 from serve_app.errors import (
     ConnectionLost,
@@ -18,7 +23,14 @@ API_KEY: Final = "SENTIMENT_API_KEY"
 # are invented.
 Engine = Literal["onnx-int8", "onnx-fp32", "torch", "auto"]
 ENGINE: Final[Engine] = "auto"
+ENGINE_HELP: Final = (
+    "What runs the model: auto is onnx-int8, or onnx-fp32 where int8 does not score like torch."
+)
 MODEL: Final = "embedded"
+MODEL_HELP: Final = (
+    "The model: embedded, a directory in Hugging Face form, or ORGANIZATION/NAME@REVISION on the "
+    "Hugging Face Hub."
+)
 
 DIFFERENT: Final = 8
 ROWS_FAILED: Final = 9
@@ -43,32 +55,21 @@ EXIT_CODES: Final = {
     PIPE_CLOSED: "the reader of the output has left",
 }
 
-
-def help_text(
-    summary: str,
-    examples: str,
-    details: str = "",
-    exit_codes: tuple[int, ...] = (0, 1, 2, INTERRUPTED),
-) -> str:
-    """Return the help of a verb, above its options.
-
-    Args:
-        summary: One sentence.
-        examples: A command on each line.
-        details: Further lines.
-        exit_codes: Keys of `EXIT_CODES`.
-    """
-    meanings = "\n".join(f"{code:5}  {EXIT_CODES[code]}" for code in exit_codes)
-    return _paragraphs(summary, examples, details.strip(), f"Exit codes:\n{meanings}")
+Verb = TypeVar("Verb", bound=Callable[..., None])
 
 
-def group_help(summary: str, examples: str) -> str:
-    """Return the help of a group of verbs; see `help_text`."""
-    return _paragraphs(summary, examples, "The --help of each verb has more, and its exit codes.")
+def exit_codes(*codes: int) -> Callable[[Verb], Verb]:
+    """Add exit codes, keys of `EXIT_CODES`, to the help of a verb."""
+    meanings = "\n".join(f"{code:5}  {EXIT_CODES[code]}" for code in codes)
+
+    def added(verb: Verb) -> Verb:
+        verb.__doc__ = with_lines(f"{cleandoc(verb.__doc__ or '')}\n\nExit codes:\n{meanings}")
+        return verb
+
+    return added
 
 
-def _paragraphs(summary: str, examples: str, *others: str) -> str:
-    commands = "\n".join(f"  {line}" for line in examples.strip().splitlines())
-    paragraphs = [f"Examples:\n{commands}", *others]
+def with_lines(text: str) -> str:
+    """Return a help text whose paragraphs after the first one keep their lines."""
     # After a line with \b, click keeps line breaks: https://click.palletsprojects.com/documentation
-    return "\n\n".join([summary, *(f"\b\n{each}" for each in paragraphs if each)])
+    return cleandoc(text).replace("\n\n", "\n\n\b\n")

@@ -6,18 +6,20 @@ from typing import Annotated, Final
 
 import typer
 
-from serve_app.cli.help import group_help, help_text
+from serve_app.cli.help import INTERRUPTED, MODEL, MODEL_HELP, exit_codes, with_lines
 from serve_app.console import say, show
 
 app = typer.Typer(
     no_args_is_help=True,
-    help=group_help(
-        "Look at, prepare and evaluate models.",
-        """
-sentiment model info embedded
-sentiment model prepare organization/name@revision
-""",
-    ),
+    help=with_lines("""
+        Look at, prepare and evaluate models.
+
+        Examples:
+          sentiment model info embedded
+          sentiment model prepare organization/name@revision
+
+        The --help of each verb has more, and says what its exit codes mean.
+    """),
 )
 
 TOKENIZER_SETTINGS: Final = (
@@ -29,99 +31,98 @@ SCORES: Final = {
     "sigmoid": "sigmoid: labels do not exclude each other, the scores do not sum to 1",
 }
 
-Source = Annotated[
-    str, typer.Argument(help="`embedded`, a directory in Hugging Face form, or hub-id@revision.")
-]
-
-INFO: Final = help_text(
-    "Print what was understood of a model, and how it will be served.",
-    """
-sentiment model info embedded
-sentiment model info path/to/model
-""",
-)
-PREPARE: Final = help_text(
-    "Export a model to ONNX, quantize it to int8 and verify both against torch.",
-    """
-sentiment model prepare embedded
-sentiment model prepare organization/name@revision
-""",
-    "Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.",
-)
-EVALUATE: Final = help_text(
-    "Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side.",
-    """
-sentiment model evaluate path/to/dev.tsv --model path/to/model
-""",
-    "Labels are the names that `sentiment model info` prints, or their numbers from 0.",
-)
+Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
 
-@app.command(help=INFO)
-def info(source: Source = "embedded") -> None:
-    """Print what a model is; `INFO` is the text of its help."""
+@app.command()
+@exit_codes(0, 1, 2, INTERRUPTED)
+def info(model: Model = MODEL) -> None:
+    """Print what was understood of a model, and how it will be served.
+
+    Examples:
+      sentiment model info embedded
+      sentiment model info path/to/model
+    """
     from serve_app.model import store  # noqa: PLC0415 - `serve` needs none of it
     from serve_app.model.config import head  # noqa: PLC0415
     from serve_app.model.onnx_bundle import ENGINES, find_bundle  # noqa: PLC0415
 
-    model = store.resolve(source)
-    settings, bundle = store.settings_of(model.path), find_bundle(model)
-    tensors = store.read_tensors(model.path)
+    identity = store.resolve(model)
+    settings, bundle = store.settings_of(identity.path), find_bundle(identity)
+    tensors = store.read_tensors(identity.path)
     heads = [f"{name} {list(shape)}" for name, shape in head(tensors).items()]
     parameters = sum(prod(shape) for shape, _ in tensors.values())
     dtypes = ", ".join(sorted({dtype for _, dtype in tensors.values()}))
-    config = model.path / store.TOKENIZER_CONFIG
+    config = identity.path / store.TOKENIZER_CONFIG
     given = store.read_json(config) if config.exists() else {}
-    shown = {name: value for name, value in given.items() if name in TOKENIZER_SETTINGS}
-    served = [f"{name}: {bundle.refusal(name) or 'faithful'}" for name in ENGINES] if bundle else []
+    shown = [f"{name} {value}" for name, value in given.items() if name in TOKENIZER_SETTINGS]
+    served = ["with torch, or with ONNX after `sentiment model prepare`"]
+    if bundle:
+        served = [f"{name}: {bundle.refusal(name) or 'faithful'}" for name in ENGINES]
+        served.append(f"auto takes {bundle.default_engine}")
     lines = {
-        **{name: getattr(model, name) for name in ("model_id", "path", "revision", "digest")},
+        **{name: getattr(identity, name) for name in ("model_id", "path", "revision", "digest")},
         "classifier": settings.architecture,
-        "labels": ", ".join(model.labels),
+        "labels": ", ".join(identity.labels),
         "head": ", ".join(heads) or "found by transformers",
-        "scores": SCORES[model.transform],
-        "max_tokens": f"{model.max_tokens}: {settings.lengths.explained}",
-        "pad_id": model.pad_id,
-        "tokenizer": ", ".join(file.name for file in store.tokenizer_files(model.path)),
-        "settings": ", ".join(f"{name} {value}" for name, value in shown.items()) or "none",
+        "scores": SCORES[identity.transform],
+        "max_tokens": f"{identity.max_tokens}: {settings.lengths.explained}",
+        "pad_id": identity.pad_id,
+        "tokenizer": ", ".join(file.name for file in store.tokenizer_files(identity.path)),
+        "settings": ", ".join(shown) or "none",
         "weights": f"{len(tensors)} tensors, {parameters / 1e6:.1f} million parameters, {dtypes}, "
-        f"in {', '.join(file.name for file in store.weight_files(model.path))}",
+        f"in {', '.join(file.name for file in store.weight_files(identity.path))}",
         "prepared": bundle.directory if bundle else "no",
-        "served": "; ".join([*served, f"auto takes {bundle.default_engine}"])
-        if bundle
-        else "with torch, or with ONNX after `sentiment model prepare`",
+        "served": "; ".join(served),
     }
     for name, value in lines.items():
         show(f"{name:10} {value}")
 
 
-@app.command(help=PREPARE)
+@app.command()
+@exit_codes(0, 1, 2, INTERRUPTED)
 def prepare(
-    source: Source = "embedded",
+    model: Model = MODEL,
     beside: Annotated[
         bool,
-        typer.Option("--beside", help="Keep the files in the model's directory, for an image."),
+        typer.Option(
+            "--beside",
+            help="Put the files into the model's own directory, so that a copy of it, as in a "
+            "container image, has them too.",
+        ),
     ] = False,
 ) -> None:
-    """Derive and verify ONNX files; `PREPARE` is the text of its help."""
+    """Export a model to ONNX, quantize it to int8 and verify both against torch.
+
+    Examples:
+      sentiment model prepare embedded
+      sentiment model prepare organization/name@revision
+
+    Files go to $SENTIMENT_CACHE_DIR, by default ~/.cache/sentiment-serve, and are made once.
+    """
     from serve_app.export import prepare as preparation  # noqa: PLC0415
     from serve_app.model.onnx_bundle import parity_table  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    bundle = preparation.prepare(resolve(source), say, beside=beside)
+    bundle = preparation.prepare(resolve(model), say, beside=beside)
     show(parity_table(bundle))
     show(f"{bundle.default_engine} is the default; files in {bundle.directory}")
 
 
-@app.command(help=EVALUATE)
+@app.command()
+@exit_codes(0, 1, 2, INTERRUPTED)
 def evaluate(
     data: Annotated[Path, typer.Argument(help="TSV file with the columns text and label.")],
-    source: Annotated[
-        str, typer.Option("--model", help="See `sentiment model info`.")
-    ] = "embedded",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = MODEL,
 ) -> None:
-    """Compare the engines; `EVALUATE` is the text of its help."""
+    """Print the accuracy of torch, ONNX fp32 and ONNX int8 side by side.
+
+    Examples:
+      sentiment model evaluate path/to/dev.tsv --model path/to/model
+
+    Labels are the names that `sentiment model info` prints, or their numbers from 0.
+    """
     from serve_app.export import evaluate as evaluation  # noqa: PLC0415
     from serve_app.model.store import resolve  # noqa: PLC0415
 
-    show(evaluation.evaluation_table(evaluation.evaluate(resolve(source), data, say)))
+    show(evaluation.evaluation_table(evaluation.evaluate(resolve(model), data, say)))

@@ -2,12 +2,11 @@
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -18,12 +17,14 @@ from serve_app.cli import files
 from serve_app.cli.help import (
     API_KEY,
     ENGINE,
+    ENGINE_HELP,
     INTERRUPTED,
     MODEL,
+    MODEL_HELP,
     PIPE_CLOSED,
     ROWS_FAILED,
     Engine,
-    help_text,
+    exit_codes,
 )
 from serve_app.client import (
     ConnectionFailed,
@@ -33,7 +34,7 @@ from serve_app.client import (
     StatusError,
     Unauthorized,
 )
-from serve_app.client import request as connection
+from serve_app.client.request import DEFAULT_CONCURRENCY, DEFAULT_URL
 from serve_app.console import say
 from serve_app.errors import StartupError
 from serve_app.files.reader import TABLES, Failure, Format, Row, ScoredRow
@@ -44,26 +45,6 @@ from serve_app.files.writer import ERROR
 PATIENCE: Final = RetryPolicy(retries=12, cap_s=30.0)
 PATIENCE_S: Final = 600.0
 
-HELP: Final = help_text(
-    "Score texts, the lines of standard input, or the rows of a file.",
-    """
-sentiment predict "I love this!" "What a waste."
-sentiment predict -i reviews.csv -o scored.csv
-sentiment predict -i reviews.csv -o scored.csv --resume
-sentiment predict -i reviews.jsonl --column body | jq .predicted_label
-zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
-""",
-    f"""
-Each row comes out once, in order, with the columns predicted_label, score_LABEL for
-each label, and {ERROR}, which says why a row has no scores.
-Files are UTF-8 or UTF-16, plain or .gz; CSV and TSV have a header, blank lines are not
-rows. TSV has no quotes: a tab or line end in a field is written as a space. Fields stay
-as they are, formulas too: add --escape-formulas to an output for a spreadsheet.
-${API_KEY} is sent to a service that wants a key.
-""",
-    exit_codes=(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED),
-)
-
 
 class OnError(StrEnum):
     """Consequences of a row that cannot be scored."""
@@ -72,6 +53,7 @@ class OnError(StrEnum):
     STOP = "stop"
 
 
+@exit_codes(0, 1, 2, ROWS_FAILED, INTERRUPTED, PIPE_CLOSED)
 def predict(  # noqa: PLR0917 - typer calls it by keyword
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to score.")] = None,
     source: Annotated[
@@ -91,15 +73,17 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
     url: Annotated[
         str, typer.Option(envvar="SENTIMENT_URL", help="The service to ask.")
-    ] = connection.DEFAULT_URL,
+    ] = DEFAULT_URL,
     local: Annotated[
         bool, typer.Option("--local", help="Score in this process, without a service.")
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help=f"With --local; default: {MODEL}. See `sentiment model info`."),
+        typer.Option(help=f"With --local; default: {MODEL}. {MODEL_HELP}"),
     ] = None,
-    engine: Annotated[Engine | None, typer.Option(help=f"With --local; default: {ENGINE}.")] = None,
+    engine: Annotated[
+        Engine | None, typer.Option(help=f"With --local; default: {ENGINE}. {ENGINE_HELP}")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep the rows of the output, and go on.")
     ] = False,
@@ -110,8 +94,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         ),
     ] = False,
     on_error: Annotated[
-        OnError,
-        typer.Option(help="Record a row that cannot be scored, or stop."),
+        OnError, typer.Option(help="Record a row that cannot be scored, or stop.")
     ] = OnError.RECORD,
     concurrency: Annotated[
         int | None,
@@ -120,7 +103,22 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
         ),
     ] = None,
 ) -> None:
-    """Score texts; `HELP` is the text of its help."""
+    """Score texts, the lines of standard input, or the rows of a file.
+
+    Examples:
+      sentiment predict "I love this!" "What a waste."
+      sentiment predict -i reviews.csv -o scored.csv
+      sentiment predict -i reviews.csv -o scored.csv --resume
+      sentiment predict -i reviews.jsonl --column body | jq .predicted_label
+      zcat reviews.txt.gz | sentiment predict --local > scored.jsonl
+
+    Each row comes out once, in order, with the columns predicted_label, score_LABEL for
+    each label, and prediction_error, which says why a row has no scores.
+    Files are UTF-8 or UTF-16, plain or .gz; CSV and TSV have a header, blank lines are not
+    rows. TSV has no quotes: a tab or line end in a field is written as a space. Fields stay
+    as they are, formulas too: add --escape-formulas to an output for a spreadsheet.
+    $SENTIMENT_API_KEY is sent to a service that wants a key.
+    """
     if texts and source != files.STDIN:
         raise typer.BadParameter("give texts or --input, not both")
     if texts and input_format:
@@ -132,7 +130,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
     if target and target.exists() and source.exists() and target.samefile(source):
         raise typer.BadParameter("the output is the input")
     if not concurrency:
-        concurrency = len(os.sched_getaffinity(0)) if local else connection.DEFAULT_CONCURRENCY
+        concurrency = len(os.sched_getaffinity(0)) if local else DEFAULT_CONCURRENCY
     with ExitStack() as stack:
         try:
             given = (
@@ -149,13 +147,7 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
             else:
                 scorer = _connect(url, concurrency, stack)
             output = files.open_output(
-                target,
-                output_format,
-                given,
-                scorer.labels,
-                escape=escape,
-                resume=resume,
-                stack=stack,
+                target, output_format, given, scorer.labels, escape, resume=resume, stack=stack
             )
             rows = given.source.aligned() if output.format in TABLES else given.source.rows
             _skip(rows, output.rows)
@@ -166,9 +158,10 @@ def predict(  # noqa: PLR0917 - typer calls it by keyword
             _explain(error, url, "go on with --resume" if target else "")
         except KeyboardInterrupt:
             say("interrupted" + ("; go on with --resume" if target else ""))
-            _leave(INTERRUPTED)
+            # The interpreter would wait for threads that wait for their next attempt.
+            os._exit(INTERRUPTED)
         except BrokenPipeError:
-            _leave(PIPE_CLOSED)
+            os._exit(PIPE_CLOSED)
     if failed:
         say(f"rows without scores: {failed}; the column {ERROR} says why")
         raise typer.Exit(ROWS_FAILED)
@@ -209,30 +202,24 @@ def _explain(error: SentimentError, url: str, progress: str = "") -> NoReturn:
 def _write(
     results: Iterable[Sequence[ScoredRow]], given: files.Input, output: files.Output, *, stop: bool
 ) -> int:
-    """Write scored rows as they come, and return how many rows of the output have no scores.
-
-    Raises:
-        StartupError: A row has no scores, and `stop` is set.
-    """
+    """Write scored rows as they come, and return how many rows of the output have no scores."""
     written, failed = output.rows, output.failed
     shown = output.stream is sys.stdout.buffer and sys.stdout.isatty()
     # With None, tqdm shows a bar only at a terminal.
     with tqdm(
         total=given.size, unit="B", unit_scale=True, leave=False, disable=shown or None
     ) as bar:
-        for chunk in results:
-            reasons = {
-                n: result.outcome.reason
-                for n, result in enumerate(chunk)
-                if isinstance(result.outcome, Failure)
-            }
-            good = chunk[: min(reasons)] if stop and reasons else chunk
-            output.stream.write(output.render(good))
+        for scored in results:
+            reasons = [row.outcome.reason for row in scored if isinstance(row.outcome, Failure)]
+            kept = scored
+            if stop:
+                kept = list(takewhile(lambda row: not isinstance(row.outcome, Failure), scored))
+            output.stream.write(output.render(kept))
             output.stream.flush()
-            written, failed = written + len(good), failed + len(reasons)
+            written, failed = written + len(kept), failed + len(reasons)
             if stop and reasons:
                 raise StartupError(
-                    f"row {written + 1}: {reasons[min(reasons)]}",
+                    f"row {written + 1}: {reasons[0]}",
                     "correct it and go on with --resume, or continue with --on-error record",
                 )
             if given.size and given.stream:
@@ -242,19 +229,8 @@ def _write(
 
 
 def _skip(rows: Iterator[Row], count: int) -> None:
-    """Skip the rows of an earlier run.
-
-    Raises:
-        StartupError: The input has fewer rows.
-    """
-    last = deque(enumerate(islice(rows, count), start=1), maxlen=1)
-    if count and (not last or last[0][0] < count):
+    if sum(1 for _ in islice(rows, count)) < count:
         raise StartupError(
             f"the output has {count} rows, more than the input",
             "resume with the input of the first run, or remove the output",
         )
-
-
-def _leave(status: int) -> NoReturn:
-    # The interpreter would wait for threads that wait for their next attempt.
-    os._exit(status)

@@ -2,59 +2,27 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, group_help, help_text
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, exit_codes, with_lines
 from serve_app.console import say, show
 
 if TYPE_CHECKING:
     from serve_app.rollout.rollout import Rollout
 
-CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
-
-APPLY: Final = help_text(
-    "Apply a manifest, wait until it serves, and check it with a prediction.",
-    """
-sentiment rollout apply rendered.yaml
-kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
-""",
-    "If you interrupt it, the rollout goes on: follow it with `sentiment rollout status`.",
-    CHANGES,
-)
-ROLLBACK: Final = help_text(
-    "Apply an earlier revision again, and wait as `apply` does.",
-    """
-sentiment rollout rollback sentiment --namespace sentiment
-sentiment rollout rollback sentiment --namespace sentiment --to 3
-""",
-    exit_codes=CHANGES,
-)
-STATUS: Final = help_text(
-    "Show what serves, what is in progress, and which revisions there are.",
-    """
-sentiment rollout status sentiment --namespace sentiment
-""",
-    exit_codes=(0, 1, 2, 3, 4, 5, 6, INTERRUPTED),
-)
-DIFF: Final = help_text(
-    "Show what a manifest would change, and what the operator would do about it.",
-    """
-kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
-""",
-    exit_codes=(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED),
-)
-
 app = typer.Typer(
     no_args_is_help=True,
-    help=group_help(
-        "Deploy a release to Kubernetes, and roll it back.",
-        """
-kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
-sentiment rollout status sentiment --namespace sentiment
-""",
-    ),
+    help=with_lines("""
+        Deploy a release to Kubernetes, and roll it back.
+
+        Examples:
+          kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
+          sentiment rollout status sentiment --namespace sentiment
+
+        The --help of each verb has more, and says what its exit codes mean.
+    """),
 )
 
 ManifestPath = Annotated[
@@ -82,7 +50,8 @@ Force = Annotated[
 ]
 
 
-@app.command(help=APPLY)
+@app.command()
+@exit_codes(0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 def apply(  # noqa: PLR0917 - typer takes options as parameters
     manifest: ManifestPath,
     url: Url = None,
@@ -91,7 +60,14 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Apply a manifest."""
+    """Apply a manifest, wait until it serves, and check it with a prediction.
+
+    Examples:
+      sentiment rollout apply rendered.yaml
+      kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
+
+    If you interrupt it, the rollout goes on: follow it with `sentiment rollout status`.
+    """
     from serve_app.rollout.manifest import check_images, read  # noqa: PLC0415 - an extra
 
     wanted = read(manifest, sys.stdin)
@@ -99,7 +75,8 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
     _rollout(wanted.name, wanted.namespace, context, url, force, timeout).apply(wanted)
 
 
-@app.command(help=ROLLBACK)
+@app.command()
+@exit_codes(0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 def rollback(  # noqa: PLR0917 - typer takes options as parameters
     name: Name,
     namespace: Namespace,
@@ -112,19 +89,34 @@ def rollback(  # noqa: PLR0917 - typer takes options as parameters
     force: Force = False,
     context: Context = None,
 ) -> None:
-    """Return to an earlier revision."""
+    """Apply an earlier revision again, and wait as `apply` does.
+
+    Examples:
+      sentiment rollout rollback sentiment --namespace sentiment
+      sentiment rollout rollback sentiment --namespace sentiment --to 3
+    """
     _rollout(name, namespace, context, url, force, timeout).rollback(to)
 
 
-@app.command(help=STATUS)
+@app.command()
+@exit_codes(0, 1, 2, 3, 4, 5, 6, INTERRUPTED)
 def status(name: Name, namespace: Namespace, context: Context = None) -> None:
-    """Show what serves."""
+    """Show what serves, what is in progress, and which revisions there are.
+
+    Examples:
+      sentiment rollout status sentiment --namespace sentiment
+    """
     _rollout(name, namespace, context).status(show)
 
 
-@app.command(help=DIFF)
+@app.command()
+@exit_codes(0, 1, 2, 3, 6, DIFFERENT, INTERRUPTED)
 def diff(manifest: ManifestPath, force: Force = False, context: Context = None) -> None:
-    """Show what a manifest would change."""
+    """Show what a manifest would change, and what the operator would do about it.
+
+    Examples:
+      kubectl kustomize kuberay/overlays/prod | sentiment rollout diff -
+    """
     from serve_app.rollout.manifest import read  # noqa: PLC0415 - an extra
 
     wanted = read(manifest, sys.stdin)

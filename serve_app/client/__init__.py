@@ -19,8 +19,8 @@ from serve_app.client.errors import (
     Unavailable,
     UnexpectedAnswer,
 )
+from serve_app.client.request import RetryPolicy
 from serve_app.client.results import Info, Limits, Prediction
-from serve_app.client.retry import RetryPolicy
 
 __all__ = [
     "AsyncSentimentClient",

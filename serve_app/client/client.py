@@ -17,14 +17,16 @@ from serve_app.client.request import (
     DEFAULT_CONCURRENCY,
     DEFAULT_DEADLINE_S,
     DEFAULT_URL,
+    RETRYABLE,
+    Attempts,
     Request,
+    RetryPolicy,
     divide,
     in_order,
     info_request,
     refuse_string,
 )
 from serve_app.client.results import Info, Prediction, Reply, raise_for_status
-from serve_app.client.retry import RETRYABLE, Attempts, RetryPolicy
 
 
 class _BaseClient:

@@ -31,9 +31,7 @@ class SentimentError(Exception):
 class TextRefused(SentimentError):
     """A text that was not sent, because the service would refuse it.
 
-    Args:
-        index: Index of the text among those of the call.
-        reason: Why, as a predicate.
+    `index` is that among the texts of the call, `reason` a predicate.
     """
 
     def __init__(self, index: int, reason: str) -> None:
@@ -57,12 +55,7 @@ class UnexpectedAnswer(SentimentError):
 class StatusError(SentimentError):
     """An answer of the service with an error status.
 
-    Args:
-        status: Status of the answer.
-        problem: The members of its RFC 9457 document; empty where it has none.
-        request_id: The request's id.
-        retry_after_s: Value of `Retry-After` in seconds, where the answer has it.
-        hint: What to do, where the answer tells.
+    `problem` has the members of its RFC 9457 document; `retry_after_s` is that of `Retry-After`.
     """
 
     def __init__(

@@ -1,13 +1,25 @@
-"""Requests to the service: their texts and their order."""
+"""Requests to the service: their texts, their order, and their attempts."""
 
 import json
+import random
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from serve_app.client.errors import TextRefused
+from serve_app.client.errors import (
+    ConnectionFailed,
+    DeadlinePassed,
+    Overloaded,
+    SentimentError,
+    ServerTimeout,
+    StatusError,
+    TextRefused,
+    Unavailable,
+)
 from serve_app.client.results import Limits
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
@@ -96,7 +108,7 @@ def divide(texts: Iterable[str], limits: Limits) -> Iterator[Request]:
     Raises:
         TextRefused: The service would refuse a text.
     """
-    for items in chunks(_accepted(texts, limits), len, budget(limits)):
+    for items in portions(_accepted(texts, limits), len, budget(limits)):
         content = _HEAD + _COMMA.join(items) + _TAIL
         yield Request("POST", "/project/predict", content, len(items), uuid.uuid4().hex)
 
@@ -112,21 +124,21 @@ def _encoded(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).encode()
 
 
-def chunks(
+def portions(
     items: Iterable[Item], size: Callable[[Item], int], maximum: Budget
 ) -> Iterator[list[Item]]:
     """Divide items into lists within a budget; `size` returns the bytes of an item."""
-    chunk: list[Item] = []
+    portion: list[Item] = []
     total = 0
     for item in items:
         added = size(item) + len(_COMMA)
-        if chunk and (len(chunk) >= maximum.texts or total + added > maximum.bytes):
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(item)
+        if portion and (len(portion) >= maximum.texts or total + added > maximum.bytes):
+            yield portion
+            portion, total = [], 0
+        portion.append(item)
         total += added
-    if chunk:
-        yield chunk
+    if portion:
+        yield portion
 
 
 def in_order(
@@ -149,3 +161,65 @@ def in_order(
     finally:
         for call in calls:
             call.cancel()
+
+
+# Predictions are idempotent, so that a request may be repeated after each of these.
+RETRYABLE: Final = (ConnectionFailed, Overloaded, Unavailable, ServerTimeout)
+
+
+class RetryPolicy(NamedTuple):
+    """The number of retries and the waits between them.
+
+    `base_s` is the maximum wait before the first one and doubles each time, up to `cap_s`; the
+    service may ask for more.
+    """
+
+    retries: int = 5
+    base_s: float = 0.5
+    cap_s: float = 10.0
+
+    def wait_s(self, retry: int, asked_s: float | None) -> float:
+        """Return the seconds to wait before a retry, numbered from 0 on.
+
+        "Full jitter", which spreads clients that failed together the best:
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+        It is added to `asked_s`, the value of `Retry-After`, which is the same for all of them.
+        """
+        # A float cannot hold a power of two far beyond any cap.
+        max_s = min(self.cap_s, self.base_s * 2.0 ** min(retry, 64))
+        return (asked_s or 0.0) + random.random() * max_s
+
+
+@dataclass
+class Attempts:
+    """The attempts of one request until a deadline, a time of `time.monotonic`."""
+
+    policy: RetryPolicy
+    deadline: float
+    request_id: str
+    retries: int = 0
+
+    def left_s(self) -> float:
+        """Return the seconds until the deadline.
+
+        Raises:
+            DeadlinePassed: The deadline has passed.
+        """
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise DeadlinePassed("no answer within the deadline", self.request_id)
+        return left_s
+
+    def wait_s(self, error: SentimentError) -> float:
+        """Return the seconds to wait after an attempt with a retryable error.
+
+        Raises:
+            SentimentError: There is no next attempt: this error, or `DeadlinePassed`.
+        """
+        left_s = self.left_s()
+        asked_s = error.retry_after_s if isinstance(error, StatusError) else None
+        wait_s = self.policy.wait_s(self.retries, asked_s)
+        if error.final or self.retries >= self.policy.retries or wait_s >= left_s:
+            raise error
+        self.retries += 1
+        return wait_s

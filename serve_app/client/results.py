@@ -13,8 +13,9 @@ from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
 class Prediction(NamedTuple):
     """The model's prediction for one text: its most probable label and that one's probability.
 
-    `scores` are the probabilities of all labels, highest first; they sum to 1. `truncated` says
-    whether the text has more tokens than the model reads.
+    `scores` are the probabilities of all labels, highest first; they sum to 1, but for a model
+    whose labels do not exclude each other (sigmoid). `truncated` says whether the text has more
+    tokens than the model reads.
     """
 
     label: str

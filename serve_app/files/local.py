@@ -31,9 +31,9 @@ class LocalScorer:
     # of 2048, padding and small batches take 8 % more time.
     budget = Budget(texts=2048, bytes=2 * 1024 * 1024)
 
-    def __init__(self, source: str, engine: EngineChoice, progress: Callable[[str], None]) -> None:
+    def __init__(self, name: str, engine: EngineChoice, progress: Callable[[str], None]) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        model = resolve(source)
+        model = resolve(name)
         self.labels = model.labels
         self._transform = model.transform
         self._engine = load_engine(model, resolve_engine(model, engine, progress), threads=1)

@@ -12,7 +12,7 @@ from serve_app.client import (
     ServerFailed,
     ServerTimeout,
 )
-from serve_app.client.request import Budget, budget, chunks, in_order, refusal
+from serve_app.client.request import Budget, budget, in_order, portions, refusal
 from serve_app.files.reader import Failure, Outcome, Row, ScoredRow
 
 
@@ -82,11 +82,11 @@ def score(
     Raises:
         SentimentError: No further row can be scored.
     """
-    work = chunks(rows, lambda row: len(row.text), scorer.budget)
-    return in_order(executor, partial(score_chunk, scorer), work, 2 * concurrency)
+    calls = portions(rows, lambda row: len(row.text), scorer.budget)
+    return in_order(executor, partial(score_rows, scorer), calls, 2 * concurrency)
 
 
-def score_chunk(scorer: Scorer, rows: list[Row]) -> list[ScoredRow]:
+def score_rows(scorer: Scorer, rows: list[Row]) -> list[ScoredRow]:
     """Score rows with one call of the scorer; those with a problem keep it."""
     problems = [row.problem or scorer.refusal(row.text) for row in rows]
     texts = [row.text for row, problem in zip(rows, problems, strict=True) if not problem]

@@ -29,6 +29,7 @@ from serve_app.settings import GatewaySettings
 # A body comes with its head or a moment later. The application waits longer, with a deadline.
 BODY_WAIT_S: Final = 0.02
 REQUEST_ID: Final = b"x-request-id"
+ADDED_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in NO_SNIFF.items()]
 # The application reads these headers.
 SPECIAL_HEADERS: Final = {
     DEADLINE_HEADER.lower().encode(),
@@ -73,8 +74,7 @@ def cached_responses(app: ASGIApp, source: Callable[[], Source | None] = replica
         if response is None:
             await app(scope, receive if first is None else _replay(first, receive), send)
             return
-        response.headers.update(NO_SNIFF)
-        response.raw_headers.append((REQUEST_ID, _request_id(scope)))
+        response.raw_headers += [*ADDED_HEADERS, (REQUEST_ID, _request_id(scope))]
         try:
             await response(scope, receive, send)
             record.status = response.status_code

@@ -56,8 +56,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin with the request."""
-        # The target may name a host too.
-        if host := httptools.parse_url(self.url).host:
+        # The target may name a host too, where it is no path.
+        if not self.url.startswith(b"/") and (host := httptools.parse_url(self.url).host):
             self.headers.append((b"host", host))
         super().on_headers_complete()
         # uvicorn adds trailers to this list, which is the request's no longer.

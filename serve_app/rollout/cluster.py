@@ -3,33 +3,29 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
+from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
-from serve_app.console import install
+from serve_app.client.results import Reply
 from serve_app.errors import ConnectionLost, InvalidManifest, RolloutRefused, StartupError
+from serve_app.files.reader import json_object
 from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
 
-if TYPE_CHECKING:
-    from kubernetes.dynamic import DynamicClient
-
-# To connect and to read, in seconds.
-_TIMEOUT: Final = (5, 20)
-
-
-class Answer(NamedTuple):
-    """An HTTP answer of the service or of Ray's head; names of headers in any case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+# To connect and to read.
+_TIMEOUT_S: Final = (5, 20)
 
 
 class _NotFound(RolloutRefused):
@@ -44,25 +40,21 @@ class Api:
     `RolloutRefused` if it refuses the request, `InvalidManifest` if it does not know the kind.
     """
 
-    client: "DynamicClient"
+    client: DynamicClient
     name: str
     namespace: str
 
     def apply(self, document: Document, *, dry_run: bool = False, force: bool = False) -> Document:
-        """Apply a document on the server's side, with fields that others have set if `force`.
-
-        Return the resulting object. A dry run validates and changes nothing.
-        """
+        """Apply a document on the server's side, over others' fields if `force`; return it then."""
         options = {"field_manager": "sentiment-rollout", "dry_run": "All" if dry_run else None}
         apply = self.client.server_side_apply
         return self._call(apply, document, body=document, force_conflicts=force, **options)
 
     def get(self, document: Document) -> Document | None:
         """Return the live object of a document; None if it does not exist."""
-        try:
+        with suppress(_NotFound):
             return self._call(self.client.get, document)
-        except _NotFound:
-            return None
+        return None
 
     def delete(self, document: Document) -> None:
         """Delete the object of a document if it exists."""
@@ -71,8 +63,11 @@ class Api:
 
     def find(self, api_version: str, kind: str, **selector: str) -> list[Document]:
         """Return the objects of the namespace that match `label_selector` or `field_selector`."""
-        metadata = {"namespace": self.namespace}
-        wanted = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+        wanted = {
+            "apiVersion": api_version,
+            "kind": kind,
+            "metadata": {"namespace": self.namespace},
+        }
         return list(self._call(self.client.get, wanted, **selector)["items"])
 
     def service(self) -> Document | None:
@@ -82,10 +77,9 @@ class Api:
 
     def pods(self, cluster: str) -> list[Document]:
         """Return the pods of a Ray cluster; none if this user may not list pods."""
-        try:
+        with suppress(RolloutRefused):
             return self.find("v1", "Pod", label_selector=f"ray.io/cluster={cluster}")
-        except RolloutRefused:
-            return []
+        return []
 
     def warnings(self) -> dict[str, str]:
         """Return the version of each warning by its text; none if this user may not list events."""
@@ -104,21 +98,17 @@ class Api:
         token = os.environ.get("RAY_AUTH_TOKEN")
         # `Authorization` carries the token of the API server.
         headers = {"x-ray-authorization": f"Bearer {token}"} if token else {}
-        try:
+        with suppress(ConnectionLost, RolloutRefused):
             answer = self.proxy("head-svc:8265", "/api/serve/applications/", headers=headers)
-        except (ConnectionLost, RolloutRefused):
-            return None
-        if answer.status != HTTPStatus.OK:
-            return None
-        applications = json.loads(answer.body)["applications"].values()
-        return max((each["last_deployed_time_s"] for each in applications), default=0.0)
+            if answer.status == HTTPStatus.OK:
+                applications = json.loads(answer.body)["applications"].values()
+                return max((each["last_deployed_time_s"] for each in applications), default=0.0)
+        return None
 
     def proxy(
         self, service: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> Reply:
         """Send a GET, or a POST of JSON, to `head-svc:PORT` or `serve-svc:PORT`."""
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
-
         target = f"{self.name}-{service}"
         with _api_errors(f"service {target}"):
             try:
@@ -128,18 +118,16 @@ class Api:
                     body=body,
                     header_params=headers or {},
                     serialize=False,
-                    _request_timeout=_TIMEOUT,
+                    _request_timeout=_TIMEOUT_S,
                 )
             except ApiException as error:
                 # The API server's own errors have a Status as their body.
-                if "kind" in _json_object(error.body):
+                if "kind" in (json_object(error.body or "") or {}):
                     raise
-                return Answer(error.status, error.headers or {}, (error.body or "").encode())
-            return Answer(answer.status, answer.headers, answer.data)
+                return Reply(error.status, error.headers or {}, (error.body or "").encode())
+            return Reply(answer.status, answer.headers, answer.data)
 
     def _call(self, method: Callable[..., Any], document: Document, **options: Any) -> Document:
-        from kubernetes.dynamic.exceptions import ResourceNotFoundError  # noqa: PLC0415 - an extra
-
         api_version, kind, metadata = (document[key] for key in ("apiVersion", "kind", "metadata"))
         with _api_errors(f"{kind} {metadata.get('name', 'list')}"):
             try:
@@ -153,31 +141,21 @@ class Api:
                 name=metadata.get("name"),
                 namespace=metadata.get("namespace"),
                 serialize=False,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=_TIMEOUT_S,
                 **options,
             )
-            content: Document = json.loads(answer.data)
-            return content
+            return dict(json.loads(answer.data))
 
 
 def connect(name: str, namespace: str, context: str | None = None) -> Api:
     """Connect as kubectl does: by `$KUBECONFIG`, `~/.kube/config`, or from within a pod.
 
-    Raises `StartupError` if the `kuberay` extra is not installed, or there is no configuration,
-    and `ConnectionLost` if the API server does not answer.
+    Raises `StartupError` if there is no configuration, `ConnectionLost` if nobody answers.
     """
-    try:
-        from kubernetes import client, config  # noqa: PLC0415 - an extra
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-        from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
-    except ImportError:
-        problem = "rollouts need a package that is not installed: kubernetes"
-        raise StartupError(problem, install("kuberay")) from None
     # The package's own load_config() cannot take a context within a pod.
     kubeconfig = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
     try:
-        if in_pod and not Path(kubeconfig).expanduser().exists():
+        if "KUBERNETES_SERVICE_HOST" in os.environ and not Path(kubeconfig).expanduser().exists():
             config.load_incluster_config()
         else:
             config.load_kube_config(config_file=kubeconfig, context=context)
@@ -196,17 +174,13 @@ def connect(name: str, namespace: str, context: str | None = None) -> Api:
 
 @contextmanager
 def _api_errors(subject: str) -> Iterator[None]:
-    """Turn the client's exceptions into those of `serve_app.errors`."""
-    from kubernetes.client.exceptions import ApiException  # noqa: PLC0415 - an extra
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
     try:
         yield
     except ApiException as error:
         status = f"{error.status} {error.reason}"
-        message = one_line(str(_json_object(error.body).get("message", status)))
-        overloaded = error.status == HTTPStatus.TOO_MANY_REQUESTS
-        if overloaded or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        body = json_object(error.body or "") or {}
+        message = one_line(str(body.get("message", status)))
+        if error.status in {429, *range(500, 600)}:
             raise ConnectionLost(f"{subject}: the API server answers {message}") from None
         hint = "this object was not changed"
         if error.status == HTTPStatus.CONFLICT:
@@ -218,9 +192,3 @@ def _api_errors(subject: str) -> Iterator[None]:
         raise refusal(f"{subject}: {message}", hint) from None
     except (HTTPError, OSError) as error:
         raise ConnectionLost(f"the API server does not answer: {one_line(str(error))}") from None
-
-
-def _json_object(body: Any) -> dict[str, Any]:
-    with suppress(ValueError, TypeError):
-        return dict(json.loads(body))
-    return {}

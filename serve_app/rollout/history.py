@@ -7,75 +7,50 @@ content, and a Secret must not be copied.
 import hashlib
 import json
 from collections.abc import Sequence
-from copy import copy
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Self
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.errors import InvalidManifest
 from serve_app.rollout.cluster import Api
-from serve_app.rollout.kuberay import ServiceState
-from serve_app.rollout.manifest import APPLIED_BY_KUBECTL, Document
+from serve_app.rollout.kuberay import ServiceState, at
+from serve_app.rollout.manifest import Document, without_server_fields
 
 # As many as for a Deployment.
 MAX_REVISIONS: Final = 10
 
-_API_VERSION: Final = "apps/v1"
-_KIND: Final = "ControllerRevision"
+_KIND: Final = ("apps/v1", "ControllerRevision")
 _SERVICE_LABEL: Final = "sentiment-rollout/service"
 _OUTCOME: Final = "sentiment-rollout/outcome"
 _APPLIED_AT: Final = "sentiment-rollout/applied-at"
 _GENERATION: Final = "sentiment-rollout/generation"
 
 
-class Revision(NamedTuple):
-    """An applied RayService, recorded in a ControllerRevision.
+class Revision(BaseModel):
+    """An applied RayService, read from its ControllerRevision.
 
     Its name is by content: the same RayService has the same one. The outcome is `applied` until it
     has served, then `served`; `failed`; or `silent` if it ran but did not predict. `applied_at` is
     ISO 8601; `generation` is the RayService's after it was applied.
     """
 
-    number: int
-    name: str
-    outcome: str
-    applied_at: str
-    generation: int
-    service: Document
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
-    @classmethod
-    def create(
-        cls, service: Document, number: int, outcome: str, applied_at: str, generation: int
-    ) -> Self:
-        """Return the revision of a RayService; what the API server and kubectl add is left out."""
-        keys = ("name", "namespace", "labels", "annotations")
-        metadata = {key: copy(service["metadata"].get(key)) for key in keys}
-        (metadata["annotations"] or {}).pop(APPLIED_BY_KUBECTL, None)
-        applied = {key: service[key] for key in ("apiVersion", "kind", "spec")}
-        applied["metadata"] = {key: value for key, value in metadata.items() if value}
-        content = json.dumps(applied, sort_keys=True).encode()
-        name = f"{metadata['name']}-{hashlib.blake2b(content, digest_size=5).hexdigest()}"
-        return cls(number, name, outcome, applied_at, generation, applied)
-
-    @classmethod
-    def from_document(cls, document: Document) -> Self:
-        """Read a revision from its ControllerRevision."""
-        annotations = document["metadata"].get("annotations", {})
-        return cls(
-            number=document["revision"],
-            name=document["metadata"]["name"],
-            outcome=annotations.get(_OUTCOME, ""),
-            applied_at=annotations.get(_APPLIED_AT, ""),
-            generation=int(annotations.get(_GENERATION, 0)),
-            service=document["data"],
-        )
+    number: int = Field(validation_alias="revision")
+    name: str = at("metadata", "name")
+    outcome: str = at("metadata", "annotations", _OUTCOME, default="")
+    applied_at: str = at("metadata", "annotations", _APPLIED_AT, default="")
+    generation: int = at("metadata", "annotations", _GENERATION, default=0)
+    service: Document = Field(validation_alias="data")
 
     def document(self, owner_uid: str) -> Document:
         """Return the ControllerRevision, owned by the RayService of that uid."""
         metadata = self.service["metadata"]
         owner = {key: self.service[key] for key in ("apiVersion", "kind")}
         return {
-            "apiVersion": _API_VERSION,
-            "kind": _KIND,
+            "apiVersion": _KIND[0],
+            "kind": _KIND[1],
             "metadata": {
                 "name": self.name,
                 "namespace": metadata["namespace"],
@@ -94,16 +69,22 @@ class Revision(NamedTuple):
 
 def revisions_of(api: Api) -> list[Revision]:
     """Return the recorded revisions of the RayService, oldest first."""
-    found = api.find(_API_VERSION, _KIND, label_selector=f"{_SERVICE_LABEL}={api.name}")
-    return sorted(map(Revision.from_document, found), key=lambda revision: revision.number)
+    found = api.find(*_KIND, label_selector=f"{_SERVICE_LABEL}={api.name}")
+    return sorted(map(Revision.model_validate, found), key=lambda revision: revision.number)
 
 
 def record(api: Api, service: Document, live: Document, outcome: str) -> Revision:
     """Record a RayService as the newest revision, and delete revisions beyond the maximum."""
-    revisions = revisions_of(api)
-    number = revisions[-1].number + 1 if revisions else 1
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    revision = Revision.create(service, number, outcome, now, live["metadata"]["generation"])
+    applied = without_server_fields(service)
+    content = json.dumps(applied, sort_keys=True).encode()
+    revision = Revision(
+        number=max((earlier.number for earlier in revisions_of(api)), default=0) + 1,
+        name=f"{api.name}-{hashlib.blake2b(content, digest_size=5).hexdigest()}",
+        outcome=outcome,
+        applied_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        generation=live["metadata"]["generation"],
+        service=applied,
+    )
     mark(api, revision, live, outcome)
     for old in surplus(revisions_of(api)):
         api.delete(old.document(live["metadata"]["uid"]))
@@ -112,7 +93,7 @@ def record(api: Api, service: Document, live: Document, outcome: str) -> Revisio
 
 def mark(api: Api, revision: Revision, live: Document, outcome: str) -> None:
     """Record the outcome of a revision."""
-    marked = revision._replace(outcome=outcome)
+    marked = revision.model_copy(update={"outcome": outcome})
     api.apply(marked.document(live["metadata"]["uid"]), force=True)
 
 

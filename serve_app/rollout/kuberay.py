@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -17,30 +17,29 @@ _STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 _UNSCHEDULABLE: Final = "Unschedulable"
 
 
-def _at(*path: str, default: Any) -> Any:
+def at(*path: str, default: Any = ...) -> Any:
+    """Return a field that an object of Kubernetes has at this path."""
     return Field(default=default, validation_alias=AliasPath(path[0], *path[1:]))
 
 
 class Condition(BaseModel):
-    """A condition that the operator has written."""
+    """A condition that the operator writes; its status is Unknown before it does."""
 
     type: str
-    status: str
+    status: str = "Unknown"
     reason: str = ""
     message: str = ""
 
 
-class Deployment(BaseModel):
-    """The status of a Serve deployment."""
-
+class _Deployment(BaseModel):
     status: str = ""
     message: str = ""
 
 
-class Application(Deployment):
-    """The status of a Serve application."""
+class Application(_Deployment):
+    """The status of a Serve application, and of its deployments."""
 
-    deployments: dict[str, Deployment] = Field(default={}, alias="serveDeploymentStatuses")
+    deployments: dict[str, _Deployment] = Field(default={}, alias="serveDeploymentStatuses")
 
     @property
     def settled(self) -> bool:
@@ -69,21 +68,21 @@ class Cluster(BaseModel):
 
     def __str__(self) -> str:
         """Return the status of each application."""
-        states = (f"{name} {application}" for name, application in self.applications.items())
+        states = [f"{name} {application}" for name, application in self.applications.items()]
         return "; ".join(states) or "no applications yet"
 
 
 class ServiceState(BaseModel):
     """A RayService as the API server returns it; a cluster that does not exist has no name."""
 
-    generation: int = _at("metadata", "generation", default=0)
-    resource_version: str = _at("metadata", "resourceVersion", default="")
-    serve_config: str = _at("spec", "serveConfigV2", default="")
-    observed_generation: int = _at("status", "observedGeneration", default=0)
-    endpoints: int = _at("status", "numServeEndpoints", default=0)
-    conditions: tuple[Condition, ...] = _at("status", "conditions", default=())
-    active: Cluster = _at("status", "activeServiceStatus", default=Cluster())
-    pending: Cluster = _at("status", "pendingServiceStatus", default=Cluster())
+    generation: int = at("metadata", "generation", default=0)
+    resource_version: str = at("metadata", "resourceVersion", default="")
+    serve_config: str = at("spec", "serveConfigV2", default="")
+    observed_generation: int = at("status", "observedGeneration", default=0)
+    endpoints: int = at("status", "numServeEndpoints", default=0)
+    conditions: tuple[Condition, ...] = at("status", "conditions", default=())
+    active: Cluster = at("status", "activeServiceStatus", default=Cluster())
+    pending: Cluster = at("status", "pendingServiceStatus", default=Cluster())
 
     @property
     def observed(self) -> bool:
@@ -96,9 +95,9 @@ class ServiceState(BaseModel):
         return self.pending if self.pending.name else self.active
 
     def condition(self, name: str) -> Condition:
-        """Return a condition; one with status Unknown if the operator has not written it."""
-        unknown = Condition(type=name, status="Unknown")
-        return next((found for found in self.conditions if found.type == name), unknown)
+        """Return the condition of this type."""
+        found = {condition.type: condition for condition in self.conditions}
+        return found.get(name, Condition(type=name))
 
     @property
     def serves(self) -> bool:
@@ -144,8 +143,8 @@ def _failures(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield _UNSCHEDULABLE, condition
 
 
-class Impact(Enum):
-    """The effect of a change of the specification; the value describes it to the user."""
+class Impact(StrEnum):
+    """The effect of a change of the specification, in words for the user."""
 
     FIRST = "a first cluster is started"
     NOTHING = "nothing changes in the cluster"

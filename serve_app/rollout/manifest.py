@@ -13,13 +13,16 @@ from serve_app.errors import InvalidManifest
 
 Document = dict[str, Any]
 
-APPLIED_BY_KUBECTL: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_APPLIED_BY_KUBECTL: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 _DIGEST: Final = re.compile(r"@sha256:([0-9a-f]{64})$")
 # Other documents depend on the first two, the pods of a RayService on all others.
 _ORDER: Final = {"Namespace": 0, "CustomResourceDefinition": 0, "RayService": 2}
 # What the API server adds to an object's metadata.
-_BY_SERVER: Final = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
+_BY_SERVER: Final = {
+    *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation"),
+    *("managedFields", "resourceVersion", "uid"),
+}
 
 
 class Manifest(NamedTuple):
@@ -41,8 +44,7 @@ class Manifest(NamedTuple):
 def parse(text: str) -> Manifest:
     """Parse the YAML documents of a rendered manifest.
 
-    Raises `InvalidManifest` if the text is not YAML, a document is not a Kubernetes object, or
-    there is not exactly one RayService with a namespace.
+    Raises `InvalidManifest` if they are not Kubernetes objects with one RayService among them.
     """
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
@@ -61,16 +63,13 @@ def parse(text: str) -> Manifest:
         raise InvalidManifest(problem, "roll out one service at a time")
     metadata = services[0]["metadata"]
     if not metadata.get("namespace"):
-        hint = "set `namespace:` in the kustomization"
-        raise InvalidManifest("the RayService has no namespace", hint)
+        problem = "the RayService has no namespace"
+        raise InvalidManifest(problem, "set `namespace:` in the kustomization")
     return Manifest(tuple(documents), metadata["name"], metadata["namespace"])
 
 
 def read(path: str, standard_input: Iterator[str]) -> Manifest:
-    """Read a manifest from a file, or from standard input where the path is `-`.
-
-    Raises `InvalidManifest` if the file cannot be read, and as `parse`.
-    """
+    """Parse a manifest from a file, or from standard input where the path is `-`."""
     try:
         return parse("".join(standard_input) if path == "-" else Path(path).read_text())
     except OSError as error:
@@ -78,28 +77,42 @@ def read(path: str, standard_input: Iterator[str]) -> Manifest:
 
 
 def check_images(manifest: Manifest, *, allow_tags: bool) -> None:
-    """Check that each image is pinned by a digest, or has a tag where tags are allowed.
-
-    Raises `InvalidManifest`, which names the first image that is not.
-    """
+    """Raise `InvalidManifest` if an image has no digest, where tags are not allowed, or zeros."""
     for document in manifest.documents:
-        where = f"{document['kind']} {document['metadata']['name']}"
         for image in _images(document.get("spec")):
             digest = _DIGEST.search(image)
             if digest and not digest[1].strip("0"):
-                name = image.partition("@")[0]
-                problem = f"{where}: the digest of {name} is a placeholder of zeros"
+                problem = f"the digest of {image.partition('@')[0]} is a placeholder of zeros"
                 hint = "put the digest of the image that you pushed into the kustomization"
-                raise InvalidManifest(problem, hint)
-            if not digest and not allow_tags:
-                problem = f"{where}: image {image} is not pinned by a digest, so it can change"
-                raise InvalidManifest(problem, "write image@sha256:…, or pass --allow-tags")
+            elif not digest and not allow_tags:
+                problem = f"image {image} is not pinned by a digest, so it can change"
+                hint = "write image@sha256:…, or pass --allow-tags"
+            else:
+                continue
+            raise InvalidManifest(f"{title(document)}: {problem}", hint)
+
+
+def without_server_fields(document: Document) -> Document:
+    """Return a copy of a document without what the API server and kubectl add."""
+    copied = copy.deepcopy(document)
+    copied.pop("status", None)
+    metadata = copied.get("metadata", {})
+    (metadata.get("annotations") or {}).pop(_APPLIED_BY_KUBECTL, None)
+    copied["metadata"] = {
+        key: value for key, value in metadata.items() if value and key not in _BY_SERVER
+    }
+    return copied
+
+
+def title(document: Document) -> str:
+    """Return the kind and the name of a document."""
+    return f"{document['kind']} {document['metadata']['name']}"
 
 
 def difference(before: Document | None, after: Document) -> str:
     """Return a unified diff from the live object to the applied one; empty if they are equal."""
-    name = f"{after['kind']} {after['metadata']['name']}"
-    old, new = _without_server_fields(before or {}), _without_server_fields(after)
+    name = title(after)
+    old, new = without_server_fields(before or {}), without_server_fields(after)
     if after["kind"] == "Secret":
         _hide_values(old, new)
     old_lines = to_yaml(old).splitlines(keepends=True) if before else []
@@ -129,16 +142,6 @@ def _images(node: Any) -> Iterator[str]:
         node = list(node.values())
     for item in node if isinstance(node, list) else ():
         yield from _images(item)
-
-
-def _without_server_fields(document: Document) -> Document:
-    document = copy.deepcopy(document)
-    document.pop("status", None)
-    metadata = document.get("metadata", {})
-    for key in _BY_SERVER:
-        metadata.pop(key, None)
-    metadata.get("annotations", {}).pop(APPLIED_BY_KUBECTL, None)
-    return document
 
 
 def _hide_values(old: Document, new: Document) -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 from serve_app import errors
+from serve_app.rollout import monitor
 from serve_app.rollout.cluster import Api
 from serve_app.rollout.history import mark, record, record_serving, revisions_of, rollback_target
 from serve_app.rollout.kuberay import Impact, ServiceState, impact
-from serve_app.rollout.manifest import Document, Manifest, difference
-from serve_app.rollout.monitor import Evaluator, Goal, Limits, Progress, take_snapshot, wait
-from serve_app.rollout.prediction import predict
+from serve_app.rollout.manifest import Document, Manifest, difference, title
+from serve_app.rollout.monitor import Goal, Limits, Progress
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,12 @@ class Rollout:
             record_serving(self.api, live)
         for document in wanted.documents[:-1]:
             self.api.apply(document, force=self.force)
-            self.progress(f"applied {document['kind']} {document['metadata']['name']}")
+            self.progress(f"applied {title(document)}")
         self._roll_out(wanted.service, expected)
 
     def rollback(self, number: int | None) -> None:
         """Apply a revision by its number, or the newest earlier one that has served, and wait."""
-        live = self.api.service()
-        if live is None:
-            raise self._not_found()
+        live = self._live()
         record_serving(self.api, live)
         target = rollback_target(revisions_of(self.api), number)
         self.progress(f"returning to revision {target.number}, applied {target.applied_at}")
@@ -68,10 +66,10 @@ class Rollout:
         Raises `RolloutFailed` if the specification that was applied last will not serve, and
         `RolloutTimeout` if it does not serve yet.
         """
-        snapshot = take_snapshot(self.api)
-        state = snapshot.service
-        if state is None:
-            raise self._not_found()
+        live = self._live()
+        state = ServiceState.model_validate(live)
+        goal = Goal(state.generation, resource_version="")
+        snapshot = monitor.take_snapshot(self.api, goal, live)
         show(f"RayService {self.api.name}, generation {state.generation}")
         for revision in revisions_of(self.api):
             show(f"revision {revision.number}  {revision.applied_at}  {revision.outcome}")
@@ -79,14 +77,14 @@ class Rollout:
             show(f"{condition.type}={condition.status}  {condition.reason}: {condition.message}")
         for warning in snapshot.warnings:
             show(f"the operator warned: {warning}")
-        goal = Goal(state.generation, resource_version="")
+        evaluator = monitor.Evaluator(goal, Limits(settle_s=0, patience_s=0))
         try:
-            evaluation = Evaluator(goal, Limits(settle_s=0, patience_s=0)).evaluate(snapshot)
+            text = evaluator.evaluate(snapshot)
         except errors.RolloutRefused as error:
             raise errors.RolloutFailed(error.problem, error.hint) from None
-        if not evaluation.complete:
-            raise errors.RolloutTimeout(evaluation.text)
-        show(evaluation.text)
+        if not evaluator.complete:
+            raise errors.RolloutTimeout(text)
+        show(text)
 
     def differences(self, wanted: Manifest) -> str:
         """Return what a manifest would change, as a diff; report what the operator would do."""
@@ -95,8 +93,14 @@ class Rollout:
             before = self.api.get(document)
             diffs.append(difference(before, after))
             if document is wanted.service:
-                self.progress(f"RayService {self.api.name}: {impact(before, after).value}")
+                self.progress(f"RayService {self.api.name}: {impact(before, after)}")
         return "".join(diffs)
+
+    def _live(self) -> Document:
+        if live := self.api.service():
+            return live
+        name, namespace = self.api.name, self.api.namespace
+        raise errors.InvalidManifest(f"there is no RayService {name} in namespace {namespace}")
 
     def _dry_run(self, wanted: Manifest) -> list[Document]:
         """Return the documents as they would be stored."""
@@ -116,7 +120,7 @@ class Rollout:
     def _roll_out(self, service: Document, expected: Document) -> None:
         before = self.api.service()
         effect = impact(before, expected)
-        self.progress(f"RayService {self.api.name}: {effect.value}")
+        self.progress(f"RayService {self.api.name}: {effect}")
         warnings = self.api.warnings()
         submitted = None
         if before and effect is Impact.IN_PLACE:
@@ -128,16 +132,14 @@ class Rollout:
         goal = Goal(metadata["generation"], metadata["resourceVersion"], warnings, submitted)
         try:
             if effect is Impact.IGNORED:
-                raise errors.RolloutFailed(effect.value, "set upgradeStrategy.type to NewCluster")
-            wait(self.api, goal, self.limits, self.progress)
-            self.progress(predict(self.api, self.url, self.api_key, self.limits.predict_s))
-        except (errors.RolloutFailed, errors.RolloutRefused, errors.PredictionFailed) as error:
-            outcome = "silent" if isinstance(error, errors.PredictionFailed) else "failed"
-            mark(self.api, revision, live, outcome)
+                raise errors.RolloutFailed(effect, "set upgradeStrategy.type to NewCluster")
+            monitor.wait(self.api, goal, self.limits, self.progress)
+            self.progress(monitor.predict(self.api, self.url, self.api_key, self.limits.predict_s))
+        except errors.PredictionFailed:
+            mark(self.api, revision, live, "silent")
+            raise
+        except (errors.RolloutFailed, errors.RolloutRefused):
+            mark(self.api, revision, live, "failed")
             raise
         mark(self.api, revision, live, "served")
         self.progress(f"revision {revision.number} serves")
-
-    def _not_found(self) -> errors.InvalidManifest:
-        name, namespace = self.api.name, self.api.namespace
-        return errors.InvalidManifest(f"there is no RayService {name} in namespace {namespace}")

@@ -78,5 +78,6 @@ def test_a_missing_extra_says_how_to_install_it(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "kubernetes", None)
+    monkeypatch.delitem(sys.modules, "serve_app.rollout.cluster")
     assert run(monkeypatch, "status", NAME, "-n", NAMESPACE) == 1
     assert f"hint: {install('kuberay')}" in capsys.readouterr().err

@@ -134,5 +134,5 @@ def test_a_service_that_does_not_predict_is_recorded_as_silent(
     server.prediction = lambda: (503, {"title": "Model unavailable"})
     with pytest.raises(PredictionFailed) as failure:
         rollout.apply(release())
-    assert "status 503" in failure.value.problem
+    assert "503 Model unavailable" in failure.value.problem
     assert outcomes(api) == [(1, "silent")]

@@ -63,5 +63,12 @@ def test_the_operator_of_these_tests_writes_statuses_that_its_schema_allows(
 
 
 def test_revisions_are_valid_objects_of_kubernetes(crds: Path) -> None:
-    revision = Revision.create(release().service, 1, "served", "2026-11-23T00:00:00+00:00", 1)
+    revision = Revision(
+        number=1,
+        name="sentiment-0123456789",
+        outcome="served",
+        applied_at="2026-11-23T00:00:00+00:00",
+        generation=1,
+        service=release().service,
+    )
     assert list(violations(revision.document("uid"), crds)) == []

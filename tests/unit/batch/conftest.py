@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from serve_app.batch.job import Job, input_files
-from serve_app.batch.shards import Output, ShardScorer
+from serve_app.batch.run import Output, ShardScorer
 from serve_app.model.store import ModelIdentity
 
 TEXTS = ["a good film", "not great", None, "", "bad " * 100, "slow food", "i love it", "x", "y"]

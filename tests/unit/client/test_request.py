@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.client.request import Budget, budget, chunks, divide, in_order, refusal
+from serve_app.client.request import Budget, budget, divide, in_order, portions, refusal
 from serve_app.client.results import Limits
 
 LIMITS = Limits(max_texts=5, max_chars=40, max_body_bytes=120, max_tokens=512, deadline_s=30.0)
@@ -34,8 +34,8 @@ def test_a_text_is_refused_exactly_if_its_request_would_be(text: str) -> None:
     assert bool(refusal(text, LIMITS)) == (not fits)
 
 
-def test_chunks_are_as_full_as_the_budget_allows() -> None:
-    assert list(chunks(["aa", "bb", "cc", "d" * 50, "e"], len, Budget(2, 10))) == [
+def test_portions_are_as_full_as_the_budget_allows() -> None:
+    assert list(portions(["aa", "bb", "cc", "d" * 50, "e"], len, Budget(2, 10))) == [
         ["aa", "bb"],
         ["cc"],
         ["d" * 50],

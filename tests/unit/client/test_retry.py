@@ -9,8 +9,8 @@ from serve_app.client.errors import (
     StatusError,
     Unavailable,
 )
+from serve_app.client.request import RETRYABLE, Attempts, RetryPolicy
 from serve_app.client.results import Reply, raise_for_status
-from serve_app.client.retry import RETRYABLE, Attempts, RetryPolicy
 
 DOWN = ConnectionFailed("connection refused", "r-1")
 # Without jitter, only the time that the service asks for is waited.
@@ -18,12 +18,12 @@ EXACT = RetryPolicy(retries=3, base_s=0.0)
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that a test sets, in place of the module `time`."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
 
@@ -32,21 +32,23 @@ def play(
 ) -> tuple[SentimentError | None, list[float]]:
     """Play attempts, each with its seconds and its outcome; return the last one and the waits."""
     clock = Clock()
-    attempts = Attempts(EXACT, deadline, "r-1", clock)
+    attempts = Attempts(EXACT, deadline, "r-1")
     waits: list[float] = []
-    try:
-        for seconds, error in outcomes:
-            assert attempts.left_s() == pytest.approx(deadline - clock.now)
-            clock.now += seconds
-            if error is None:
-                break
-            try:
-                raise error
-            except RETRYABLE:
-                waits.append(attempts.wait_s(error))
-                clock.now += waits[-1]
-    except SentimentError as error:
-        return error, waits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serve_app.client.request.time", clock)
+        try:
+            for seconds, error in outcomes:
+                assert attempts.left_s() == pytest.approx(deadline - clock.now)
+                clock.now += seconds
+                if error is None:
+                    break
+                try:
+                    raise error
+                except RETRYABLE:
+                    waits.append(attempts.wait_s(error))
+                    clock.now += waits[-1]
+        except SentimentError as error:
+            return error, waits
     return None, waits
 
 
@@ -96,9 +98,10 @@ def test_an_attempt_that_lasts_until_the_deadline_is_the_last() -> None:
     assert isinstance(error, DeadlinePassed)
 
 
-def test_waits_double_up_to_their_cap() -> None:
+def test_waits_double_up_to_their_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.random", lambda: 1.0)
     policy = RetryPolicy(base_s=0.5, cap_s=3.0)
-    assert [policy.wait_s(n, None, lambda: 1.0) for n in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert [policy.wait_s(n, None) for n in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
 def test_jitter_is_added_to_the_time_that_the_service_asks_for() -> None:

@@ -4,7 +4,13 @@ import pytest
 import yaml
 
 from serve_app.errors import InvalidManifest
-from serve_app.rollout.manifest import Manifest, check_images, difference, parse
+from serve_app.rollout.manifest import (
+    Manifest,
+    check_images,
+    difference,
+    parse,
+    without_server_fields,
+)
 
 DIGEST = "sha256:" + "1a" * 32
 
@@ -91,6 +97,13 @@ def secret(value: str, **metadata: Any) -> dict[str, Any]:
         "metadata": {"name": "token", **metadata},
         "data": {"token": value, "same": "c2FtZQ=="},
     }
+
+
+def test_what_the_server_and_kubectl_add_is_left_out() -> None:
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    live = service() | {"status": {"x": 1}}
+    live["metadata"] |= {"uid": "1", "resourceVersion": "2", "annotations": applied}
+    assert without_server_fields(live) == service()
 
 
 def test_a_diff_leaves_out_what_the_server_writes() -> None:

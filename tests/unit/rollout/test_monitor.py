@@ -43,11 +43,11 @@ def evaluated(*snapshots: Snapshot, goal: Goal = GOAL) -> list[str]:
     results = []
     for snapshot in snapshots:
         try:
-            complete = evaluator.evaluate(snapshot).complete
+            evaluator.evaluate(snapshot)
         except RolloutError as error:
             results.append(error.problem)
         else:
-            results.append(COMPLETE if complete else PROGRESSING)
+            results.append(COMPLETE if evaluator.complete else PROGRESSING)
     return results
 
 
@@ -81,7 +81,7 @@ def test_a_service_that_does_not_serve_yet_is_waited_for(service: ServiceState) 
 def test_progress_names_the_deployments_that_are_not_healthy() -> None:
     updating = {"D": {"status": "UPDATING"}, "E": {"status": "HEALTHY"}}
     service = state(**active(RUNNING | {"serveDeploymentStatuses": updating}))
-    text = Evaluator(GOAL, Limits()).evaluate(Snapshot(0, service)).text
+    text = Evaluator(GOAL, Limits()).evaluate(Snapshot(0, service))
     assert text == "cluster old: app RUNNING, D UPDATING, 2 endpoints"
 
 
@@ -101,7 +101,7 @@ def test_pods_may_fail_for_a_while_and_wait_for_nodes_without_limit() -> None:
     failing = [Snapshot(at, PENDING, pull) for at in (501, 560, 561)]
     results = evaluated(*waiting, *failing)
     assert results == [PROGRESSING] * 4 + ["pod a: ErrImagePull"]
-    assert "(pod a: Unschedulable)" in Evaluator(GOAL, Limits()).evaluate(waiting[0]).text
+    assert "(pod a: Unschedulable)" in Evaluator(GOAL, Limits()).evaluate(waiting[0])
 
 
 def test_an_earlier_validation_error_does_not_refuse_this_specification() -> None:

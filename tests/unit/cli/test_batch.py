@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.batch.environment import MAX_TMPDIR_BYTES, prepare
+from serve_app.cli.batch import MAX_TMPDIR_BYTES, prepare_ray
 from serve_app.errors import StartupError
 
 
@@ -11,17 +11,17 @@ def test_a_directory_for_temporary_files_that_is_too_long_for_sockets_is_named(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for variable in ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        # Restores what `prepare` sets.
+        # Restores what `prepare_ray` sets.
         monkeypatch.setenv(variable, "")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv(name, "/" + "x" * MAX_TMPDIR_BYTES)
     with pytest.raises(
         StartupError, match=rf"^\${name} has {MAX_TMPDIR_BYTES + 1} bytes"
     ) as caught:
-        prepare()
+        prepare_ray()
     assert f"{name}=/tmp" in caught.value.hint
     monkeypatch.setenv(name, "/" + "x" * (MAX_TMPDIR_BYTES - 1))
-    assert not prepare()
+    assert not prepare_ray()
 
 
 def test_the_directory_does_not_matter_where_a_cluster_runs_already(
@@ -29,4 +29,4 @@ def test_the_directory_does_not_matter_where_a_cluster_runs_already(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 200)))
-    assert prepare() == "10.0.0.1:6379"
+    assert prepare_ray() == "10.0.0.1:6379"

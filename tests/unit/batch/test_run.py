@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_app.batch.job import Job, input_files
-from serve_app.batch.shards import Output, ShardScorer
+from serve_app.batch.run import Output, ShardScorer
 from serve_app.client import Prediction
 from serve_app.errors import ModelUnusable, StartupError
 from serve_app.files.local import LocalScorer
@@ -121,7 +121,7 @@ def test_scores_are_those_of_predict(job: Job, output: Output, scorer: ShardScor
     for shard in job.shards():
         scorer(shard._asdict())
     rows = [row for row in pq.read_table(output.directory).to_pylist() if row["predicted_label"]]
-    expected = LocalScorer(job.source, "torch", print).score([row["text"] for row in rows])
+    expected = LocalScorer(job.model, "torch", print).score([row["text"] for row in rows])
     for row, prediction in zip(rows, expected, strict=True):
         assert isinstance(prediction, Prediction)
         assert row["predicted_label"] == prediction.label
