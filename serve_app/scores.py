@@ -12,11 +12,9 @@ class KeyedTexts(NamedTuple):
 
 
 class TextLogits(NamedTuple):
-    """The model's raw output for one text.
+    """The model's raw output for one text: a float32 value per label, in the order of label ids.
 
-    Attributes:
-        logits: One float32 value per label, in the order of the model's label ids.
-        truncated: Whether the text had more tokens than the model reads.
+    It is `truncated` if the text had more tokens than the model reads.
     """
 
     logits: tuple[float, ...]

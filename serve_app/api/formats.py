@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from serve_app.api import schemas
 from serve_app.errors import FieldError, InferenceFailed, InvalidRequest
+from serve_app.model.parity import probabilities
 from serve_app.model.store import ModelIdentity
 from serve_app.scores import Classification, TextLogits
 from serve_app.settings import GatewaySettings
@@ -118,7 +119,9 @@ def label_scores(
     """
     if not all(map(math.isfinite, logits)):
         raise InferenceFailed("The model gave a text a score that is not finite.")
-    scores = map(np.float32, _TRANSFORMS[transform](logits))
+    values = np.array(logits)
+    exact = values if transform == "none" else probabilities(values, transform)
+    scores = exact.astype(np.float32)
     ranked = sorted(zip(labels, scores, strict=True), key=lambda pair: pair[1], reverse=True)
     items = (
         f'{{"label":{json.dumps(label)},"score":{decimal(score)}}}'
@@ -151,30 +154,6 @@ def _render_hugging_face(
     top_k = parameters.top_k or (1 if best_alone else None)
     lists = (label_scores(model.labels, text.logits, transform, top_k) for text in texts)
     return b"[" + b",".join(lists) + b"]"
-
-
-def _softmax(logits: Sequence[float]) -> list[float]:
-    """Return exp(x) / sum(exp(x)) in float64, shifted by the largest x against overflow."""
-    largest = max(logits)
-    powers = [math.exp(logit - largest) for logit in logits]
-    total = math.fsum(powers)
-    return [power / total for power in powers]
-
-
-def _sigmoid(logits: Sequence[float]) -> list[float]:
-    """Return 1 / (1 + exp(-x)) in float64; exp is only taken of what cannot overflow."""
-    powers = [math.exp(-abs(logit)) for logit in logits]
-    return [
-        (1.0 if logit >= 0 else power) / (1.0 + power)
-        for logit, power in zip(logits, powers, strict=True)
-    ]
-
-
-_TRANSFORMS: dict[schemas.Transform, Callable[[Sequence[float]], list[float]]] = {
-    "softmax": _softmax,
-    "sigmoid": _sigmoid,
-    "none": list,
-}
 
 
 @lru_cache(8)

@@ -5,17 +5,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from serve_app import errors
 from serve_app.cache.score_cache import KeySpace, ScoreCache
 from serve_app.dispatch.coalescer import Coalescer, ModelScores
 from serve_app.dispatch.dispatcher import ClassifierReplicas, Dispatcher, WaitEstimator
-from serve_app.errors import (
-    NO_ANSWER,
-    NO_REPLICA,
-    NO_SCORE,
-    DeadlineExceeded,
-    InferenceFailed,
-    ModelUnavailable,
-)
 from serve_app.gateway.admission import Admission
 from serve_app.gateway.readiness import ModelProbe, Readiness
 from serve_app.model.store import ModelIdentity
@@ -86,8 +79,8 @@ class Gateway:
                         scores = await self.coalescer.score(missing, absent)
             except TimeoutError:
                 if not self._classifier.replicas():
-                    raise ModelUnavailable(NO_REPLICA) from None
-                raise DeadlineExceeded(NO_ANSWER) from None
+                    raise errors.ModelUnavailable(errors.NO_REPLICA) from None
+                raise errors.DeadlineExceeded(errors.NO_ANSWER) from None
         return _classification(keyed, cached, scores, cache_s)
 
     async def readiness(self) -> Readiness:
@@ -107,7 +100,7 @@ def _classification(
 ) -> Classification:
     found = {**cached, **{key: logits for key, logits in scores.logits.items() if logits}}
     if len(found) < len(keyed.keys):
-        raise InferenceFailed(NO_SCORE)
+        raise errors.InferenceFailed(errors.NO_SCORE)
     hits = sum(keyed.keys[text] in cached for text in keyed.texts)
     return Classification(
         logits=[found[keyed.keys[text]] for text in keyed.texts],

@@ -54,9 +54,10 @@ class Parity:
 def probabilities(
     logits: NDArray[np.floating], transform: Transform = "softmax"
 ) -> NDArray[np.float64]:
-    """Return the softmax of each row of [texts, labels], or all sigmoids, in float64."""
+    """Return the softmax over the last axis, that of labels, or all sigmoids, in float64."""
     if transform == "sigmoid":
-        sigmoids: NDArray[np.float64] = 0.5 + np.tanh(logits.astype(np.float64) / 2) / 2
+        # Exact for small ones too, without overflow.
+        sigmoids: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
         return sigmoids
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)

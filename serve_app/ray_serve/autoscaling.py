@@ -11,16 +11,7 @@ from typing import Any
 from ray.serve._private.common import DeploymentID
 from ray.serve.config import AutoscalingContext
 
-from serve_app.autoscaling import (
-    Fleet,
-    Series,
-    Workload,
-    classifier_workload,
-    gateway_workload,
-    read_classifier,
-    read_gateway,
-    required_replicas,
-)
+from serve_app import autoscaling as work
 from serve_app.settings import ScalingSettings, WorkPolicySettings
 
 
@@ -44,29 +35,29 @@ class WorkPolicy:
         demand_s, now = scaling.look_back_period_s, classifier.current_time or 0.0
         for_gateway, for_classifier = self._settings.gateway, self._settings.classifier
         since = now - for_gateway.stale_s
-        asking = [read_gateway(samples, since, demand_s) for samples in _samples(gateway)]
+        asking = [work.read_gateway(samples, since, demand_s) for samples in _samples(gateway)]
         since = now - for_classifier.stale_s
-        working = [read_classifier(samples, since) for samples in _samples(classifier)]
-        workload = classifier_workload(working, asking)
+        working = [work.read_classifier(samples, since) for samples in _samples(classifier)]
+        workload = work.classifier_workload(working, asking)
         return {
-            gateway.deployment_id: _decide(gateway, gateway_workload(asking), for_gateway),
+            gateway.deployment_id: _decide(gateway, work.gateway_workload(asking), for_gateway),
             classifier.deployment_id: _decide(classifier, workload, for_classifier),
         }, {}
 
 
 def _decide(
-    context: AutoscalingContext, workload: Workload | None, settings: ScalingSettings
+    context: AutoscalingContext, workload: work.Workload | None, settings: ScalingSettings
 ) -> int:
-    fleet = Fleet(
+    fleet = work.Fleet(
         running=context.current_num_replicas,
         target=context.target_num_replicas,
         min_replicas=context.capacity_adjusted_min_replicas,
         max_replicas=context.capacity_adjusted_max_replicas,
     )
-    return required_replicas(workload, fleet, settings)
+    return work.required_replicas(workload, fleet, settings)
 
 
-def _samples(context: AutoscalingContext) -> list[dict[str, Series]]:
+def _samples(context: AutoscalingContext) -> list[dict[str, work.Series]]:
     """Return the samples of each running replica, by name."""
     return [
         {

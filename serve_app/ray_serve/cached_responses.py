@@ -7,9 +7,8 @@ for the cache, the model or its body.
 """
 
 import asyncio
-import math
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from ray import serve
@@ -89,6 +88,7 @@ def can_answer(scope: Scope, settings: GatewaySettings) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PREDICTIONS:
         return False
     headers = dict(scope["headers"])
+    declared = headers.get(b"content-length", b"")
     try:
         check_key(settings, scope)
     except ServiceError:
@@ -96,7 +96,10 @@ def can_answer(scope: Scope, settings: GatewaySettings) -> bool:
     return (
         SPECIAL_HEADERS.isdisjoint(headers)
         and headers.get(REQUEST_ID, b"").isascii()
-        and _declared_bytes(headers) <= min(FREE_BYTES, settings.max_body_bytes)
+        and declared.isdigit()
+        # Python refuses to read a number of thousands of digits.
+        and len(declared) <= MAX_DIGITS
+        and int(declared) <= min(FREE_BYTES, settings.max_body_bytes)
     )
 
 
@@ -140,12 +143,6 @@ def _replay(first: Message, receive: Receive) -> Receive:
         return messages.pop() if messages else await receive()
 
     return again
-
-
-def _declared_bytes(headers: Mapping[bytes, bytes]) -> float:
-    declared = headers.get(b"content-length", b"")
-    # Python refuses to read a number of thousands of digits.
-    return int(declared) if declared.isdigit() and len(declared) <= MAX_DIGITS else math.inf
 
 
 def _request_id(scope: Scope) -> bytes:

@@ -8,15 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ray.exceptions import RayActorError, RayError
+from ray.serve import request_router
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
-from ray.serve.request_router import (
-    FIFOMixin,
-    PendingRequest,
-    ReplicaID,
-    RequestRouter,
-    RunningReplica,
-)
 
 from serve_app import errors
 from serve_app.scores import CallReply
@@ -106,7 +100,7 @@ class ClassifierClient:
             raise errors.InferenceFailed("A model replica failed on the texts.") from error
 
 
-class FewestCallsRouter(FIFOMixin, RequestRouter):
+class FewestCallsRouter(request_router.FIFOMixin, request_router.RequestRouter):
     """A router to the replica with the fewest calls of this process.
 
     Ray's own routers go by the queue length that a replica reports when it takes a call. With a
@@ -117,13 +111,13 @@ class FewestCallsRouter(FIFOMixin, RequestRouter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
-        self._calls: Counter[ReplicaID] = Counter()
+        self._calls: Counter[request_router.ReplicaID] = Counter()
 
     async def choose_replicas(
         self,
-        candidate_replicas: list[RunningReplica],
-        pending_request: PendingRequest | None = None,
-    ) -> list[list[RunningReplica]]:
+        candidate_replicas: list[request_router.RunningReplica],
+        pending_request: request_router.PendingRequest | None = None,
+    ) -> list[list[request_router.RunningReplica]]:
         """Return the replica with the fewest calls, then the others in case it is full."""
         if pending_request:
             # Without it, Ray tries again without a pause while all replicas are full.
@@ -132,12 +126,14 @@ class FewestCallsRouter(FIFOMixin, RequestRouter):
         ranked = sorted(shuffled, key=lambda replica: self._calls[replica.replica_id])
         return [ranked[:1], ranked[1:]]
 
-    def on_send_request(self, replica_id: ReplicaID) -> None:
+    def on_send_request(self, replica_id: request_router.ReplicaID) -> None:
         """Count a call."""
         super().on_send_request(replica_id)
         self._calls[replica_id] += 1
 
-    def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
+    def on_request_completed(
+        self, replica_id: request_router.ReplicaID, internal_request_id: str
+    ) -> None:
         """Stop counting a call, whether it failed or not."""
         super().on_request_completed(replica_id, internal_request_id)
         self._calls[replica_id] -= 1

@@ -8,14 +8,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import DeploymentSchema, LoggingConfig, RayActorOptionsSchema
 
+from serve_app import settings
 from serve_app.errors import InvalidConfig
-from serve_app.settings import (
-    AppArgs,
-    ClassifierSettings,
-    GatewaySettings,
-    Settings,
-    WorkPolicySettings,
-)
 
 # A gateway's readiness probe is a call to the classifier too.
 GATEWAY_PROBES: Final = 1
@@ -25,11 +19,11 @@ _START_FROM: Final = "start from a copy of configs/dev.yaml"
 HostName = Annotated[str, Field(pattern=r"^([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])$")]
 
 
-class WorkPolicySchema(Settings):
+class WorkPolicySchema(settings.Settings):
     """The autoscaling policy by work; without it, Ray's own counts ongoing calls."""
 
     policy_function: Literal["serve_app.ray_serve.autoscaling:WorkPolicy"]
-    policy_kwargs: WorkPolicySettings = WorkPolicySettings()
+    policy_kwargs: settings.WorkPolicySettings = settings.WorkPolicySettings()
 
 
 class StrictAutoscaling(AutoscalingConfig, extra="forbid"):
@@ -45,7 +39,7 @@ class StrictActorOptions(RayActorOptionsSchema, extra="forbid"):
     """Ray's actor settings without unknown keys."""
 
 
-class StrictHttpOptions(Settings):
+class StrictHttpOptions(settings.Settings):
     """Ray's HTTP settings, without its timeout, which would answer in plain text."""
 
     host: str
@@ -78,7 +72,7 @@ class GatewayDeployment(_Deployment):
     """Resources, scaling and tunables of the gateway."""
 
     name: Literal["Gateway"]
-    user_config: GatewaySettings  # type: ignore[assignment]
+    user_config: settings.GatewaySettings  # type: ignore[assignment]
     max_queued_requests: int = Field(gt=0)
 
     @model_validator(mode="after")
@@ -96,7 +90,7 @@ class ClassifierDeployment(_Deployment):
     """Resources, scaling and tunables of the classifier."""
 
     name: Literal["Classifier"]
-    user_config: ClassifierSettings  # type: ignore[assignment]
+    user_config: settings.ClassifierSettings  # type: ignore[assignment]
     max_queued_requests: int = Field(ge=-1)
 
     @model_validator(mode="after")
@@ -106,13 +100,13 @@ class ClassifierDeployment(_Deployment):
         return self
 
 
-class SentimentApplication(Settings):
+class SentimentApplication(settings.Settings):
     """The sentiment service within a Serve config."""
 
     name: Literal["sentiment"]
     route_prefix: Literal["/"]
     import_path: Literal["serve_app.app:build"]
-    args: AppArgs
+    args: settings.AppArgs
     autoscaling_policy: WorkPolicySchema | None = None
     deployments: tuple[GatewayDeployment, ClassifierDeployment]
 
@@ -177,7 +171,7 @@ class LabDeployment(DeploymentSchema, extra="forbid"):
     ray_actor_options: LabActorOptions
 
 
-class LabApplication(Settings):
+class LabApplication(settings.Settings):
     """The lab within a Serve config."""
 
     name: Literal["lab"]
@@ -186,7 +180,7 @@ class LabApplication(Settings):
     deployments: tuple[LabDeployment]
 
 
-class ServeConfig(Settings):
+class ServeConfig(settings.Settings):
     """A configuration file; on Kubernetes, Ray reads it and ignores the keys of `sentiment serve`.
 
     These are `environment`, the variables of Ray's processes; `metrics_port`, for Prometheus, where

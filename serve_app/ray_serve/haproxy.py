@@ -43,17 +43,14 @@ _ID: Final = "var(txn.request_id)"
 # refuses one that is late or large.
 BODY_WAIT_MS: Final = 200
 KEPT_BYTES: Final = 60_000
-_WHOLE: Final = (
+_FRONTEND: Final = (
     f"tcp-request inspect-delay {BODY_WAIT_MS}ms",
     "tcp-request content set-var(txn.there) req.body_len",
     f"tcp-request content accept if {{ req.body_size gt {KEPT_BYTES} }}",
     "tcp-request content accept if { req.hdr(expect) -m found }",
     "tcp-request content accept if { req.body_size,sub(txn.there) le 0 }",
     "tcp-request content accept if WAIT_END",
-)
-# HAProxy's answers and the gateway have the same id of a request.
-_FRONTEND: Final = (
-    *_WHOLE,
+    # HAProxy's answers and the gateway have the same id of a request.
     "http-request set-header x-request-id %[uuid] if !{ req.fhdr(x-request-id) -m found }",
     "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
     "http-request deny deny_status 404 if !{ path_beg / }",
