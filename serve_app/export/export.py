@@ -29,9 +29,8 @@ def export_onnx(model_directory: Path, destination: Path) -> None:
     ONNX Runtime's fused operators, the last layer is pruned, and padding is removed outside
     attention, each where the exported graph has the known patterns.
 
-    Raises:
-        OSError: A file cannot be read or written.
-        ModelUnusable: The directory has no known sequence classifier with all of its weights.
+    Raises `ModelUnusable` if the directory has no known sequence classifier with all of its
+    weights, and `OSError` if a file cannot be read or written.
     """
     with _quiet():
         model = _trace(model_directory)

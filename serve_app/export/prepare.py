@@ -88,9 +88,8 @@ def prepare(model: ModelIdentity, progress: Progress, *, beside: bool = False) -
     result. A bundle appears in its place, the cache or the model's directory (`beside`), only when
     it is complete.
 
-    Raises:
-        ModelUnusable: torch is missing, the model cannot be loaded or exported, its fp32 export
-            does not agree with torch, or a directory cannot be written.
+    Raises `ModelUnusable` if torch is missing, the model cannot be loaded or exported, its fp32
+    export does not agree with torch, or a directory cannot be written.
     """
     target = onnx_directory(model) if beside else cache_directory(model)
     try:

@@ -54,10 +54,8 @@ def quantize_int8(fp32: Path, destination: Path) -> None:
 
     The feed-forward products of the first third of the layers, products of two activations and
     the classifier's `Gemm` stay fp32. Embeddings are stored in half the memory, as fp16.
-
-    Raises:
-        ValueError: The graph has an opset before 21, which `export_onnx` writes.
-        OSError: A file cannot be read or written.
+    Raises `ValueError` if the graph has an opset before 21, which `export_onnx` writes, and
+    `OSError` if a file cannot be read or written.
     """
     model = onnx.load(fp32)
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}

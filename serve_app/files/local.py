@@ -21,10 +21,8 @@ from serve_app.settings import ClassifierSettings, EngineChoice
 class LocalScorer:
     """A model in this process, on one thread for each call of `score`.
 
-    `progress` is called with a line for each step, where the model has to be prepared.
-
-    Raises:
-        ModelUnusable: The model or the engine is missing.
+    `progress` is called with a line for each step, where the model has to be prepared. Raises
+    `ModelUnusable` if the model or the engine is missing.
     """
 
     # Enough texts to find others of similar length among them: with 512 product reviews in place

@@ -99,14 +99,9 @@ def read(stream: BinaryIO, form: Format, column: str) -> Source:
     """Begin to read a file.
 
     A row that cannot be read gets a problem. Blank lines are not rows. A table has a header.
-
-    Args:
-        stream: The bytes of the file, as they are or in gzip.
-        form: Its format, unless it is Parquet, which says so itself.
-        column: The column of the text; plain lines become a column of this name.
-
-    Raises:
-        StartupError: The file has no such column, or is not text; also from the rows.
+    The stream may be gzip, and is Parquet, whatever its `form`, where it says so itself; plain
+    lines become a column of the name `column`. Raises `StartupError`, also from the rows, if the
+    file has no such column, or is not text.
     """
     stream, head = decoding.unpacked(stream)
     if form is Format.PARQUET or head.startswith(decoding.PARQUET):

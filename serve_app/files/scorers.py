@@ -33,17 +33,12 @@ class Scorer(Protocol):
     def score(self, texts: Sequence[str]) -> list[Outcome]:
         """Return an outcome for each text, in order.
 
-        Raises:
-            SentimentError: No further text can be scored.
+        Raises `SentimentError` if no further text can be scored.
         """
 
 
 class RemoteScorer:
-    """A service.
-
-    Raises:
-        SentimentError: The service does not answer.
-    """
+    """A service. Raises `SentimentError` if it does not answer."""
 
     def __init__(self, client: SentimentClient) -> None:
         info = client.info()
@@ -77,10 +72,8 @@ def score(
 ) -> Iterator[list[ScoredRow]]:
     """Score rows in order, with at most `concurrency` calls of the scorer at a time.
 
-    Takes rows only as fast as results are taken. Yields the rows of one call.
-
-    Raises:
-        SentimentError: No further row can be scored.
+    Takes rows only as fast as results are taken. Yields the rows of one call. Raises
+    `SentimentError` if no further row can be scored.
     """
     calls = portions(rows, lambda row: len(row.text), scorer.budget)
     return in_order(executor, partial(score_rows, scorer), calls, 2 * concurrency)

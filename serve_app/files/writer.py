@@ -33,11 +33,7 @@ def added_fields(labels: tuple[str, ...], outcome: Outcome) -> dict[str, Any]:
 
 
 def refuse_added_columns(name: str, columns: Collection[str], labels: tuple[str, ...]) -> None:
-    """Refuse an input that has a column of the output.
-
-    Raises:
-        StartupError: It has.
-    """
+    """Raise `StartupError` if an input has a column of the output."""
     if taken := set(added_columns(labels)).intersection(columns):
         raise StartupError(
             f"{name} has a column {', '.join(sorted(taken))} already",
@@ -69,8 +65,7 @@ class Layout(NamedTuple):
     def header(self) -> bytes:
         """Return the line above the rows; empty where the format has none.
 
-        Raises:
-            StartupError: The input has a column of the output, or its columns are not known.
+        Raises `StartupError` if the input has a column of the output, or its columns are not known.
         """
         refuse_added_columns("the input", self.columns, self.labels)
         if self.form not in TABLES:
@@ -142,8 +137,8 @@ class Written(NamedTuple):
 def open_file(path: Path, layout: Layout, *, resume: bool) -> tuple[BinaryIO, Written]:
     """Open an output to write its next row, after the rows that it has where it is resumed.
 
-    Raises:
-        StartupError: It exists and is not to be resumed, has other columns, or cannot be written.
+    Raises `StartupError` if it exists and is not to be resumed, has other columns, or cannot be
+    written.
     """
     if path.exists() and not resume:
         raise StartupError(
@@ -166,8 +161,7 @@ def open_file(path: Path, layout: Layout, *, resume: bool) -> tuple[BinaryIO, Wr
 def finished(path: Path, layout: Layout) -> Written:
     """Count the whole rows of an output, which need not exist.
 
-    Raises:
-        StartupError: It has other columns. JSON lines have them in the first row.
+    Raises `StartupError` if it has other columns; JSON lines have them in the first row.
     """
     nothing = Written(0, 0, 0)
     if not path.exists():
