@@ -25,6 +25,13 @@ def _escape(character: str) -> str:
     return " " if character.isspace() else character.encode("unicode_escape").decode()
 
 
+def one_line(message: str) -> str:
+    """Return a message in one line: of a traceback the last line, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    traceback = any(line.startswith("Traceback") for line in lines)
+    return lines[-1] if traceback else " ".join(lines)
+
+
 def say(line: str) -> None:
     """Print a line of progress to standard error, apart from results."""
     print(clean(line), file=sys.stderr, flush=True)

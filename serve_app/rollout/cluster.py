@@ -19,9 +19,9 @@ from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
 from serve_app.client.results import Reply
+from serve_app.console import one_line
 from serve_app.errors import ConnectionLost, InvalidManifest, RolloutRefused, StartupError
 from serve_app.files.reader import json_object
-from serve_app.rollout.kuberay import one_line
 from serve_app.rollout.manifest import Document
 
 # To connect and to read.

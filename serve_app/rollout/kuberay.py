@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 from pydantic import AliasPath, BaseModel, Field
 
+from serve_app.console import one_line
 from serve_app.rollout.manifest import Document
 
 # An autoscaled deployment serves in these states; UPDATING means that replicas are being replaced.
@@ -182,10 +183,3 @@ def _hashed(cluster: dict[str, Any], groups: int) -> dict[str, Any]:
         pod.pop("tolerations", None)
         pod.pop("schedulingGates", None)
     return hashed
-
-
-def one_line(message: str) -> str:
-    """Return a message in one line: of a traceback the last line, which names the error."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    traceback = any(line.startswith("Traceback") for line in lines)
-    return lines[-1] if traceback else " ".join(lines)

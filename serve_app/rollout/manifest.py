@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from serve_app.console import one_line
 from serve_app.errors import InvalidManifest
 
 Document = dict[str, Any]
@@ -49,8 +50,7 @@ def parse(text: str) -> Manifest:
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        place = " ".join(str(error).split())
-        raise InvalidManifest(f"the manifest is not valid YAML: {place}") from None
+        raise InvalidManifest(f"the manifest is not valid YAML: {one_line(str(error))}") from None
     for number, document in enumerate(documents, 1):
         known = isinstance(document, dict) and document.get("apiVersion") and document.get("kind")
         if not (known and (document.get("metadata") or {}).get("name")):

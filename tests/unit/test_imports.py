@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -27,6 +28,7 @@ def test_a_replica_imports_nothing_that_it_does_not_need(module: str, others: se
     imported = output.split()
     assert module in imported
     unneeded = MODEL_PACKAGES | TOOLS | others
+    assert all(find_spec(each) for each in unneeded if each.startswith("serve_app"))
     assert not [
         name for name in imported if any(f"{name}.".startswith(f"{each}.") for each in unneeded)
     ]
