@@ -15,6 +15,8 @@ from serve_app.errors import StartupError
 
 START_TIMEOUT_S: Final = 20.0
 POLL_S: Final = 0.01
+# Nodes of a cluster talk to each other on a port so far above their own.
+BUS: Final = 10_000
 
 
 def redis_binary() -> str:
@@ -41,7 +43,7 @@ class RedisServer:
     """
 
     def __init__(self, *arguments: str, password: str | None = None) -> None:
-        self.port = free_port()
+        self.port = free_port(BUS)
         self.password = password
         self._arguments = arguments
         self._directory = tempfile.TemporaryDirectory(prefix="redis-server-")
@@ -120,7 +122,11 @@ class RedisServer:
 
     def __enter__(self) -> Self:
         """Start."""
-        return self.start()
+        try:
+            return self.start()
+        except StartupError:
+            self._directory.cleanup()
+            raise
 
     def __exit__(self, *_: object) -> None:
         """End it and remove its directory."""
