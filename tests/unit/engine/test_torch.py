@@ -19,6 +19,7 @@ TEXTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_short_numbers_move_no_probability_by_more_than_a_fiftieth(
     dtype: object, monkeypatch: pytest.MonkeyPatch

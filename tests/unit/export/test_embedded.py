@@ -46,6 +46,7 @@ def test_int8_is_faithful_and_the_default(bundle: OnnxBundle) -> None:
     assert bundle.default_engine == "onnx-int8"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dev", "test"])
 def test_it_is_as_accurate_as_its_card_says_on_every_engine(
     embedded: ModelIdentity,
