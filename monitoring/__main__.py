@@ -1,7 +1,6 @@
 """`make monitoring`: Prometheus beside the running service, until Ctrl-C."""
 
 import os
-import signal
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,7 @@ import httpx2
 import yaml
 
 from monitoring.prometheus import Prometheus
-from serve_app.console import fail, say
+from serve_app.console import fail, interrupt_by_signals, say
 from serve_app.errors import StartupError
 
 CONFIG: Final = Path(__file__).parent / "prometheus.yaml"
@@ -34,9 +33,7 @@ def scraped() -> bool:
 
 def main() -> None:
     """Run Prometheus in sight of a person."""
-    # Children of a shell's background job inherit that SIGINT is ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_by_signals()
     try:
         port = int(os.environ.get("PROMETHEUS_PORT") or PORT)
         with Prometheus(CONFIG, DATA, port) as prometheus:

@@ -1,6 +1,7 @@
 """Output for a person at a terminal."""
 
 import os
+import signal
 import sys
 from typing import Literal, NoReturn
 
@@ -32,6 +33,11 @@ def one_line(message: str) -> str:
     return lines[-1] if traceback else " ".join(lines)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def say(line: str) -> None:
     """Print a line of progress to standard error, apart from results."""
     print(clean(line), file=sys.stderr, flush=True)
@@ -53,6 +59,15 @@ def fail(error: StartupError) -> NoReturn:
     if error.hint:
         say(f"hint: {error.hint}")
     sys.exit(error.exit_status)
+
+
+def interrupt_by_signals() -> None:
+    """Let SIGINT and SIGTERM raise `KeyboardInterrupt` in this process from now on.
+
+    A background job of a shell, and what it starts, would ignore SIGINT.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def install(extra: Extra) -> str:

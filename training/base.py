@@ -18,9 +18,9 @@ from transformers import (
     set_seed,
 )
 
+from serve_app.console import first_line
 from serve_app.engine.checkpoint import misfits
 from serve_app.model.store import EMBEDDED as EMBEDDED_PATH
-from serve_app.model.store import first_line
 from training.conversion import distilbert_from_bert
 from training.model_directory import load_tokenizer
 from training.recipe import EMBEDDED, Recipe

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
+from serve_app.console import first_line
 from serve_app.errors import StartupError
 from serve_app.files.writer import refuse_added_columns
 from serve_app.settings import EngineName
@@ -125,7 +126,7 @@ def input_files(
             for info, partition in zip(infos, partitions, strict=True)
         )
     except (OSError, pa.ArrowInvalid) as error:
-        raise StartupError(f"cannot read {location}: {_first_line(error)}") from None
+        raise StartupError(f"cannot read {location}: {first_line(error)}") from None
     if not files:
         raise StartupError(f"there is no *.parquet in {location}")
     return filesystem, files
@@ -198,11 +199,7 @@ def file_system(location: str) -> tuple[FileSystem, str]:
         filesystem, path = FileSystem.from_uri(location)
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise StartupError(
-            f"cannot open {location}: {_first_line(error)}",
+            f"cannot open {location}: {first_line(error)}",
             "give a path, or a URI such as s3://bucket/path or abfs://container@account/path",
         ) from None
     return filesystem, path.rstrip("/")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

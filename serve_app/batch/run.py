@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 
 from serve_app.batch.job import Job, Shard
 from serve_app.client.request import portions
+from serve_app.console import first_line
 from serve_app.errors import ModelUnusable, StartupError
 from serve_app.files.local import LocalScorer
 from serve_app.files.reader import Row
@@ -211,12 +212,11 @@ def _cluster(address: str | None) -> Iterator[int]:
         )
     except Exception as error:
         # Ray raises a plain Exception if its processes do not start in time.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         problem, hint = "Ray did not start", "try again with --resume when the machine is less busy"
         if address:
             problem = f"no Ray cluster at {address}"
             hint = "correct RAY_ADDRESS, or unset it to score on this machine"
-        raise StartupError(f"{problem}: {reason}", hint) from error
+        raise StartupError(f"{problem}: {first_line(error)}", hint) from error
     try:
         yield int(ray.cluster_resources().get("CPU", 1))
     finally:

@@ -15,7 +15,7 @@ import typer
 
 from serve_app.api_keys import hash_of, new_key
 from serve_app.cli import batch, model, predict, rollout
-from serve_app.cli.help import INTERRUPTED, KILLED, exit_codes, with_lines
+from serve_app.cli.help import INTERRUPTED, KILLED, exit_codes, group_help
 from serve_app.console import Extra, fail, install, say, show
 from serve_app.errors import StartupError
 
@@ -43,15 +43,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help=with_lines("""
+    help=group_help("""
         Sentiment API on Ray Serve.
 
         Examples:
           sentiment serve
           sentiment predict "I love this!" "What a waste."
           sentiment predict -i reviews.csv -o scored.csv
-
-        The --help of each verb has more, and says what its exit codes mean.
     """),
 )
 

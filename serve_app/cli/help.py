@@ -69,6 +69,12 @@ def exit_codes(*codes: int) -> Callable[[Verb], Verb]:
     return added
 
 
+def group_help(text: str) -> str:
+    """Return the help of a group of verbs."""
+    more = "The --help of each verb has more, and says what its exit codes mean."
+    return with_lines(f"{cleandoc(text)}\n\n{more}")
+
+
 def with_lines(text: str) -> str:
     """Return a help text whose paragraphs after the first one keep their lines."""
     # After a line with \b, click keeps line breaks: https://click.palletsprojects.com/documentation

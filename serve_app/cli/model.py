@@ -6,19 +6,17 @@ from typing import Annotated, Final
 
 import typer
 
-from serve_app.cli.help import INTERRUPTED, MODEL, MODEL_HELP, exit_codes, with_lines
+from serve_app.cli.help import INTERRUPTED, MODEL, MODEL_HELP, exit_codes, group_help
 from serve_app.console import say, show
 
 app = typer.Typer(
     no_args_is_help=True,
-    help=with_lines("""
+    help=group_help("""
         Look at, prepare and evaluate models.
 
         Examples:
           sentiment model info embedded
           sentiment model prepare organization/name@revision
-
-        The --help of each verb has more, and says what its exit codes mean.
     """),
 )
 

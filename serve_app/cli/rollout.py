@@ -2,11 +2,11 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, exit_codes, with_lines
+from serve_app.cli.help import API_KEY, DIFFERENT, INTERRUPTED, exit_codes, group_help
 from serve_app.console import say, show
 
 if TYPE_CHECKING:
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help=with_lines("""
+    help=group_help("""
         Deploy a release to Kubernetes, and roll it back.
 
         Examples:
           kubectl kustomize kuberay/overlays/prod | sentiment rollout apply -
           sentiment rollout status sentiment --namespace sentiment
-
-        The --help of each verb has more, and says what its exit codes mean.
     """),
 )
+
+# What a rollout can end with.
+CHANGES: Final = (0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
 
 ManifestPath = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Rendered YAML; - reads standard input.")
@@ -51,7 +52,7 @@ Force = Annotated[
 
 
 @app.command()
-@exit_codes(0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
+@exit_codes(*CHANGES)
 def apply(  # noqa: PLR0917 - typer takes options as parameters
     manifest: ManifestPath,
     url: Url = None,
@@ -76,7 +77,7 @@ def apply(  # noqa: PLR0917 - typer takes options as parameters
 
 
 @app.command()
-@exit_codes(0, 1, 2, 3, 4, 5, 6, 7, INTERRUPTED)
+@exit_codes(*CHANGES)
 def rollback(  # noqa: PLR0917 - typer takes options as parameters
     name: Name,
     namespace: Namespace,

@@ -10,7 +10,7 @@ from urllib.request import getproxies
 import httpx2
 
 from serve_app import __version__
-from serve_app.client.errors import ConnectionFailed
+from serve_app.client.errors import PROXY_LOGIN, ConnectionFailed
 
 CONNECT_TIMEOUT_S: Final = 5.0
 MAX_PORT: Final = 65_535
@@ -103,7 +103,7 @@ _FINAL: Final = (
     ("CERTIFICATE_VERIFY_FAILED", "name the certificate of its authority with $SSL_CERT_FILE"),
     ("[SSL", "does it speak plain HTTP? use http://"),
     ("illegal", "it does not speak HTTP: does it want https://, or another port?"),
-    ("407 ", "give the proxy's URL a user and a password: http://user:password@host:port"),
+    ("407 ", PROXY_LOGIN),
     ("403 ", "the proxy forbids it: name the host in $NO_PROXY"),
 )
 # A server of TLS does so with plain HTTP.

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+PROXY_LOGIN: Final = "give the proxy's URL a user and a password: http://user:password@host:port"
+
 
 class SentimentError(Exception):
     """Base of all errors of the client.

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from serve_app.client.errors import BY_STATUS, StatusError, UnexpectedAnswer
+from serve_app.client.errors import BY_STATUS, PROXY_LOGIN, StatusError, UnexpectedAnswer
 
 
 class Prediction(NamedTuple):
@@ -82,7 +82,7 @@ def raise_for_status(reply: Reply, request_id: str) -> Reply:
         problem = {"title": "Redirect", "detail": f"to {_quoted(location.encode())}"}
         hint = "give the address that it leads to, without /project"
     elif reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        hint = "give the proxy's URL a user and a password: http://user:password@host:port"
+        hint = PROXY_LOGIN
     elif b"HTTPS" in reply.body and reply.status == HTTPStatus.BAD_REQUEST:
         hint = "use https://"
     kind = BY_STATUS.get(reply.status, StatusError)

@@ -19,9 +19,10 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from serve_app.console import first_line
 from serve_app.errors import ModelUnusable
 from serve_app.model.parity import odd_texts, verification_texts
-from serve_app.model.store import ModelIdentity, first_line
+from serve_app.model.store import ModelIdentity
 
 _NAMED: Final = 4
 # Only the files in the directory, and never code that comes with them.

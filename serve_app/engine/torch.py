@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from serve_app.console import first_line
 from serve_app.engine.checkpoint import load_classifier
 from serve_app.engine.tokenizer import Tokenizer, padded, passes
 from serve_app.errors import ModelUnusable
-from serve_app.model.store import ModelIdentity, first_line
+from serve_app.model.store import ModelIdentity
 
 # Rounding moves a logit by less than this share of the largest one.
 _ROUNDING: Final = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}

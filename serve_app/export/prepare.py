@@ -10,7 +10,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from serve_app.console import install
+from serve_app.console import first_line, install
 from serve_app.engine.engine import OnnxEngine, batched_logits
 from serve_app.engine.tokenizer import Tokenizer
 from serve_app.errors import ModelUnusable
@@ -24,7 +24,7 @@ from serve_app.model.onnx_bundle import (
     onnx_directory,
 )
 from serve_app.model.parity import Parity, compare, verification_texts
-from serve_app.model.store import ModelIdentity, first_line, settings_of
+from serve_app.model.store import ModelIdentity, settings_of
 from serve_app.settings import EngineChoice, EngineName, OnnxName
 
 VERIFY_BATCH: Final = 16

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from serve_app import decoding
 from serve_app.client import Prediction
-from serve_app.console import install
+from serve_app.console import first_line, install
 from serve_app.decoding import CSV_QUOTES, NOT_UTF8, is_blank, is_utf8, text_lines, without_end
 from serve_app.errors import StartupError
 
@@ -164,7 +164,7 @@ def _parquet(stream: BinaryIO, column: str) -> Source:
         file = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
         raise StartupError(
-            f"cannot read the Parquet: {str(error).splitlines()[0]}",
+            f"cannot read the Parquet: {first_line(error)}",
             "is it whole? Parquet is read from a file, not from a pipe",
         ) from None
     _require(column, tuple(file.schema_arrow.names))

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from serve_app.console import first_line
 from serve_app.errors import ModelUnusable
 from serve_app.model.config import Settings, Transform, check_head, read_settings
 from serve_app.settings import is_directory
@@ -182,11 +183,6 @@ def _download(hub_id: str, revision: str | None) -> Path:
             f"cannot get {hub_id}@{revision or 'main'} from the model hub: {first_line(error)}",
             "check the name, the revision and the network, or give a local directory",
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type where it has none."""
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.api.middleware import default_headers
+from serve_app.api.middleware import NO_SNIFF, default_headers
 from serve_app.api.problems import on_error, problem
 from serve_app.api.request_record import WINDOW_S, RecentFigures, middle, total
 from serve_app.errors import FiguresUnavailable
@@ -41,12 +41,12 @@ _CONTENT_SECURITY_POLICY: Final = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS: Final = {
+    **NO_SNIFF,
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # The browser revalidates by ETag, so that it shows a new version at once.
     "Cache-Control": "no-cache",

@@ -20,7 +20,7 @@ from typing import Final
 import psutil
 import yaml
 
-from serve_app.console import colours, fail
+from serve_app.console import colours, fail, interrupt_by_signals
 from serve_app.errors import StartupError
 from serve_app.telemetry import tracing as exporter
 
@@ -145,9 +145,7 @@ def end_processes(run_id: str, session: int) -> None:
 
 def main() -> None:
     """Run the service in this process; print an error in one line."""
-    # Children of a shell's background job inherit that SIGINT is ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    interrupt_by_signals()
     try:
         # The import takes a second, in which Ctrl-C has to work too.
         from serve_app.ray_serve.run import run  # noqa: PLC0415

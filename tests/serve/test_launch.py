@@ -11,6 +11,7 @@ import pytest
 
 from loadtest.configs import configured, haproxy_environment
 from loadtest.service import Service
+from tests.serve.serve_run import ServeRun
 
 pytestmark = pytest.mark.serve
 
@@ -97,31 +98,10 @@ def test_a_service_ends_when_its_launcher_is_killed(config: Path) -> None:
 
 @pytest.mark.slow
 def test_a_plain_serve_run_works_too(config: Path) -> None:
-    port = config.read_text().split("port: ")[1].split()[0]
-    run = subprocess.Popen(
-        # A shell starts background jobs with SIGINT ignored, which `serve run` would inherit.
-        ["env", "--default-signal=INT", Path(sys.executable).parent / "serve", "run", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        answer = eventually(f"http://127.0.0.1:{port}/project/predict")
+    with ServeRun(config) as run:
+        answer = httpx.post(f"{run.url}/project/predict", json={"text": ["good"]}, timeout=60)
+        assert answer.status_code == 200
         assert list(answer.json()) == ["predictions"]
-    finally:
-        run.send_signal(signal.SIGINT)
-        run.wait()
-
-
-def eventually(url: str) -> httpx.Response:
-    while True:
-        try:
-            answer = httpx.post(url, json={"text": ["good"]}, timeout=60)
-        except httpx.TransportError:
-            time.sleep(0.2)
-            continue
-        if answer.status_code == 200:
-            return answer
-        time.sleep(0.2)
 
 
 @pytest.mark.slow

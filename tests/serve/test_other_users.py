@@ -21,7 +21,7 @@ import pytest
 
 from loadtest.configs import configured, haproxy_environment
 from loadtest.service import Server, Service
-from serve_app.ray_serve.config import read
+from tests.serve.serve_run import ServeRun
 
 pytestmark = [pytest.mark.serve, pytest.mark.slow]
 
@@ -203,18 +203,7 @@ def test_nothing_but_replicas_listens_beyond_loopback(service: Service) -> None:
 
 def test_a_plain_serve_run_keeps_rays_ports_on_loopback_where_it_is_told_to(tmp_path: Path) -> None:
     config = configured(tmp_path, {"engine": "simulated"})
-    url = f"http://127.0.0.1:{read(config)['http_options']['port']}/project/ready"
-    serve = Path(sys.executable).parent / "serve"
-
-    def ready(_: str) -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(url, timeout=10).is_success
-        return False
-
-    # Where SIGINT is ignored, as in the background job of a shell, `serve run` inherits that.
-    command = ["env", "--default-signal=INT", str(serve), "run", str(config)]
-    documented = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    with Server(command, os.environ | documented, ready, quiet=True) as run:
+    with ServeRun(config, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0") as run:
         assert ("ray::ProxyActor", "127.0.0.1") in listening(run)
         assert beyond_loopback(run) == {"ray::ServeReplica"}
 

@@ -1,12 +1,7 @@
 import pytest
 
 from serve_app.cache.redis import COOLDOWN_S, FAILURES_TO_OPEN, CircuitBreaker
-from tests.unit.cache.clock import ManualClock
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+from tests.unit.clock import ManualClock
 
 
 @pytest.fixture

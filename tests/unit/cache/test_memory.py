@@ -2,12 +2,7 @@ import pytest
 
 from serve_app.cache.score_cache import MemoryTier
 from serve_app.scores import TextLogits
-from tests.unit.cache.clock import ManualClock
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+from tests.unit.clock import ManualClock
 
 
 @pytest.fixture

@@ -1,12 +1,7 @@
 import pytest
 
 from serve_app.dispatch.dispatcher import CHARS_PER_TEXT, CHARS_PER_TOKEN, WaitEstimator
-from tests.unit.cache.clock import ManualClock
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+from tests.unit.clock import ManualClock
 
 
 @pytest.fixture

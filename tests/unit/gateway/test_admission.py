@@ -7,16 +7,11 @@ from serve_app.errors import Overloaded
 from serve_app.gateway.admission import MAX_REMEMBERED, REMEMBERED_S, Admission
 from serve_app.gateway.gateway import Gateway
 from serve_app.settings import GatewaySettings
-from tests.unit.cache.clock import ManualClock
+from tests.unit.clock import ManualClock
 from tests.unit.gateway.model import Model, classify
 
 TEXTS = {b"1": "one", b"2": "three"}
 NEW = {b"3": "new"}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

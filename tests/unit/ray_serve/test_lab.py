@@ -12,16 +12,7 @@ from serve_app.api.request_record import (
     middle,
 )
 from serve_app.ray_serve.lab import LIFETIME_S, FiguresCache, merged, quantile_ms
-
-
-class Clock:
-    """Seconds that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.clock import ManualClock
 
 
 def record(
@@ -43,16 +34,13 @@ def record(
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def recent(clock: Clock) -> RecentRequests:
+def recent(clock: ManualClock) -> RecentRequests:
     return RecentRequests(clock)
 
 
-def test_the_full_seconds_of_the_window_are_summed(recent: RecentRequests, clock: Clock) -> None:
+def test_the_full_seconds_of_the_window_are_summed(
+    recent: RecentRequests, clock: ManualClock
+) -> None:
     recent(record(hits=1, misses=2))
     clock.now += 3
     recent(record(hits=4))
@@ -65,14 +53,14 @@ def test_the_full_seconds_of_the_window_are_summed(recent: RecentRequests, clock
     assert found.classifiers == 5
 
 
-def test_the_current_second_is_not_counted_yet(recent: RecentRequests, clock: Clock) -> None:
+def test_the_current_second_is_not_counted_yet(recent: RecentRequests, clock: ManualClock) -> None:
     recent(record())
     assert recent.figures(1).times.total() == 0
     clock.now += 1
     assert recent.figures(1).times.total() == 1
 
 
-def test_older_seconds_are_not_counted(recent: RecentRequests, clock: Clock) -> None:
+def test_older_seconds_are_not_counted(recent: RecentRequests, clock: ManualClock) -> None:
     recent(record())
     clock.now += WINDOW_S
     assert recent.figures(1).times.total() == 1
@@ -80,7 +68,7 @@ def test_older_seconds_are_not_counted(recent: RecentRequests, clock: Clock) -> 
     assert recent.figures(1).times.total() == 0
 
 
-def test_a_long_run_is_counted_by_its_window(recent: RecentRequests, clock: Clock) -> None:
+def test_a_long_run_is_counted_by_its_window(recent: RecentRequests, clock: ManualClock) -> None:
     for _ in range(5 * WINDOW_S):
         recent(record())
         clock.now += 1
